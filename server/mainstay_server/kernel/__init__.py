@@ -1,0 +1,1 @@
+"""What every part stands on: stores, events, jobs, problems, settings, clock, the way out."""
