@@ -164,7 +164,10 @@ class _Server(ThreadingHTTPServer):
         self.thread.join(5)
 
     @override
-    def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+    def finish_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        assert isinstance(request, socket.socket), "the tuple is for datagrams"
         with self.lock:
             self.accepted += 1
             self.open_sockets.add(request)
@@ -175,7 +178,7 @@ class _Server(ThreadingHTTPServer):
             with self.lock:
                 self.open_sockets.discard(request)
 
-    def _serve(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+    def _serve(self, request: socket.socket, client_address: object) -> None:
         if self.tls is None:
             _Handler(request, client_address, self)
             return
