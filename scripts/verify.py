@@ -1,0 +1,144 @@
+"""Run the checks and the tests as phases, time each, and fail when any of them failed.
+
+`verify.py fast` is what a developer runs before every commit; `verify.py all` is what CI runs. The
+static checks run side by side and speak when they are done; tests stream their own output. Every
+phase runs even when an earlier one failed, so one run names everything there is to mend.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+WORKERS = os.environ.get("WORKERS", "2")
+TESTS = ("server/tests", "cli/tests")
+# Each package is typed by itself: their test folders share the module name `tests`.
+TYPED = {
+    "types server": ("server", "scripts", "benchmarks"),
+    "types sdk": ("sdk",),
+    "types cli": ("cli",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One command with the name it goes by in the summary."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a phase ended; `exit_code` is the command's own."""
+
+    name: str
+    exit_code: int
+    seconds: float
+
+
+def main() -> int:
+    """Run the phases of the named set and return 1 when any of them failed."""
+    chosen = sys.argv[1] if len(sys.argv) > 1 else ""
+    if chosen not in {"fast", "all"}:
+        print("usage: verify.py fast|all", file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    results = run_side_by_side(static_phases())
+    tests = test_phases() if chosen == "all" else test_phases()[:1]
+    results += [run_streaming(phase) for phase in tests]
+    print_summary(results, seconds=time.monotonic() - started)
+    return 1 if any(result.exit_code for result in results) else 0
+
+
+def static_phases() -> list[Phase]:
+    """Return the checks that only read, the longest first."""
+    types = [
+        Phase(
+            name=name,
+            command=(str(BIN / "mypy"), "--cache-dir", f".mypy_cache/{paths[0]}", *existing(paths)),
+        )
+        for name, paths in TYPED.items()
+    ]
+    return [
+        *types,
+        Phase(name="imports", command=(str(BIN / "lint-imports"),)),
+        Phase(name="lint", command=(str(BIN / "ruff"), "check", ".")),
+        Phase(name="format", command=(str(BIN / "ruff"), "format", "--check", ".")),
+    ]
+
+
+def test_phases() -> list[Phase]:
+    """Return the test sets: fast, slow, and the SDK's own.
+
+    A slow file often starts a server or a browser for all its tests; keeping a file on one worker
+    starts it once. The SDK's tests run by themselves because the SDK patches what it watches.
+    """
+    pytest = (str(BIN / "pytest"), "--numprocesses", WORKERS)
+    tests = existing(TESTS)
+    return [
+        Phase(
+            name="fast tests", command=(*pytest, "--dist", "worksteal", "-m", "not slow", *tests)
+        ),
+        Phase(name="slow tests", command=(*pytest, "--dist", "loadfile", "-m", "slow", *tests)),
+        Phase(name="sdk tests", command=(*pytest, "--dist", "loadfile", *existing(("sdk/tests",)))),
+    ]
+
+
+def existing(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that exist; a set of which nothing exists is a mistake worth a failure."""
+    return tuple(path for path in paths if (ROOT / path).exists()) or paths
+
+
+def run_side_by_side(phases: list[Phase]) -> list[Result]:
+    """Run read-only phases on two cores, printing each one's output whole, in the given order."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(run_captured, phases))
+
+
+def run_captured(phase: Phase) -> Result:
+    """Run a phase and print its output in one piece, so that two phases do not mix lines."""
+    started = time.monotonic()
+    done = subprocess.run(
+        phase.command,
+        check=False,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    print(f"\n== {phase.name}: {shown(phase)}\n{done.stdout.rstrip()}", flush=True)
+    return Result(name=phase.name, exit_code=done.returncode, seconds=time.monotonic() - started)
+
+
+def run_streaming(phase: Phase) -> Result:
+    """Run a phase that prints as it goes."""
+    print(f"\n== {phase.name}: {shown(phase)}", flush=True)
+    started = time.monotonic()
+    done = subprocess.run(phase.command, check=False, cwd=ROOT, stdin=subprocess.DEVNULL)
+    return Result(name=phase.name, exit_code=done.returncode, seconds=time.monotonic() - started)
+
+
+def shown(phase: Phase) -> str:
+    """Return the command as one would type it at the root of the repository."""
+    return shlex.join(phase.command).replace(f"{ROOT}/", "")
+
+
+def print_summary(results: list[Result], *, seconds: float) -> None:
+    """Print one line per phase with its time, and the total."""
+    print("\n== summary")
+    for result in results:
+        verdict = "ok" if result.exit_code == 0 else f"FAILED, exit code {result.exit_code}"
+        print(f"{result.seconds:8.1f} s  {result.name:<14} {verdict}")
+    print(f"{seconds:8.1f} s  in all", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
