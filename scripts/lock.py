@@ -24,6 +24,7 @@ def main() -> int:
             *("--output-file", str(LOCK)),
             *sys.argv[1:],
         ],
+        doing=LOCK.name,
         env=environment_of_uv(),
     )
     places = [line for line in LOCK.read_text().splitlines() if "/" in line]

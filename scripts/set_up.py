@@ -55,12 +55,12 @@ def set_up() -> None:
         make_environment()
     mark_done("environment", environment_key)
     if not is_done("packages", packages_key):
-        uv("pip", "install", "--require-hashes", "--requirements", str(LOCK))
+        uv("pip", "install", "--require-hashes", "--requirements", str(LOCK), doing="packages")
         mark_done("packages", packages_key)
     if not is_done("members", members_key):
         # Their build backend is in the lock too, so nothing unpinned is fetched to build them.
         editable = [part for member in MEMBERS for part in ("--editable", str(ROOT / member))]
-        uv("pip", "install", "--no-deps", "--no-build-isolation", *editable)
+        uv("pip", "install", "--no-deps", "--no-build-isolation", *editable, doing="mainstay")
         mark_done("members", members_key)
     build_assets()
 
@@ -82,7 +82,7 @@ def make_environment() -> None:
     if VENV.exists():
         shutil.rmtree(VENV)
     uv_venv = [str(find_uv()), "venv", "--quiet", "--python", sys.executable, str(VENV)]
-    run(uv_venv, env=environment_of_uv())
+    run(uv_venv, doing="environment", env=environment_of_uv())
 
 
 def find_uv() -> Path:
@@ -90,19 +90,19 @@ def find_uv() -> Path:
     try:
         subprocess.run([UV, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        run([sys.executable, "-m", "venv", "--clear", str(TOOLS / "venv")])
+        run([sys.executable, "-m", "venv", "--clear", str(TOOLS / "venv")], doing="place for uv")
         pip = [str(TOOLS / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        run([*pip, "--disable-pip-version-check", UV_REQUIREMENT])
+        run([*pip, "--disable-pip-version-check", UV_REQUIREMENT], doing="uv")
         UV.parent.mkdir(exist_ok=True)
         UV.unlink(missing_ok=True)
         UV.symlink_to(Path("..") / "venv" / "bin" / "uv")
     return UV
 
 
-def uv(*arguments: str) -> None:
+def uv(*arguments: str, doing: str) -> None:
     """Run a uv command on `.venv`."""
     command = [str(find_uv()), *arguments[:2], "--python", str(PYTHON), *arguments[2:]]
-    run(command, env=environment_of_uv())
+    run(command, doing=doing, env=environment_of_uv())
 
 
 def environment_of_uv() -> dict[str, str]:
@@ -140,7 +140,7 @@ def build_assets() -> None:
     """Build the pages' scripts and styles; the build itself knows whether they are fresh."""
     build = ROOT / "server" / "hatch_build.py"
     if build.exists():
-        run([str(PYTHON), str(build)], quiet=True)
+        run([str(PYTHON), str(build)])
 
 
 def start_again_with_a_newer_python() -> int:
@@ -172,15 +172,14 @@ def mark_done(step: str, key: str) -> None:
         stamp.write_text(key)
 
 
-def run(command: list[str], *, env: dict[str, str] | None = None, quiet: bool = False) -> None:
-    """Run a command, say what it was and how long it took, and raise when it fails."""
-    shown = " ".join(command[:4]).replace(f"{ROOT}/", "")
-    if not quiet:
-        print(f"set-up: {shown} …", flush=True)
+def run(command: list[str], *, doing: str = "", env: dict[str, str] | None = None) -> None:
+    """Run a command and raise when it fails; say how long it took if it has a name to say."""
+    if doing:
+        print(f"set-up: {doing} …", flush=True)
     started = time.monotonic()
     subprocess.run(command, check=True, env=env, cwd=ROOT, stdin=subprocess.DEVNULL)
-    if not quiet:
-        print(f"set-up: {shown} took {time.monotonic() - started:.1f} s", flush=True)
+    if doing:
+        print(f"set-up: {doing} took {time.monotonic() - started:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
