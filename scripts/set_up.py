@@ -24,6 +24,7 @@ UV_REQUIREMENT = "uv>=0.9,<1"
 PYTHON = VENV / "bin" / "python"
 MEMBERS = ("sdk", "cli", "server")
 OLDEST = (3, 11)
+UNDER_WAY = "under way"
 NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 
@@ -51,10 +52,13 @@ def set_up() -> None:
         packages_key, *((ROOT / member / "pyproject.toml").read_text() for member in MEMBERS)
     )
     # A changed interpreter or a moved folder leaves dead paths in every script of the environment.
-    if not is_done("environment", environment_key) and not is_usable():
+    # An interrupted installation may leave half a package that already calls itself installed.
+    interrupted = is_done("packages", UNDER_WAY)
+    if interrupted or not (is_done("environment", environment_key) or is_usable()):
         make_environment()
     mark_done("environment", environment_key)
     if not is_done("packages", packages_key):
+        mark_done("packages", UNDER_WAY)
         uv("pip", "install", "--require-hashes", "--requirements", str(LOCK), doing="packages")
         mark_done("packages", packages_key)
     if not is_done("members", members_key):
