@@ -20,10 +20,15 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 UV = TOOLS / "bin" / "uv"
+UV_OWN_PYTHON = TOOLS / "venv" / "bin" / "python"
 UV_REQUIREMENT = "uv>=0.9,<1"
 PYTHON = VENV / "bin" / "python"
 MEMBERS = ("sdk", "cli", "server")
 OLDEST = (3, 11)
+# Not an activated environment's: that may be the very one to be made anew.
+INTERPRETER = Path(sys.executable)
+if sys.prefix != sys.base_prefix:
+    INTERPRETER = INTERPRETER.resolve()
 UNDER_WAY = "under way"
 NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
 
@@ -85,7 +90,7 @@ def make_environment() -> None:
     """Make `.venv` anew with the Python that runs this script."""
     if VENV.exists():
         shutil.rmtree(VENV)
-    uv_venv = [str(find_uv()), "venv", "--quiet", "--python", sys.executable, str(VENV)]
+    uv_venv = [str(find_uv()), "venv", "--quiet", "--python", str(INTERPRETER), str(VENV)]
     run(uv_venv, doing="environment", env=environment_of_uv())
 
 
@@ -94,8 +99,9 @@ def find_uv() -> Path:
     try:
         subprocess.run([UV, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        run([sys.executable, "-m", "venv", "--clear", str(TOOLS / "venv")], doing="place for uv")
-        pip = [str(TOOLS / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        place = str(UV_OWN_PYTHON.parent.parent)
+        run([str(INTERPRETER), "-m", "venv", "--clear", place], doing="place for uv")
+        pip = [str(UV_OWN_PYTHON), "-m", "pip", "install", "--quiet"]
         run([*pip, "--disable-pip-version-check", UV_REQUIREMENT], doing="uv")
         UV.parent.mkdir(exist_ok=True)
         UV.unlink(missing_ok=True)
@@ -130,8 +136,9 @@ def environment_of_uv() -> dict[str, str]:
 
 def pip_settings() -> dict[str, str]:
     """Return pip's options by name; a `PIP_*` variable, which pip lists first, beats a file."""
+    python = UV_OWN_PYTHON if UV_OWN_PYTHON.exists() else INTERPRETER
     listing = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
+        [python, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
     )
     settings = {}
     for line in reversed(listing.stdout.splitlines()):
