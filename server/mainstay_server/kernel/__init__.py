@@ -1,1 +1,1 @@
-"""What every part stands on: stores, events, jobs, problems, settings, clock, the way out."""
+"""What every part of the server stands on, blind to all of them."""

@@ -1,0 +1,1 @@
+"""The capabilities of Mainstay, one folder each, all of one shape."""

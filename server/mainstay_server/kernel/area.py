@@ -1,0 +1,174 @@
+"""What an area may contribute: the whole surface between an area and the rest, in one place."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from .columns import Table
+from .events import Reaction
+from .jobs import Job
+from .ports import Answer
+from .readiness import ReadinessCheck
+from .settings import Settings
+from .subjects import InstanceRef
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """A plain ASGI way in, before any framework routing.
+
+    `path` is what follows `/api/{number}/`, with its trailing slash (`envelope/`); the door is
+    called with the project number of the path, and is reached without the trailing slash too.
+    """
+
+    path: str
+    app: Callable[[Scope, Receive, Send, int], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvelopeItem:
+    """A kind of Sentry envelope item that an area takes, as bytes, for a known project."""
+
+    type: str
+    max_bytes: int
+    take: "TakeItem"
+
+
+class TakeItem(Protocol):
+    """Store one envelope item. Returning means stored; a `Problem` refuses it."""
+
+    async def __call__(self, item: "ReceivedItem") -> None:
+        """Take the item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedItem:
+    """One envelope item on its way in; `event_id` is 32 hex digits, given or made."""
+
+    project_id: str
+    project_number: int
+    event_id: str
+    headers: Mapping[str, Any]
+    payload: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Work that never ends, run by every process of the role. It returns soon after `stop` is set.
+
+    Roles: `web` answers requests, `worker` runs jobs and the outbox, `probe` asks apps.
+    """
+
+    name: str
+    role: str
+    run: Callable[["StopSignal"], Awaitable[None]]
+
+
+class StopSignal(Protocol):
+    """Set when the process is asked to end."""
+
+    def is_set(self) -> bool:
+        """Whether it is time to end."""
+
+    async def wait(self) -> object:
+        """Sleep until it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelRequest:
+    """What a panel is drawn from. `hours` is the time range that the whole page shares."""
+
+    request: Request
+    session: Session
+    instance: InstanceRef
+    hours: int
+    now: datetime
+    may_write: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A part of a project's page (`monitoring`, `security`) that refreshes by itself."""
+
+    page: str
+    name: str
+    title: str
+    order: int
+    draw: Callable[[PanelRequest], str] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure of an instance on the overview. Tones: ok, warn, critical, info, neutral."""
+
+    label: str
+    value: str
+    tone: str = "neutral"
+    hint: str = ""
+    page: str = ""
+    spark: tuple[float | None, ...] = ()
+
+
+Tiles = Callable[[Session, Sequence[str], datetime], Mapping[str, Tile]]
+Summaries = Callable[[Session, Sequence[str], datetime], Mapping[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuEntry:
+    """A page of a project in its side bar; `page` follows `/dashboard/projects/{slug}/`."""
+
+    label: str
+    page: str
+    icon: str
+    group: str
+    order: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Everything that one capability contributes; folded by the app, read by nobody else."""
+
+    name: str
+    title: str
+    api: APIRouter | None = None
+    pages: APIRouter | None = None
+    doors: tuple[Door, ...] = ()
+    envelope_items: tuple[EnvelopeItem, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    readiness: tuple[ReadinessCheck, ...] = ()
+    settings: tuple[type[Settings], ...] = ()
+    tables: tuple[Table, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    tiles: Tiles | None = None
+    summary: Summaries | None = None
+    menu: tuple[MenuEntry, ...] = ()
+
+
+class _Installed:
+    areas: tuple[Area, ...] = ()
+
+
+def install(areas: tuple[Area, ...]) -> None:
+    """Make the areas known to this process. Names must differ."""
+    names = [area.name for area in areas]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two areas share a name: {sorted(names)}")
+    _Installed.areas = areas
+
+
+def installed() -> tuple[Area, ...]:
+    """The areas of this process, for those who fold what areas declare."""
+    return _Installed.areas

@@ -1,0 +1,49 @@
+"""Events: what one part says in the transaction of a change, and others react to after it.
+
+Said, the event is a row of the outbox: it exists exactly if the change does. Every reaction gets
+it at least once, in order per subject, also when processes die in between.
+"""
+
+from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
+from .outbox import dead_letters, resend, said_events, say
+from .reactions import (
+    Delivery,
+    Event,
+    Origin,
+    Reaction,
+    Refused,
+    RetryLater,
+    event_kinds,
+    install_reactions,
+    on,
+    origin,
+    sends,
+    set_origin,
+    spoken_by,
+)
+from .runner import OutboxRunner, run_waiting
+
+__all__ = [
+    "Delivery",
+    "DeliveryStatus",
+    "Event",
+    "Origin",
+    "OutboxDelivery",
+    "OutboxEvent",
+    "OutboxRunner",
+    "Reaction",
+    "Refused",
+    "RetryLater",
+    "dead_letters",
+    "event_kinds",
+    "install_reactions",
+    "on",
+    "origin",
+    "resend",
+    "run_waiting",
+    "said_events",
+    "say",
+    "sends",
+    "set_origin",
+    "spoken_by",
+]

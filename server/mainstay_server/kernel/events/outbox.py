@@ -1,0 +1,86 @@
+"""Saying: the event and what each reaction must hear become rows of the speaker's transaction."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import new_id, rows_changed
+
+from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
+from .reactions import Event, event_kinds, origin, reactions_to
+
+MOST_DEAD_LETTERS = 500
+
+# Set after a commit that said something, so that the runner of this process need not be asleep.
+something_was_said = threading.Event()
+
+
+def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
+    """Say that something happened; heard after the commit, or never if it rolls back."""
+    said_at = now or utc_now()
+    who = origin()
+    row = OutboxEvent(
+        name=type(event).__name__,
+        subject=event.subject,
+        body=msgspec.json.encode(event).decode(),
+        said_at=said_at,
+        actor=who.actor,
+        address=who.address,
+        client=who.client[:300],
+    )
+    session.add(row)
+    session.flush()
+    for reaction in reactions_to(type(event)):
+        session.add(
+            OutboxDelivery(
+                id=new_id(),
+                position=row.position,
+                reaction=reaction.name,
+                subject=event.subject,
+                due_at=said_at,
+            )
+        )
+    session.info.setdefault("after_commit", {})["outbox"] = something_was_said.set
+
+
+def said_events(session: Session, *, after: int = 0) -> list[tuple[int, Event]]:
+    """The events said after a position of the outbox, in order, with their positions."""
+    kinds = event_kinds()
+    rows = session.execute(
+        sa.select(OutboxEvent.position, OutboxEvent.name, OutboxEvent.body)
+        .where(OutboxEvent.position > after)
+        .order_by(OutboxEvent.position)
+    )
+    return [
+        (position, msgspec.json.decode(body, type=kinds[name]))
+        for position, name, body in rows
+        if name in kinds
+    ]
+
+
+def dead_letters(session: Session, *, reaction: str = "") -> Sequence[OutboxDelivery]:
+    """The deliveries that were given up, newest first, at most 500."""
+    statement = sa.select(OutboxDelivery).where(OutboxDelivery.status == DeliveryStatus.DEAD)
+    if reaction:
+        statement = statement.where(OutboxDelivery.reaction == reaction)
+    return session.scalars(
+        statement.order_by(OutboxDelivery.position.desc()).limit(MOST_DEAD_LETTERS)
+    ).all()
+
+
+def resend(session: Session, delivery_id: str, *, now: datetime) -> bool:
+    """Give a dead letter its tries back, under its old idempotency key; False if it is not dead."""
+    session.info.setdefault("after_commit", {})["outbox"] = something_was_said.set
+    return bool(
+        rows_changed(
+            session,
+            sa.update(OutboxDelivery)
+            .where(OutboxDelivery.id == delivery_id, OutboxDelivery.status == DeliveryStatus.DEAD)
+            .values(status=DeliveryStatus.WAITING, attempts=0, due_at=now, done_at=None),
+        )
+    )

@@ -1,0 +1,28 @@
+"""What every HTTP door shares: transactions, refusals, sessions, headers, bodies and pages."""
+
+from .bodies import Answer, Body, parse_hours
+from .csrf import csrf_token, refuse_forged
+from .headers import SecurityHeaders
+from .pagination import Page, decode_cursor, encode_cursor, page_of
+from .problems import install_problem_handlers, problem_response, send_problem
+from .routing import Router
+from .signing import sign, unsign
+
+__all__ = [
+    "Answer",
+    "Body",
+    "Page",
+    "Router",
+    "SecurityHeaders",
+    "csrf_token",
+    "decode_cursor",
+    "encode_cursor",
+    "install_problem_handlers",
+    "page_of",
+    "parse_hours",
+    "problem_response",
+    "refuse_forged",
+    "send_problem",
+    "sign",
+    "unsign",
+]

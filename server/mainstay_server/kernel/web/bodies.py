@@ -1,0 +1,46 @@
+"""Shapes of the HTTP API: camelCase outside, snake_case inside, nothing unknown accepted."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from mainstay_server.kernel.problems import Invalid
+
+MOST_HOURS = 24 * 366
+
+
+def rfc3339(value: datetime) -> str:
+    """The one form of a time on the wire: UTC, milliseconds, `Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs a time zone, such as a Z at its end")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[
+    datetime, AfterValidator(_aware), PlainSerializer(rfc3339, return_type=str, when_used="json")
+]
+
+
+class Body(BaseModel):
+    """What a client sends. Unknown fields are refused, so that a typo does not pass silently."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Answer(BaseModel):
+    """What a client gets."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+
+
+def parse_hours(hours: int) -> int:
+    """A time range in hours; raises `Invalid` outside 1 hour to 366 days."""
+    if not 1 <= hours <= MOST_HOURS:
+        raise Invalid(f"hours must be between 1 and {MOST_HOURS}; leave it out for the last 24.")
+    return hours

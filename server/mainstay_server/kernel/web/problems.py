@@ -1,0 +1,95 @@
+"""Refusals on the wire: RFC 9457 problem details, from every door in the same shape."""
+
+import logging
+import math
+from collections.abc import Mapping
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Send
+
+from mainstay_server.kernel import problems
+
+log = logging.getLogger(__name__)
+
+BY_STATUS = {
+    401: problems.Unauthenticated,
+    403: problems.Forbidden,
+    404: problems.NotFound,
+    405: problems.MethodNotAllowed,
+    413: problems.TooLarge,
+    415: problems.UnsupportedMedia,
+}
+
+
+def problem_response(problem: problems.Problem, path: str) -> Response:
+    """The problem as an HTTP answer, with the headers that belong to it."""
+    return Response(
+        msgspec.json.encode(problem.to_json(path)),
+        status_code=problem.status,
+        headers=dict(problem_headers(problem)),
+        media_type=problems.CONTENT_TYPE,
+    )
+
+
+def problem_headers(problem: problems.Problem) -> Mapping[str, str]:
+    """The headers that go with a refusal."""
+    headers = {}
+    if problem.retry_after_seconds is not None:
+        headers["retry-after"] = str(max(1, math.ceil(problem.retry_after_seconds)))
+    if isinstance(problem, problems.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+async def send_problem(
+    send: Send, problem: problems.Problem, *, path: str, headers: Mapping[str, str] | None = None
+) -> None:
+    """Answer a plain ASGI request with a problem."""
+    body = msgspec.json.encode(problem.to_json(path))
+    all_headers = {
+        "content-type": problems.CONTENT_TYPE,
+        "content-length": str(len(body)),
+        **problem_headers(problem),
+        **(headers or {}),
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": problem.status,
+            "headers": [(k.encode(), v.encode()) for k, v in all_headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def as_problem(error: Exception) -> problems.Problem:
+    """Any refusal of the frameworks below us, as ours."""
+    if isinstance(error, problems.Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        faults = [
+            {"field": ".".join(str(part) for part in e["loc"][1:]) or "body", "message": e["msg"]}
+            for e in error.errors()
+        ]
+        first = faults[0] if faults else {"field": "body", "message": "is not readable"}
+        return problems.Invalid(f"{first['field']}: {first['message']}.", errors=faults)
+    if isinstance(error, HTTPException):
+        kind = BY_STATUS.get(error.status_code, problems.Invalid)
+        return kind(f"{error.detail}; see /api/docs for what there is.")
+    log.error("a request failed", exc_info=error)
+    return problems.Problem("Something went wrong on our side; the log has the details.")
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every refusal and every bug as a problem document."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_response(as_problem(error), request.url.path)
+
+    for kind in (problems.Problem, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)

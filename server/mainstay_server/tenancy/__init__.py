@@ -1,0 +1,1 @@
+"""Who is asking and about what; below every area and blind to all of them."""

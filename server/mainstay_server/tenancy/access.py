@@ -1,0 +1,143 @@
+"""Who may: every route declares one of these rules, and nothing is reached without one.
+
+`Annotated[InstanceRef, access.instance(Role.MEMBER)]` in an endpoint's signature is both the
+declaration that tests walk and the guard itself; the endpoint gets what it may see.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.events import Origin, set_origin
+from mainstay_server.kernel.problems import Forbidden, NotFound, Unauthenticated
+from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.kernel.web import csrf_token, refuse_forged
+from mainstay_server.kernel.web.routing import READING_METHODS
+
+from .callers import Caller, find_caller
+from .models import Role
+from .scopes import Scope
+from .subjects import find_instance, find_project
+
+SESSION_COOKIE = "mainstay_session"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, as declared: what is looked up, which role may, which scope a token needs."""
+
+    kind: str
+    role: Role | None
+    scope: Scope | None
+    reason: str = ""
+
+    async def __call__(self, request: Request) -> Any:  # noqa: ANN401 - the kind decides
+        """Let the request in, and return what it may see. Raises the refusal otherwise."""
+        if self.kind == "public":
+            return None
+        caller = await _caller_of(request)
+        if self.role is not None and not caller.may(self.role, self.scope):
+            raise Forbidden(_why_not(caller, self.role, self.scope))
+        if self.kind in ("signed_in", "organization"):
+            return caller
+        return await run_in_threadpool(_look_up, self.kind, request, caller)
+
+
+def public(reason: str) -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """Anyone may, and why that is right."""
+    return Depends(Rule("public", None, None, reason))
+
+
+def signed_in() -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """Whoever is signed in, about themselves; gives the `Caller`."""
+    return Depends(Rule("signed_in", None, None))
+
+
+def organization(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """A role in the caller's organization; gives the `Caller`."""
+    return Depends(Rule("organization", role, Scope.needed_for(role, "org")))
+
+
+def project(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """A role in the organization of the project in the path (`{slug}`); gives a `ProjectRef`.
+
+    A project of others is as absent as one that never was: 404.
+    """
+    return Depends(Rule("project", role, Scope.needed_for(role, "project")))
+
+
+def instance(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """A role in the organization of the instance in the path (`{instance_id}`); an `InstanceRef`.
+
+    REQUIREMENTS P9 tells the two apart: 404 when there is none, 403 when it is not yours. Ids of
+    instances are random, so the difference tells nobody anything worth having.
+    """
+    return Depends(Rule("instance", role, Scope.needed_for(role, "project")))
+
+
+def rule_of(route_dependencies: list[Callable[..., Any] | None]) -> list[Rule]:
+    """The rules among a route's dependencies, for the test that walks all routes."""
+    return [call for call in route_dependencies if isinstance(call, Rule)]
+
+
+async def _caller_of(request: Request) -> Caller:
+    """Find out who is asking, refuse forged requests, and remember who it was for the outbox."""
+    known = getattr(request.state, "caller", None)
+    if isinstance(known, Caller):
+        return known
+    authorization = request.headers.get("authorization", "")
+    cookie = request.cookies.get(SESSION_COOKIE, "")
+    caller = await run_in_threadpool(_find_caller, authorization, cookie)
+    if caller is None:
+        raise Unauthenticated("Sign in at /login, or send an access token as a Bearer token.")
+    if caller.session_id:
+        if request.method not in READING_METHODS:
+            await refuse_forged(request, caller.session_id)
+        request.state.csrf_token = csrf_token(caller.session_id)
+    request.state.caller = caller
+    set_origin(
+        Origin(
+            actor=caller.actor,
+            address=request.client.host if request.client else "",
+            client=request.headers.get("user-agent", ""),
+        )
+    )
+    return caller
+
+
+def _find_caller(authorization: str, cookie: str) -> Caller | None:
+    with reading() as session:
+        return find_caller(session, authorization=authorization, cookie=cookie, now=utc_now())
+
+
+def _look_up(kind: str, request: Request, caller: Caller) -> Any:  # noqa: ANN401 - the kind decides
+    with reading() as session:
+        if kind == "project":
+            slug = request.path_params["slug"]
+            project = find_project(session, slug)
+            if project is None or project.organization_id != caller.organization_id:
+                raise NotFound(f"There is no project {slug!r}; /api/projects lists yours.")
+            return project
+        instance = find_instance(session, request.path_params["instance_id"])
+        if instance is None:
+            raise NotFound("There is no such instance; /api/instances lists yours.")
+        if instance.organization_id != caller.organization_id:
+            raise Forbidden("That instance is not yours; /api/instances lists those that are.")
+        return instance
+
+
+def _why_not(caller: Caller, role: Role, scope: Scope | None) -> str:
+    if not caller.role.covers(role):
+        return f"This needs the role {role}; you are {caller.role}. Ask an owner to change it."
+    return f"The access token lacks the scope {scope}; make one that has it."
+
+
+def is_secure() -> bool:
+    """Whether people reach the server over TLS, so that cookies must be marked Secure."""
+    return of(ServerSettings).base_url.startswith("https://")

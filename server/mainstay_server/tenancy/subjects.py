@@ -1,0 +1,83 @@
+"""What areas are told of a project and an instance: plain values, read in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.subjects import InstanceRef
+
+from .models import Instance, Project
+
+MOST_INSTANCES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectRef:
+    """One project, as doors see it."""
+
+    id: str
+    number: int
+    slug: str
+    name: str
+    organization_id: str
+
+
+def find_project(session: Session, slug: str) -> ProjectRef | None:
+    """The project of a slug, or None."""
+    row = session.scalar(sa.select(Project).where(Project.slug == slug))
+    if row is None:
+        return None
+    return ProjectRef(
+        id=row.id,
+        number=row.number,
+        slug=row.slug,
+        name=row.name,
+        organization_id=row.organization_id,
+    )
+
+
+def find_instance(session: Session, instance_id: str) -> InstanceRef | None:
+    """The instance of an id, or None."""
+    row = session.execute(_instances().where(Instance.id == instance_id)).one_or_none()
+    return None if row is None else _ref(*row)
+
+
+def instances_of_project(session: Session, project_id: str) -> Sequence[InstanceRef]:
+    """A project's instances, `production` first, then by name; at most 1,000."""
+    rows = session.execute(
+        _instances()
+        .where(Instance.project_id == project_id)
+        .order_by(Instance.environment != "production", Instance.environment)
+        .limit(MOST_INSTANCES)
+    )
+    return [_ref(*row) for row in rows]
+
+
+def instances_of_organization(session: Session, organization_id: str) -> Sequence[InstanceRef]:
+    """All instances of an organization, by project, at most 1,000."""
+    rows = session.execute(
+        _instances()
+        .where(Project.organization_id == organization_id)
+        .order_by(Project.slug, Instance.environment != "production", Instance.environment)
+        .limit(MOST_INSTANCES)
+    )
+    return [_ref(*row) for row in rows]
+
+
+def _instances() -> sa.Select[Instance, Project]:
+    return sa.select(Instance, Project).join(Project, Project.id == Instance.project_id)
+
+
+def _ref(instance: Instance, project: Project) -> InstanceRef:
+    return InstanceRef(
+        id=instance.id,
+        environment=instance.environment,
+        url=instance.url,
+        project_id=project.id,
+        project_number=project.number,
+        project_slug=project.slug,
+        project_name=project.name,
+        organization_id=project.organization_id,
+    )
