@@ -1,0 +1,16 @@
+// What every page loads: htmx set up for the strict policy, the small elements, the keyboard.
+import { startDialogs } from "./dialogs";
+import { CopyButton } from "./elements/copy-button";
+import { RelativeTime } from "./elements/relative-time";
+import { ThemeSwitch } from "./elements/theme-switch";
+import { TimeChart } from "./elements/time-chart";
+import { startKeyboard } from "./keyboard";
+import { startLiveUpdates } from "./live";
+
+startLiveUpdates();
+customElements.define("copy-button", CopyButton);
+customElements.define("relative-time", RelativeTime);
+customElements.define("theme-switch", ThemeSwitch);
+customElements.define("time-chart", TimeChart);
+startDialogs();
+startKeyboard();
