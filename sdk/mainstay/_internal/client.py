@@ -1,0 +1,171 @@
+"""The one client of this process: made by init, ended by close."""
+
+import atexit
+import logging
+import math
+import os
+import socket
+
+from mainstay._internal.backlog import Backlog
+from mainstay._internal.clock import Clock
+from mainstay._internal.dsn import Dsn, parse_dsn
+from mainstay._internal.guard import GUARD, logger
+from mainstay._internal.message import MeasuredRequest, Origin
+from mainstay._internal.sender import Sender
+from mainstay._internal.transport import Transport
+
+_AT_EXIT_SECONDS = 2.0
+_LEAST_INTERVAL_SECONDS = 0.01
+_LONGEST_INTERVAL_SECONDS = 3600.0
+
+
+class Client:
+    """Holds what is measured until it is delivered."""
+
+    def __init__(
+        self, dsn: Dsn, *, origin: Origin, every_seconds: float, max_queue: int, clock: Clock
+    ) -> None:
+        self.clock = clock
+        self._dsn = dsn
+        self._origin = origin
+        self._every_seconds = every_seconds
+        self._max_queue = max_queue
+        self.start_fresh()
+
+    def start_fresh(self) -> None:
+        """Begin with an empty queue and no thread; what the parent queued, the parent sends."""
+        self.backlog = Backlog(self._max_queue)
+        self.sender = Sender(
+            self.backlog,
+            Transport(self._dsn),
+            origin=self._origin,
+            clock=self.clock,
+            every=self._every_seconds,
+        )
+
+    def record(self, request: MeasuredRequest) -> None:
+        """Queue the request for delivery; costs about a microsecond and never waits."""
+        self.backlog.add(request)
+        self.sender.start_once()
+
+
+class _Process:
+    """What this process is connected to, if anything."""
+
+    client: Client | None = None
+    hooked = False
+
+
+def active_client() -> Client | None:
+    """Return the client that init made, or None while Mainstay is off."""
+    return _Process.client
+
+
+def init(  # noqa: PLR0913 - the options of the SDK, each with a default that works
+    dsn: str | None = None,
+    *,
+    environment: str = "production",
+    release: str | None = None,
+    server_name: str | None = None,
+    flush_interval_seconds: float = 1.0,
+    max_queue: int = 10_000,
+    debug: bool = False,
+) -> None:
+    """Connect this process to a Mainstay project.
+
+    Without a ``dsn`` the environment variables MAINSTAY_DSN and SENTRY_DSN are read, in this
+    order; without any of them Mainstay is off and everything it offers does nothing, quietly. A
+    DSN that cannot be read switches it off too and says so in the log; nothing is raised.
+
+    ``release`` names the version that runs (``inspections@1.4.2``), ``server_name`` the machine
+    (its host name when not given). What is measured is sent every ``flush_interval_seconds``;
+    while the server is away the newest ``max_queue`` requests are kept. ``debug`` lets the
+    logger ``mainstay`` tell what it does.
+
+    May be called again: the new options hold from then on, and what was queued under the old
+    ones is still delivered.
+    """
+    with GUARD:
+        connect(
+            dsn,
+            origin=Origin(environment, release, server_name or socket.gethostname() or None),
+            every_seconds=flush_interval_seconds,
+            max_queue=max_queue,
+            debug=debug,
+        )
+
+
+def connect(
+    dsn: str | None,
+    *,
+    origin: Origin,
+    every_seconds: float = 1.0,
+    max_queue: int = 10_000,
+    debug: bool = False,
+    clock: Clock | None = None,
+) -> None:
+    """Do what init promises, with the clock passed in."""
+    if debug:
+        logger.setLevel(logging.DEBUG)
+    replaced, _Process.client = _Process.client, None
+    if replaced is not None:
+        replaced.sender.stop_soon()
+    parsed = _find_dsn(dsn)
+    if parsed is None:
+        return
+    if not math.isfinite(every_seconds):
+        every_seconds = 1.0
+    _Process.client = Client(
+        parsed,
+        origin=origin,
+        every_seconds=min(max(every_seconds, _LEAST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS),
+        max_queue=max(max_queue, 1),
+        clock=clock or Clock(),
+    )
+    _hook_process_once()
+
+
+def flush(timeout_seconds: float = 2.0) -> bool:
+    """Send what is queued now; return whether all of it was delivered within the time.
+
+    A pause that the server asked for (429 with Retry-After) is kept, and then this returns
+    False when the time is over.
+    """
+    client = _Process.client
+    if client is None:
+        return True
+    with GUARD:
+        return client.sender.flush(timeout_seconds)
+    return False
+
+
+def close(timeout_seconds: float = 2.0) -> None:
+    """Deliver what can be delivered within the time, end the thread and switch Mainstay off."""
+    client, _Process.client = _Process.client, None
+    if client is not None:
+        with GUARD:
+            client.sender.stop(timeout_seconds)
+
+
+def _find_dsn(given: str | None) -> Dsn | None:
+    text = given or os.environ.get("MAINSTAY_DSN") or os.environ.get("SENTRY_DSN")
+    if not text:
+        return None
+    try:
+        return parse_dsn(text)
+    except ValueError as error:
+        logger.warning("Mainstay is off, because its DSN cannot be read: %s.", error)
+        return None
+
+
+def _hook_process_once() -> None:
+    if not _Process.hooked:
+        _Process.hooked = True
+        atexit.register(close, _AT_EXIT_SECONDS)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_start_fresh_after_fork)
+
+
+def _start_fresh_after_fork() -> None:
+    if _Process.client is not None:
+        _Process.client.start_fresh()
