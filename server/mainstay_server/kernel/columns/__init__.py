@@ -1,0 +1,41 @@
+"""The column store: everything that arrives as a stream. Nobody else speaks to ClickHouse."""
+
+from .engines import QUERY_ROWS, QUERY_SECONDS
+from .refusals import EngineError, EngineRefused, Full, TooBroad
+from .store import (
+    Stats,
+    append,
+    append_blocking,
+    close_columns,
+    delete_rows,
+    open_columns,
+    query,
+    query_row,
+    query_value,
+    stats,
+)
+from .tables import JSON_LINES, Encoding, Table
+from .writers import Counts
+
+__all__ = [
+    "JSON_LINES",
+    "QUERY_ROWS",
+    "QUERY_SECONDS",
+    "Counts",
+    "Encoding",
+    "EngineError",
+    "EngineRefused",
+    "Full",
+    "Stats",
+    "Table",
+    "TooBroad",
+    "append",
+    "append_blocking",
+    "close_columns",
+    "delete_rows",
+    "open_columns",
+    "query",
+    "query_row",
+    "query_value",
+    "stats",
+]

@@ -1,0 +1,148 @@
+"""The SQL that differs between one engine and a cluster: creating, changing and deleting."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .tables import DAILY_PARTITIONS_UP_TO_DAYS, Encoding, Table
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RETENTION = re.compile(r"\bTTL\b.*?toIntervalDay\((\d+)\)", re.DOTALL)
+
+FIRST_YEAR = 2000
+LAST_YEAR = 2100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where a table lives.
+
+    Embedded (`durable`): MergeTree in this process, where an insert returns after fsync, as nobody
+    else holds a copy. One server: MergeTree that remembers the tokens of its last inserts, so an
+    insert can be repeated after a broken connection. A cluster: the rows are in `<name>_local`, a
+    ReplicatedMergeTree on every node, behind a Distributed table `<name>`.
+
+    The cluster's SQL is tested as text only: it was not run against a real cluster.
+    """
+
+    durable: bool = False
+    cluster: str = ""
+
+    def create(self, table: Table, *, retention_days: int) -> list[str]:
+        """Return the statements that make the table where there is none."""
+        columns = [f"`{name}` {kind}" for name, kind in table.columns.items()]
+        columns.append(
+            f"CONSTRAINT time_is_real CHECK toYear(`{table.time_column}`) >= {FIRST_YEAR}"
+            f" AND toYear(`{table.time_column}`) < {LAST_YEAR}"
+        )
+        daily = table.retention_days <= DAILY_PARTITIONS_UP_TO_DAYS
+        partition = "toYYYYMMDD" if daily else "toYYYYMM"
+        engine = "ReplicatedMergeTree" if self.cluster else "MergeTree"
+        settings = ", ".join(f"{name} = {value}" for name, value in self._settings(daily=daily))
+        stored = (
+            f"CREATE TABLE IF NOT EXISTS `{self.stored_name(table)}`{self._on_cluster}"
+            f" ({', '.join(columns)}) ENGINE = {engine}"
+            f" PARTITION BY {partition}(`{table.time_column}`)"
+            f" ORDER BY ({', '.join(table.order_by)})"
+            f" TTL {_expiry(table, retention_days)} SETTINGS {settings}"
+        )
+        return [stored, *self._create_distributed(table)]
+
+    def change(
+        self, table: Table, *, existing: Sequence[str], definition: str, retention_days: int
+    ) -> list[str]:
+        """Return the statements that bring a stored table to what is declared; often none.
+
+        `existing` are its column names and `definition` its CREATE statement, both as the engine
+        tells them. Every statement may be run twice, and by two processes at once.
+        """
+        statements = []
+        for name, kind in table.columns.items():
+            if name not in existing:
+                names = [self.stored_name(table)] + ([table.name] if self.cluster else [])
+                statements += [
+                    f"ALTER TABLE `{stored}`{self._on_cluster}"
+                    f" ADD COLUMN IF NOT EXISTS `{name}` {kind}"
+                    for stored in names
+                ]
+        kept = _RETENTION.search(definition)
+        if kept is None or int(kept.group(1)) != retention_days:
+            statements.append(
+                f"ALTER TABLE `{self.stored_name(table)}`{self._on_cluster}"
+                f" MODIFY TTL {_expiry(table, retention_days)}"
+            )
+        return statements
+
+    def delete(self, table: Table, *, where: str) -> str:
+        """Return the statement that deletes rows by a condition and waits until it is done."""
+        return (
+            f"ALTER TABLE `{self.stored_name(table)}`{self._on_cluster} DELETE WHERE {where}"
+            " SETTINGS mutations_sync = 2"
+        )
+
+    def stored_name(self, table: Table) -> str:
+        """Return the name of the table that holds the rows on a node."""
+        return f"{table.name}_local" if self.cluster else table.name
+
+    @property
+    def _on_cluster(self) -> str:
+        return f" ON CLUSTER `{self.cluster}`" if self.cluster else ""
+
+    def _create_distributed(self, table: Table) -> list[str]:
+        if not self.cluster:
+            return []
+        distributed = (
+            f"CREATE TABLE IF NOT EXISTS `{table.name}`{self._on_cluster}"
+            f" AS `{self.stored_name(table)}` ENGINE = Distributed(`{self.cluster}`,"
+            f" currentDatabase(), `{self.stored_name(table)}`, cityHash64({table.order_by[0]}))"
+        )
+        return [distributed]
+
+    def _settings(self, *, daily: bool) -> list[tuple[str, int]]:
+        settings = [("ttl_only_drop_parts", 1)] if daily else [("merge_with_ttl_timeout", 86_400)]
+        if self.durable:
+            # Merged parts are synced too, so that their many small sources (one per insert) may be
+            # removed after half a minute instead of eight, which would be thousands of folders.
+            settings += [
+                ("fsync_after_insert", 1),
+                ("fsync_part_directory", 1),
+                ("min_rows_to_fsync_after_merge", 1),
+                ("old_parts_lifetime", 30),
+            ]
+        elif not self.cluster:
+            settings.append(("non_replicated_deduplication_window", 1_000))
+        return settings
+
+
+def check_declared(tables: Sequence[Table], retention_days: Mapping[str, int]) -> None:
+    """Refuse declarations that could not be stored, before any of them is; raises ValueError."""
+    names = [table.name for table in tables]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two tables share a name: {sorted(names)}")
+    unknown = sorted(set(retention_days) - set(names))
+    if unknown:
+        raise ValueError(f"retention is set for tables that nobody declared: {unknown}")
+    for table in tables:
+        for name in (table.name, *table.columns):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{table.name}: {name!r} is not a lower_case_name")
+        if table.time_column not in table.columns:
+            raise ValueError(f"{table.name}: there is no column {table.time_column!r}")
+        if retention_days.get(table.name, table.retention_days) < 1:
+            raise ValueError(f"{table.name}: rows must be kept for one day at least")
+
+
+def insert_into(table: Table, encoding: Encoding, *, source: str) -> str:
+    """Return `INSERT INTO table … SELECT …` of an encoding that transforms what arrives."""
+    into = ", ".join(f"`{name}`" for name in encoding.into)
+    return f"INSERT INTO `{table.name}` ({into}) {encoding.select.replace('{source}', source)}"
+
+
+def quoted(text: str) -> str:
+    """Return the text as a ClickHouse string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _expiry(table: Table, retention_days: int) -> str:
+    return f"toDateTime(`{table.time_column}`) + toIntervalDay({retention_days})"
