@@ -14,6 +14,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // An inlined file would be a data: URL, which the content security policy refuses for fonts and scripts.
     assetsInlineLimit: 0,
-    rolldownOptions: { input: { main: "src/main.ts", theme: "src/styles/main.css" } },
+    rolldownOptions: { input: { main: "src/main.ts", theme: "src/styles/main.css", mark: "src/images/mark.svg" } },
   },
 });
