@@ -194,6 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Record one request and play its answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or head and body are 40 ms apart on a kept connection
     server: _Server
 
     def _receive(self) -> None:

@@ -1,0 +1,39 @@
+"""The only way out of the process: every HTTP call and every mail passes its address check."""
+
+from mainstay_server.kernel.outbound.errors import Kind, MailRefused, OutboundError
+from mainstay_server.kernel.outbound.fetching import (
+    FetchOptions,
+    Response,
+    Timings,
+    fetch,
+    fetch_blocking,
+)
+from mainstay_server.kernel.outbound.gate import (
+    close_outbound,
+    close_resting_connections,
+    open_outbound,
+)
+from mainstay_server.kernel.outbound.mail import (
+    Delivered,
+    MailOptions,
+    send_mail,
+    send_mail_blocking,
+)
+
+__all__ = [
+    "Delivered",
+    "FetchOptions",
+    "Kind",
+    "MailOptions",
+    "MailRefused",
+    "OutboundError",
+    "Response",
+    "Timings",
+    "close_outbound",
+    "close_resting_connections",
+    "fetch",
+    "fetch_blocking",
+    "open_outbound",
+    "send_mail",
+    "send_mail_blocking",
+]

@@ -1,0 +1,346 @@
+"""Make one HTTP call: redirects, deadline, size limit, timings, over the checked network."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypedDict
+from urllib.parse import unquote
+
+import httpcore
+import httpx
+from typing_extensions import Unpack
+
+from mainstay_server.kernel.outbound.decoding import BoundedBody
+from mainstay_server.kernel.outbound.errors import OutboundError
+from mainstay_server.kernel.outbound.gate import Gate, gate
+from mainstay_server.kernel.outbound.network import Stopwatch, stopwatch
+
+USER_AGENT = "Mainstay"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SEE_OTHER = 303
+KEEPS_METHOD = frozenset({307, 308})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# What another origin may see after a redirect. A list of what is harmless, because any header may
+# carry a secret (X-Api-Key, X-Signature…) and nobody can list those.
+HARMLESS_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "content-type", "user-agent"}
+)
+
+
+class FetchOptions(TypedDict, total=False):
+    """How to make one call; see `fetch`."""
+
+    headers: Mapping[str, str] | None
+    body: bytes | None
+    timeout_seconds: float
+    connect_timeout_seconds: float | None
+    read_timeout_seconds: float | None
+    max_body_bytes: int
+    truncate: bool
+    follow_redirects: bool
+    max_redirects: int
+    verify_tls: bool
+    reuse: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call as it was ordered."""
+
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
+    timeout_seconds: float = 10.0
+    connect_timeout_seconds: float | None = None
+    read_timeout_seconds: float | None = None
+    max_body_bytes: int = 1_048_576
+    truncate: bool = True
+    follow_redirects: bool = False
+    max_redirects: int = 5
+    verify_tls: bool = True
+    reuse: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """How long each step of the last exchange took, in milliseconds; 0 where a step was skipped.
+
+    `queued` is the wait for one of our own connections and no fault of the other side. `total`
+    counts from there, over all redirects, to the last byte.
+    """
+
+    queued: float
+    resolve: float
+    connect: float
+    tls: float
+    first_byte: float
+    transfer: float
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What came back.
+
+    Header names are in lower case; `headers` joins repeated ones with a comma (RFC 9110 section
+    5.2), `raw_headers` keeps them apart. `truncated` tells that the body was longer than allowed.
+    `url` is the last one of a chain of redirects, without credentials. `certificate_der` is the
+    server's certificate when the connection was new and had TLS.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+    timings: Timings
+    url: str
+    remote_address: str
+    raw_headers: tuple[tuple[str, str], ...] = field(repr=False)
+    redirects: int = 0
+    certificate_der: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(kw_only=True)
+class Exchange:
+    """One hop of a call: what is sent next."""
+
+    method: str
+    url: httpx.URL
+    headers: dict[str, str]
+    body: bytes | None
+
+
+async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Response:
+    """Make one HTTP call and return its answer, whatever its status.
+
+    The call is over, one way or the other, after `timeout_seconds` (10), and before that waits at
+    most as long for one of our own connections. `connect_timeout_seconds` and
+    `read_timeout_seconds` bound a single step. A body over `max_body_bytes` (1 MiB, decompressed)
+    is cut, or refused when `truncate` is false. Redirects are answers unless `follow_redirects`;
+    another origin gets no header of yours but harmless ones. `reuse` keeps the connection for the
+    next call on this loop, which saves time and makes its connect timings 0.
+
+    Every address is checked on the way, that of a redirect too. Proxies of the environment are
+    not used. Raises `OutboundError`.
+    """
+    call = Call(method=method.upper(), url=_parsed(url), **options)
+    way = gate()
+    asked = time.monotonic()
+    async with way.slots.one_for(call.url.host, wait_seconds=call.timeout_seconds):
+        watch = Stopwatch()
+        token = stopwatch.set(watch)
+        try:
+            async with asyncio.timeout(call.timeout_seconds):
+                return await _follow(way, call, watch, queued=watch.started - asked)
+        except TimeoutError:
+            raise OutboundError(
+                "timeout",
+                f"{call.url.host} took more than {call.timeout_seconds:g} s "
+                f"(while {watch.doing}); check its load, or raise the time-out.",
+            ) from None
+        finally:
+            stopwatch.reset(token)
+
+
+def fetch_blocking(method: str, url: str, **options: Unpack[FetchOptions]) -> Response:
+    """Do what `fetch` does, from a thread that may wait; never call it on an event loop."""
+    return gate().run(fetch(method, url, **options))
+
+
+def _parsed(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise OutboundError("protocol", f"The address is not a valid URL: {error}.") from None
+    if url.scheme not in DEFAULT_PORTS:
+        raise OutboundError("blocked", "Only http:// and https:// addresses can be called.")
+    if not url.host:
+        raise OutboundError("protocol", "The address has no host; write https://host/path.")
+    return url
+
+
+async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> Response:
+    exchange = _first(call)
+    began = watch.started
+    for hop in range(call.max_redirects + 1):
+        if hop:
+            watch.restart()
+        async with _answer(way, call, exchange) as answer:
+            first_byte = time.monotonic()
+            headers = _joined(answer.headers)
+            after = _next(exchange, answer.status, headers) if call.follow_redirects else None
+            if after is None:
+                watch.doing = "reading the body"
+                body = await _read(call, answer, headers)
+                return Response(
+                    status=answer.status,
+                    headers=headers,
+                    raw_headers=tuple(
+                        (name.decode("latin-1"), value.decode("latin-1"))
+                        for name, value in answer.headers
+                    ),
+                    body=body.joined(),
+                    truncated=body.truncated,
+                    timings=_timings(watch, queued=queued, began=began, first_byte=first_byte),
+                    url=str(exchange.url),
+                    remote_address=watch.remote_address or _peer(answer),
+                    redirects=hop,
+                    certificate_der=watch.certificate_der,
+                )
+        exchange = after
+    raise OutboundError(
+        "too_many_redirects",
+        f"{call.url.host} redirected more than {call.max_redirects} times; "
+        "give the final address, or look for a loop.",
+    )
+
+
+def _timings(watch: Stopwatch, *, queued: float, began: float, first_byte: float) -> Timings:
+    now = time.monotonic()
+    return Timings(
+        queued=queued * 1000,
+        resolve=(watch.resolved - watch.started) * 1000,
+        connect=(watch.connected - watch.resolved) * 1000,
+        tls=(watch.secured - watch.connected) * 1000,
+        first_byte=(first_byte - watch.secured) * 1000,
+        transfer=(now - first_byte) * 1000,
+        total=(now - began) * 1000,
+    )
+
+
+def _peer(answer: httpcore.Response) -> str:
+    """Return whom a reused connection leads to."""
+    peer = answer.extensions["network_stream"].get_extra_info("server_addr")
+    return "" if peer is None else str(peer[0])
+
+
+def _first(call: Call) -> Exchange:
+    headers = {name.lower(): value for name, value in (call.headers or {}).items()}
+    if call.url.userinfo and "authorization" not in headers:
+        user, _, password = call.url.userinfo.partition(b":")
+        secret = unquote(user.decode()) + ":" + unquote(password.decode())
+        headers["authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
+    url = call.url.copy_with(username=None, password=None)
+    return Exchange(method=call.method, url=url, headers=headers, body=call.body)
+
+
+def _next(exchange: Exchange, status: int, headers: Mapping[str, str]) -> Exchange | None:
+    """Return the exchange that a redirect asks for, or None when this is the answer."""
+    location = headers.get("location")
+    if status not in REDIRECTS or not location:
+        return None
+    url = _parsed(str(_joined_url(exchange.url, location)))
+    url = url.copy_with(username=None, password=None, fragment=None)
+    kept = dict(exchange.headers)
+    method, body = exchange.method, exchange.body
+    if status not in KEEPS_METHOD and (method == "POST" or status == SEE_OTHER):
+        method, body = ("HEAD" if method == "HEAD" else "GET"), None
+        kept.pop("content-type", None)
+    if _origin(url) != _origin(exchange.url):
+        kept = {name: value for name, value in kept.items() if name in HARMLESS_HEADERS}
+    return Exchange(method=method, url=url, headers=kept, body=body)
+
+
+def _joined_url(base: httpx.URL, location: str) -> httpx.URL:
+    try:
+        return base.join(location)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise OutboundError(
+            "protocol", f"{base.host} redirected to something that is not a URL: {error}."
+        ) from None
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or DEFAULT_PORTS[url.scheme]
+
+
+@asynccontextmanager
+async def _answer(way: Gate, call: Call, exchange: Exchange) -> AsyncIterator[httpcore.Response]:
+    """Send the exchange and yield its answer; what it holds is let go at the end."""
+    try:
+        request = _request(call, exchange)
+    except UnicodeError:
+        raise OutboundError(
+            "protocol", "A header has a character that HTTP does not allow; use ASCII names."
+        ) from None
+    sender: httpcore.AsyncConnectionPool | httpcore.AsyncHTTPConnection
+    sender = (
+        way.pool(verify=call.verify_tls)
+        if call.reuse
+        else httpcore.AsyncHTTPConnection(
+            request.url.origin,
+            ssl_context=way.tls(verify=call.verify_tls),
+            network_backend=way.dialer,
+        )
+    )
+    try:
+        answer = await sender.handle_async_request(request)
+        try:
+            yield answer
+        finally:
+            if call.reuse:
+                await answer.aclose()
+    except (httpcore.ProtocolError, httpcore.NetworkError) as error:
+        raise OutboundError(
+            "protocol",
+            f"{exchange.url.host} and we do not understand each other ({error}); "
+            "check that HTTP is spoken on this port.",
+        ) from None
+    finally:
+        if not call.reuse:
+            await sender.aclose()
+
+
+def _request(call: Call, exchange: Exchange) -> httpcore.Request:
+    url = exchange.url
+    headers = {
+        "host": url.netloc.decode("ascii"),
+        "user-agent": USER_AGENT,
+        "accept": "*/*",
+        "accept-encoding": "gzip, deflate",
+        **exchange.headers,
+    }
+    if not call.reuse:
+        headers["connection"] = "close"
+    headers.pop("transfer-encoding", None)
+    headers.pop("content-length", None)
+    if exchange.body is not None or exchange.method in {"POST", "PUT", "PATCH"}:
+        headers["content-length"] = str(len(exchange.body or b""))
+    return httpcore.Request(
+        exchange.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=[(name.encode("ascii"), value.encode()) for name, value in headers.items()],
+        content=exchange.body or b"",
+        extensions={
+            "timeout": {
+                "connect": call.connect_timeout_seconds,
+                "read": call.read_timeout_seconds,
+            }
+        },
+    )
+
+
+async def _read(call: Call, answer: httpcore.Response, headers: Mapping[str, str]) -> BoundedBody:
+    body = BoundedBody(headers.get("content-encoding", ""), max_bytes=call.max_body_bytes)
+    async for chunk in answer.aiter_stream():
+        if not body.add(chunk):
+            break
+    if body.truncated and not call.truncate:
+        raise OutboundError(
+            "too_large",
+            f"{call.url.host} answered with more than {call.max_body_bytes} bytes; "
+            "ask for less, or raise the limit.",
+        )
+    return body
+
+
+def _joined(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers

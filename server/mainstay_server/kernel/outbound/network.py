@@ -1,0 +1,353 @@
+"""Resolve a name, check every address, and connect to exactly the address that was checked."""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+from typing_extensions import override
+
+from mainstay_server.kernel.outbound import addresses
+from mainstay_server.kernel.outbound.errors import OutboundError
+
+SECONDS_PER_ADDRESS = 5.0
+READ_BYTES = 65_536
+
+SocketAddress = tuple[Any, ...]
+
+
+class Stopwatch:
+    """When each step of one call ended, in seconds of the monotonic clock, and what it is doing."""
+
+    def __init__(self) -> None:
+        self.restart()
+        self.remote_address = ""
+        self.certificate_der: bytes | None = None
+
+    def restart(self) -> None:
+        """Begin a new exchange; of a chain of redirects the last one is measured."""
+        now = time.monotonic()
+        self.started = self.resolved = self.connected = self.secured = now
+        self.doing = "looking up the name"
+
+
+stopwatch: ContextVar[Stopwatch | None] = ContextVar("outbound_stopwatch", default=None)
+
+
+async def resolve(
+    host: str, port: int, *, resolver: Executor, allow_private: bool
+) -> list[tuple[socket.AddressFamily, SocketAddress]]:
+    """Return the addresses of the name that may be reached, best first.
+
+    Raises `OutboundError` of kind dns when there is none, blocked when none may be reached. The
+    lookup runs in a thread of its own pool: a resolver that hangs must not stop what else needs
+    a thread.
+    """
+    if addresses.is_forbidden_name(host):
+        raise _blocked(host, "it names a cloud's metadata service, which is never open")
+    literal = addresses.parse(host)
+    if literal is not None:
+        family = socket.AF_INET if literal.version == 4 else socket.AF_INET6  # noqa: PLR2004  the version of IP
+        found = [(family, (str(literal), port))]
+    else:
+        found = await _look_up(host, port, resolver)
+    allowed = []
+    why_not = None
+    for family, address in found:
+        parsed = addresses.parse(str(address[0]))
+        refusal = (
+            "its address makes no sense"
+            if parsed is None
+            else addresses.refusal_of(parsed, allow_private=allow_private)
+        )
+        if refusal is None:
+            allowed.append((family, address))
+        why_not = why_not or refusal
+    if not allowed:
+        raise _blocked(host, why_not or "it has no address")
+    return allowed
+
+
+def _blocked(host: str, why: str) -> OutboundError:
+    return OutboundError("blocked", f"{host} may not be reached: {why}.")
+
+
+async def _look_up(
+    host: str, port: int, resolver: Executor
+) -> list[tuple[socket.AddressFamily, SocketAddress]]:
+    loop = asyncio.get_running_loop()
+    try:
+        rows = await loop.run_in_executor(
+            resolver, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid name"
+        raise OutboundError(
+            "dns", f"The name {host} could not be resolved ({reason}); check its spelling and DNS."
+        ) from None
+    return [(socket.AddressFamily(family), address) for family, _, _, _, address in rows]
+
+
+async def connect(
+    host: str, port: int, *, resolver: Executor, allow_private: bool, timeout_seconds: float | None
+) -> socket.socket:
+    """Return a connected, non-blocking socket to the first address that answers.
+
+    Raises `OutboundError` of kind dns, blocked, connect or timeout. Between the check and the
+    connection nobody asks the name service again, so a name that changes its mind gains nothing.
+    """
+    watch = stopwatch.get()
+    found = await resolve(host, port, resolver=resolver, allow_private=allow_private)
+    if watch is not None:
+        watch.resolved = time.monotonic()
+        watch.doing = "connecting"
+    deadline = time.monotonic() + (SECONDS_PER_ADDRESS * len(found))
+    if timeout_seconds is not None:
+        deadline = min(deadline, time.monotonic() + timeout_seconds)
+    error: OSError | None = None
+    for index, (family, address) in enumerate(found):
+        share = max(0.0, deadline - time.monotonic()) / (len(found) - index)
+        try:
+            connected = await _connect_one(family, address, share)
+        except OSError as reason:
+            error = reason
+        else:
+            if watch is not None:
+                watch.remote_address = str(address[0])
+                watch.connected = watch.secured = time.monotonic()
+                watch.doing = "waiting for the first byte"
+            return connected
+    raise _not_connected(host, port, error)
+
+
+def _not_connected(host: str, port: int, error: OSError | None) -> OutboundError:
+    if isinstance(error, TimeoutError):
+        return OutboundError(
+            "timeout",
+            f"{host} did not accept a connection on port {port} in time; "
+            "check that it runs and that no firewall drops the packets.",
+        )
+    # asyncio words an error in its own way; the system's own words are the ones people search for.
+    why = "" if error is None else f" ({os.strerror(error.errno) if error.errno else error})"
+    return OutboundError(
+        "connect",
+        f"{host} refused the connection on port {port}{why}; check that it runs there.",
+    )
+
+
+async def _connect_one(
+    family: socket.AddressFamily, address: SocketAddress, timeout_seconds: float
+) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(0)  # as asyncio wants it
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(timeout_seconds):
+            await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Dialer(httpcore.AsyncNetworkBackend):
+    """What httpcore connects with: our check in front, asyncio behind."""
+
+    def __init__(self, *, resolver: Executor, allow_private: bool) -> None:
+        self._resolver = resolver
+        self._allow_private = allow_private
+
+    @override
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return PlainStream(
+            await connect(
+                host,
+                port,
+                resolver=self._resolver,
+                allow_private=self._allow_private,
+                timeout_seconds=timeout,
+            )
+        )
+
+    @override
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        raise OutboundError("blocked", "Unix sockets are not reachable from here; use TCP.")
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def _cut_off(error: OSError) -> OutboundError:
+    return OutboundError(
+        "protocol",
+        f"The connection was cut before the answer was complete ({error.strerror or error}); "
+        "look at the other side's log.",
+    )
+
+
+def _read_timeout() -> OutboundError:
+    return OutboundError(
+        "timeout", "The other side went silent for too long; raise the time-out if that is usual."
+    )
+
+
+class PlainStream(httpcore.AsyncNetworkStream):
+    """A connected socket without TLS, read and written without asyncio's stream buffers.
+
+    Measured: about a third of the CPU time of the same call through anyio's streams.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    @override
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        loop = asyncio.get_running_loop()
+        try:
+            if timeout is None:
+                return await loop.sock_recv(self._socket, max_bytes)
+            async with asyncio.timeout(timeout):
+                return await loop.sock_recv(self._socket, max_bytes)
+        except TimeoutError:
+            raise _read_timeout() from None
+        except OSError as error:
+            raise _cut_off(error) from None
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            if buffer:
+                await asyncio.get_running_loop().sock_sendall(self._socket, buffer)
+        except OSError as error:
+            # httpcore goes on to read: a server may answer before it has read everything.
+            raise httpcore.WriteError(str(error)) from None
+
+    @override
+    async def aclose(self) -> None:
+        self._socket.close()
+
+    @override
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        watch = stopwatch.get()
+        if watch is not None:
+            watch.doing = "setting up TLS"
+        try:
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_connection(
+                    sock=self._socket,
+                    ssl=ssl_context,
+                    server_hostname=server_hostname,
+                    limit=READ_BYTES,
+                )
+        except BaseException as error:
+            self._socket.close()
+            failure = _tls_failure(error, server_hostname or "The server")
+            if failure is None:
+                raise
+            raise failure from None
+        if watch is not None:
+            watch.secured = time.monotonic()
+            watch.doing = "waiting for the first byte"
+            watch.certificate_der = writer.get_extra_info("ssl_object").getpeercert(
+                binary_form=True
+            )
+        return SecureStream(reader, writer)
+
+    @override
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return _is_readable(self._socket)
+        if info == "server_addr":
+            return self._socket.getpeername()
+        return None
+
+
+def _tls_failure(error: BaseException, host: str) -> OutboundError | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return OutboundError(
+            "tls",
+            f"The certificate of {host} is not trusted ({error.verify_message}); renew it, "
+            "complete its chain, or give its authority as MAINSTAY_OUTBOUND_CA_FILE.",
+        )
+    if isinstance(error, TimeoutError):
+        return OutboundError("timeout", f"{host} did not finish the TLS handshake in time.")
+    if isinstance(error, OSError):
+        why = getattr(error, "reason", None) or error.strerror or "it hung up"
+        return OutboundError(
+            "tls",
+            f"{host} did not complete the TLS handshake ({why}); check that it speaks TLS 1.2 or "
+            "newer on this port.",
+        )
+    return None
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    """Tell whether a resting connection has something to say, which means that it was closed."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) is not None
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class SecureStream(httpcore.AsyncNetworkStream):
+    """A connection with TLS on top."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @override
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._reader.read(max_bytes)
+        except TimeoutError:
+            raise _read_timeout() from None
+        except OSError as error:
+            raise _cut_off(error) from None
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            self._writer.write(buffer)
+            await self._writer.drain()
+        except OSError as error:
+            raise httpcore.WriteError(str(error)) from None
+
+    @override
+    async def aclose(self) -> None:
+        # Not waiting for the peer's close_notify: it may never come, and everything was read.
+        self._writer.transport.abort()
+
+    @override
+    def get_extra_info(self, info: str) -> Any:
+        if info == "ssl_object":
+            return self._writer.get_extra_info("ssl_object")
+        if info == "server_addr":
+            return self._writer.get_extra_info("peername")
+        if info == "is_readable":
+            return self._reader.at_eof() or self._writer.is_closing()
+        return None
