@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from typing_extensions import override
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 
@@ -29,7 +30,8 @@ def served_asgi(app: Any, **options: Any) -> Iterator[int]:  # noqa: ANN401 - uv
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+    @override
+    def log(self, type: str, message: str, *args: object) -> None:
         pass
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 Answer = Callable[[int], tuple[int, dict[str, str]]]
 
 
@@ -67,12 +69,14 @@ def a_server(answer: Answer = accept, *, hang_seconds: float = 0.0) -> Iterator[
             self.end_headers()
             self.wfile.write(b"{}")
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - stdlib's name
+        @override
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     class Quiet(http.server.ThreadingHTTPServer):
         daemon_threads = True
 
+        @override
         def handle_error(self, request: object, client_address: object) -> None:
             pass  # the client may hang up; that is what some tests are about
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-_KIB = 1024
-
 
 def used_percent(root: Path = Path("/")) -> float | None:
     """Return the memory in use in percent, or None where it cannot be read.
@@ -12,7 +10,8 @@ def used_percent(root: Path = Path("/")) -> float | None:
     kills there; else against the machine's memory. Page cache that the kernel would give back is
     not counted as used, neither here nor there.
     """
-    return _of_cgroup(root) or _of_machine(root)
+    percent = _of_cgroup(root)
+    return _of_machine(root) if percent is None else percent
 
 
 def _of_cgroup(root: Path) -> float | None:
@@ -38,8 +37,8 @@ def _own_cgroup(root: Path) -> str:
 def _of_machine(root: Path) -> float | None:
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
-        kib = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-        total, available = kib["MemTotal"] * _KIB, kib["MemAvailable"] * _KIB
+        values = dict(line.split(":", 1) for line in lines)
+        total, available = (int(values[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
         return _percent(total - available, total)
     except (OSError, ValueError, KeyError, IndexError):
         return None

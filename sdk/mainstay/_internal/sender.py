@@ -98,9 +98,12 @@ class Sender:
         return not self._busy and len(self._backlog) == 0
 
     def _run(self) -> None:
-        while not self._stopping:
+        stopping = False
+        while not stopping:
             self._wake.wait(self._every)
             self._wake.clear()
+            # Read before delivering: what was queued before the stop still gets its attempt.
+            stopping = self._stopping
             # A bug in here must not end the thread: the queue would stay full for ever.
             with GUARD:
                 self._deliver()

@@ -1,0 +1,82 @@
+"""Django under WSGI and ASGI: one line in wsgi.py or asgi.py, and the right names."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import mainstay
+import pytest
+from django import conf, http, setup, urls  # type: ignore[import-untyped] # Django has no types
+from django.core import asgi as core_asgi  # type: ignore[import-untyped] # as above
+from django.core import wsgi as core_wsgi
+from tests.app_servers import ask, served_asgi, served_wsgi
+from tests.capture_server import a_server
+
+
+def ok(request: http.HttpRequest, **captured: object) -> http.HttpResponse:
+    return http.HttpResponse("ok")
+
+
+def fails(request: http.HttpRequest) -> http.HttpResponse:
+    raise ZeroDivisionError
+
+
+class Urls:
+    urlpatterns = (
+        urls.path("houses/<int:house>/", urls.include([urls.path("rooms/<slug:room>", ok)])),
+        urls.re_path(r"^years/(?P<year>[0-9]{4})/$", ok),
+        urls.path("fails", fails),
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_django_project() -> None:
+    conf.settings.configure(
+        ROOT_URLCONF=Urls,
+        ALLOWED_HOSTS=["127.0.0.1"],
+        SECRET_KEY="for this test only",
+        LOGGING_CONFIG=None,
+        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    )
+    setup()
+
+
+def wsgi() -> AbstractContextManager[int]:
+    return served_wsgi(mainstay.WSGIMiddleware(core_wsgi.get_wsgi_application()))
+
+
+def asgi() -> AbstractContextManager[int]:
+    return served_asgi(mainstay.ASGIMiddleware(core_asgi.get_asgi_application()), lifespan="off")
+
+
+def asgi_below_a_wrapper_that_copies() -> AbstractContextManager[int]:
+    inner: Any = core_asgi.get_asgi_application()
+
+    async def copies(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        await inner(dict(scope), receive, send)
+
+    return served_asgi(mainstay.ASGIMiddleware(copies), lifespan="off")
+
+
+NAMES = [
+    ("/houses/4/rooms/blue", "/houses/<int:house>/rooms/<slug:room>", 200),
+    ("/years/2026/", "/years/(?P<year>[0-9]{4})/$", 200),
+    ("/fails", "/fails", 500),
+    ("/wp-login.php", "(unmatched)", 404),
+]
+
+
+@pytest.mark.parametrize("served", [wsgi, asgi, asgi_below_a_wrapper_that_copies])
+def test_django_requests_are_counted_under_their_route(
+    served: Callable[[], AbstractContextManager[int]],
+) -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn)
+        with served() as port:
+            for asked, _, _ in NAMES:
+                ask(port, asked)
+        assert mainstay.flush(5)
+
+    assert [(r["path"], r["status"]) for r in server.requests] == [
+        (name, status) for _, name, status in NAMES
+    ]

@@ -1,0 +1,203 @@
+"""Delivery: nothing is lost while the server is well, and nothing hurts while it is not."""
+
+import gc
+import os
+import socket
+import threading
+import time
+import tracemalloc
+
+import mainstay
+import pytest
+from mainstay._internal import client
+from mainstay._internal.message import MeasuredRequest
+from tests.app_servers import eventually
+from tests.capture_server import Capture, a_server
+
+
+def record(count: int, *, first: int = 0) -> None:
+    """Record requests whose status tells them apart."""
+    connected = client.active_client()
+    assert connected is not None
+    for number in range(first, first + count):
+        connected.record(MeasuredRequest(1_795_229_999.0, "GET", "/", number, 0.001, "", None))
+
+
+def numbers(server: Capture) -> list[int]:
+    return [request["status"] for request in server.requests]
+
+
+def sender_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mainstay-sender"]
+
+
+def test_many_requests_arrive_once_each_in_batches_over_one_connection() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn)
+        record(2_500)
+
+        assert mainstay.flush(5)
+
+    assert sorted(numbers(server)) == list(range(2_500))
+    assert max(len(batch.message["requests"]) for batch in server.batches) == 1_000
+    assert len({batch.connection for batch in server.batches}) == 1
+
+
+def test_requests_are_sent_by_themselves_after_the_interval() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn, flush_interval_seconds=0.05)
+        record(1)
+        eventually(lambda: numbers(server) == [0])
+        record(1, first=1)
+        eventually(lambda: numbers(server) == [0, 1])
+
+
+def test_only_the_newest_are_kept_and_the_next_batch_says_how_many_are_not() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn, max_queue=100, flush_interval_seconds=60)
+        record(1_100)
+        assert mainstay.flush(5)
+        record(1)
+        assert mainstay.flush(5)
+
+    assert numbers(server) == [*range(1_000, 1_100), 0]
+    assert [batch.message["dropped"] for batch in server.batches] == [1_000, 0]
+
+
+def test_a_server_that_fails_gets_the_same_requests_again_later() -> None:
+    with a_server(lambda nth: (503 if nth == 0 else 200, {})) as server:
+        mainstay.init(server.dsn, flush_interval_seconds=0.05)
+        record(3)
+        eventually(lambda: len(server.batches) == 2)
+
+    first, second = server.batches
+    assert first.message["requests"] == second.message["requests"]
+    assert second.at - first.at >= 0.5
+
+
+def test_retry_after_is_kept_even_by_flush() -> None:
+    with a_server(lambda nth: (429, {"Retry-After": "1"}) if nth == 0 else (200, {})) as server:
+        mainstay.init(server.dsn, flush_interval_seconds=0.05)
+        record(3)
+        assert not mainstay.flush(0.5)
+        assert len(server.batches) == 1
+        eventually(lambda: len(server.batches) == 2)
+
+    assert server.batches[1].at - server.batches[0].at >= 1.0
+    assert server.batches[1].message["dropped"] == 0
+
+
+def test_what_the_server_refuses_is_not_sent_again_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with a_server(lambda nth: (403 if nth < 2 else 200, {})) as server:
+        mainstay.init(server.dsn, flush_interval_seconds=60)
+        for first in range(3):
+            record(1, first=first)
+            assert mainstay.flush(5)
+
+    assert numbers(server) == [0, 1, 2]
+    assert [batch.message["dropped"] for batch in server.batches] == [0, 1, 2]
+    assert len(caplog.records) == 1
+    assert "403" in caplog.text
+
+
+def test_a_connection_closed_while_idle_costs_nothing() -> None:
+    with a_server(lambda nth: (200, {"Connection": "close"} if nth == 0 else {})) as server:
+        mainstay.init(server.dsn)
+        record(1)
+        assert mainstay.flush(5)
+        record(1, first=1)
+        assert mainstay.flush(5)
+
+    assert numbers(server) == [0, 1]
+
+
+def a_closed_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+def test_an_absent_server_costs_no_time_and_no_more_than_the_queue_in_memory() -> None:
+    mainstay.init(f"http://k@127.0.0.1:{a_closed_port()}/1", max_queue=500)
+    record(2_000)
+    mainstay.flush(0.5)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        started = time.perf_counter()
+        record(20_000)
+        seconds = time.perf_counter() - started
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert seconds / 20_000 < 0.001
+    assert after - before < 500 * 1_000
+    connected = client.active_client()
+    assert connected is not None
+    assert len(connected.backlog) <= 500
+
+
+def test_a_hanging_server_holds_up_neither_a_request_nor_the_end() -> None:
+    with a_server(hang_seconds=60) as server:
+        mainstay.init(server.dsn, flush_interval_seconds=0.01)
+        record(1)
+        eventually(lambda: len(server.batches) == 1)
+        started = time.perf_counter()
+        record(100)
+        assert time.perf_counter() - started < 0.5
+
+        started = time.perf_counter()
+        mainstay.close(0.2)
+        assert time.perf_counter() - started < 1.5
+        assert sender_threads() == []
+
+
+def test_close_delivers_what_is_queued_and_ends_the_thread() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn, flush_interval_seconds=60)
+        record(5)
+        mainstay.close(5)
+
+        assert numbers(server) == [0, 1, 2, 3, 4]
+    assert sender_threads() == []
+
+
+def test_a_second_init_still_delivers_what_the_first_had_queued() -> None:
+    with a_server() as old, a_server() as new:
+        mainstay.init(old.dsn, flush_interval_seconds=60)
+        record(1)
+        mainstay.init(new.dsn)
+        record(1, first=1)
+        assert mainstay.flush(5)
+        eventually(lambda: numbers(old) == [0])
+        eventually(lambda: len(sender_threads()) == 1)
+
+    assert numbers(new) == [1]
+
+
+def test_no_thread_runs_before_the_first_request() -> None:
+    mainstay.init(f"http://k@127.0.0.1:{a_closed_port()}/1")
+
+    assert sender_threads() == []
+
+
+def test_a_forked_worker_sends_its_own_requests_and_never_its_parents() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn, flush_interval_seconds=60)
+        record(2)
+        child = os.fork()
+        if child == 0:
+            record(3, first=100)
+            delivered = mainstay.flush(5)
+            os._exit(0 if delivered else 1)
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert numbers(server) == [100, 101, 102]
+        assert mainstay.flush(5)
+        assert numbers(server) == [100, 101, 102, 0, 1]
