@@ -6,7 +6,7 @@ the newest, `--upgrade-package NAME` one of them. Run it with `make lock`.
 
 import sys
 
-from set_up import LOCK, ROOT, environment_of_uv, find_uv, run
+from set_up import LOCK, ROOT, environment_of_tools, find_uv, run
 
 MEMBERS = ("mainstay", "mainstay-server", "mainstay-cli")
 
@@ -25,7 +25,7 @@ def main() -> int:
             *sys.argv[1:],
         ],
         doing=LOCK.name,
-        env=environment_of_uv(),
+        env=environment_of_tools(),
     )
     places = [line for line in LOCK.read_text().splitlines() if "/" in line]
     if places:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ def make_environment() -> None:
     if VENV.exists():
         shutil.rmtree(VENV)
     uv_venv = [str(find_uv()), "venv", "--quiet", "--python", str(INTERPRETER), str(VENV)]
-    run(uv_venv, doing="environment", env=environment_of_uv())
+    run(uv_venv, doing="environment", env=environment_of_tools())
 
 
 def find_uv() -> Path:
@@ -112,25 +113,39 @@ def find_uv() -> Path:
 def uv(*arguments: str, doing: str) -> None:
     """Run a uv command on `.venv`."""
     command = [str(find_uv()), *arguments[:2], "--python", str(PYTHON), *arguments[2:]]
-    run(command, doing=doing, env=environment_of_uv())
+    run(command, doing=doing, env=environment_of_tools())
 
 
-def environment_of_uv() -> dict[str, str]:
+def environment_of_tools() -> dict[str, str]:
     """Return an environment in which uv takes no Python but ours and asks where pip would ask.
 
     A machine behind a mirror usually configures pip only, and uv does not read pip's settings. Its
     index and certificates are therefore handed over, unless uv has settings of its own. Files are
     accepted by their hash alone, so it does not matter who serves them.
     """
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {**environment_of_builds(), "UV_PYTHON_DOWNLOADS": "never"}
     environment.pop("VIRTUAL_ENV", None)
     configured = pip_settings()
     index = configured.get("index-url")
     if index and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environment.keys():
         environment["UV_DEFAULT_INDEX"] = index
     certificates = configured.get("cert")
-    if certificates and "SSL_CERT_FILE" not in environment:
-        environment["SSL_CERT_FILE"] = certificates
+    if certificates:
+        environment.setdefault("SSL_CERT_FILE", certificates)
+        environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
+    return environment
+
+
+def environment_of_builds() -> dict[str, str]:
+    """Return an environment in which uv and Node trust what this machine trusts.
+
+    Both bring a list of authorities of their own, to which a company's inspecting proxy is unknown.
+    """
+    environment = dict(os.environ)
+    store = ssl.get_default_verify_paths()
+    if store.cafile or store.capath:
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+        environment.setdefault("NODE_USE_SYSTEM_CA", "1")
     return environment
 
 
@@ -151,7 +166,7 @@ def build_assets() -> None:
     """Build the pages' scripts and styles; the build itself knows whether they are fresh."""
     build = ROOT / "server" / "hatch_build.py"
     if build.exists():
-        run([str(PYTHON), str(build)])
+        run([str(PYTHON), str(build)], env=environment_of_builds())
 
 
 def start_again_with_a_newer_python() -> int:
