@@ -1,0 +1,1 @@
+"""The `mainstay` command; speaks HTTP only, like any client."""

@@ -72,7 +72,7 @@ class _Open:
     """The engine of this process, and the lock that queues its writers on SQLite."""
 
     engine: Engine | None = None
-    write_lock: threading.Lock | None = None
+    write_lock: "threading.Lock | None" = None
 
 
 def new_id() -> str:

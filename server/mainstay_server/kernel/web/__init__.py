@@ -4,7 +4,7 @@ from .bodies import Answer, Body, parse_hours
 from .csrf import csrf_token, refuse_forged
 from .headers import SecurityHeaders
 from .pagination import Page, decode_cursor, encode_cursor, page_of
-from .problems import install_problem_handlers, problem_response, send_problem
+from .problems import as_problem, problem_response, send_problem
 from .routing import Router
 from .signing import sign, unsign
 
@@ -14,10 +14,10 @@ __all__ = [
     "Page",
     "Router",
     "SecurityHeaders",
+    "as_problem",
     "csrf_token",
     "decode_cursor",
     "encode_cursor",
-    "install_problem_handlers",
     "page_of",
     "parse_hours",
     "problem_response",

@@ -5,10 +5,8 @@ import math
 from collections.abc import Mapping
 
 import msgspec
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
@@ -83,13 +81,3 @@ def as_problem(error: Exception) -> problems.Problem:
         return kind(f"{error.detail}; see /api/docs for what there is.")
     log.error("a request failed", exc_info=error)
     return problems.Problem("Something went wrong on our side; the log has the details.")
-
-
-def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every refusal and every bug as a problem document."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        return problem_response(as_problem(error), request.url.path)
-
-    for kind in (problems.Problem, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, answer)

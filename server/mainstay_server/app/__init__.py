@@ -1,0 +1,1 @@
+"""The assembly: areas folded into one program, opened, served and ended in order."""

@@ -1,0 +1,100 @@
+"""Folding: what areas declare becomes what the process knows, before anything is opened."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mainstay_server.kernel import blobs, columns, database, outbound, shared
+from mainstay_server.kernel.area import Area, install
+from mainstay_server.kernel.events import install_reactions
+from mainstay_server.kernel.jobs import install_jobs
+from mainstay_server.kernel.migrations import migrate
+from mainstay_server.kernel.ports import install_answers
+from mainstay_server.kernel.retention import RetentionSettings
+from mainstay_server.kernel.settings import ServerSettings, load_settings, of, secret_key
+from mainstay_server.tenancy import tenancy_area
+
+
+@dataclass(frozen=True)
+class StoreUrls:
+    """The four stores of this process, with the embedded defaults filled in."""
+
+    database: str
+    columns: str
+    blobs: str
+    shared: str
+
+
+def fold(areas: Sequence[Area], **given: object) -> None:
+    """Read every setting, then make everything that the areas declare known to this process.
+
+    Raises:
+        UnsafeSetting: when a setting cannot be read or would be unsafe.
+    """
+    everything = (tenancy_area, *areas)
+    classes = [settings for area in everything for settings in area.settings]
+    load_settings([ServerSettings, RetentionSettings, *classes], **given)
+    install(tuple(everything))
+    install_reactions(reaction for area in everything for reaction in area.reactions)
+    install_answers(tuple(answer for area in everything for answer in area.answers))
+    install_jobs(job for area in everything for job in area.jobs)
+
+
+def store_urls() -> StoreUrls:
+    """Where the four stores are, after the settings were read."""
+    server = of(ServerSettings)
+    data = server.data_dir.resolve()
+    return StoreUrls(
+        database=server.database_url or f"sqlite:///{data / 'mainstay.db'}",
+        columns=server.columns_url or f"chdb://{data / 'columns'}",
+        blobs=server.blobs_url or f"file://{data / 'blobs'}",
+        shared=server.shared_url,
+    )
+
+
+def open_stores(areas: Sequence[Area]) -> None:
+    """Open the four stores and the way out; migrate the database and the column tables.
+
+    The column engine takes the longest to load and needs nothing of the others, so it is opened
+    beside them.
+    """
+    server = of(ServerSettings)
+    server.data_dir.mkdir(parents=True, exist_ok=True)
+    urls = store_urls()
+    secret_key()
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(
+            columns.open_columns,
+            urls.columns,
+            tables=[table for area in areas for table in area.tables],
+            retention_days=of(RetentionSettings).days,
+            waiting_bytes=server.waiting_room_mib * 1024 * 1024,
+        )
+        database.open_database(urls.database)
+        migrate()
+        blobs.open_blobs(urls.blobs)
+        shared.open_shared(urls.shared)
+        outbound.open_outbound(allow_private=_may_reach_private(server))
+        opening.result()
+
+
+def close_stores() -> None:
+    """Close everything that `open_stores` opened, in the reverse order."""
+    columns.close_columns()
+    outbound.close_outbound()
+    shared.close_shared()
+    blobs.close_blobs()
+    database.close_database()
+
+
+def lease() -> timedelta:
+    """How long work is held without a heartbeat."""
+    return timedelta(seconds=of(ServerSettings).lease_seconds)
+
+
+def _may_reach_private(server: ServerSettings) -> bool:
+    """Embedded, the apps to watch are likely on this machine or next to it; otherwise not."""
+    if server.outbound_allow_private is not None:
+        return server.outbound_allow_private
+    return server.embedded

@@ -1,0 +1,40 @@
+"""The front of the HTTP server: ingest doors before any framework, everything else behind it."""
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mainstay_server.kernel.area import Door
+from mainstay_server.kernel.problems import Problem
+from mainstay_server.kernel.web import send_problem
+
+API = "/api/"
+
+
+class Front:
+    """Sends `/api/{number}/…` straight to its door; a number is what only SDKs put there."""
+
+    def __init__(self, doors: Mapping[str, Door], app: ASGIApp) -> None:
+        self._doors = doors
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith(API):
+            number, _, rest = scope["path"][len(API) :].partition("/")
+            if number.isascii() and number.isdigit() and len(number) < len("2147483648"):
+                door = self._doors.get(rest if rest.endswith("/") else rest + "/")
+                if door is not None:
+                    await self._enter(door, int(number), scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    async def _enter(
+        self, door: Door, number: int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        try:
+            await door.app(scope, receive, send, number)
+        except Problem as problem:
+            await send_problem(
+                send, problem, path=scope["path"], headers={"access-control-allow-origin": "*"}
+            )

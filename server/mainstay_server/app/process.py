@@ -1,0 +1,143 @@
+"""One Mainstay process: opens its stores, runs its roles, and ends them in order."""
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from mainstay_server.kernel.area import Area, Loop
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.events import OutboxRunner
+from mainstay_server.kernel.jobs import JobRunner
+from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.tenancy.service.setup import prepare_first_start
+
+from .assembly import close_stores, lease, open_stores
+from .web import create_app
+
+log = logging.getLogger(__name__)
+
+ROLES = ("web", "worker", "probe")
+GRACE_SECONDS = 10
+BACKLOG = 2048
+
+
+@dataclass
+class Started:
+    """What a process says once it answers."""
+
+    url: str
+    set_up_path: str | None
+    roles: Sequence[str] = field(default_factory=tuple)
+
+
+def run(
+    areas: Sequence[Area], *, roles: Sequence[str], on_started: Callable[[Started], None]
+) -> None:
+    """Run the roles until the process is asked to end (SIGINT, SIGTERM); then end in order.
+
+    What was accepted is stored before the stores are closed. Settings have been folded already.
+    """
+    open_stores(areas)
+    try:
+        with transaction() as session:
+            set_up_path = prepare_first_start(session, now=utc_now())
+        runners = _runners(roles)
+        for runner in runners:
+            runner.start()
+        # What was loaded so far lives as long as the process: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        try:
+            asyncio.run(_serve(areas, roles, set_up_path, on_started))
+        finally:
+            for runner in runners:
+                runner.stop(timeout_seconds=GRACE_SECONDS)
+    finally:
+        close_stores()
+
+
+def _runners(roles: Sequence[str]) -> list[OutboxRunner | JobRunner]:
+    if "worker" not in roles:
+        return []
+    return [OutboxRunner(lease=lease()), JobRunner(lease=lease())]
+
+
+async def _serve(
+    areas: Sequence[Area],
+    roles: Sequence[str],
+    set_up_path: str | None,
+    on_started: Callable[[Started], None],
+) -> None:
+    settings = of(ServerSettings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(areas if "web" in roles else ()),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    listening = _listen(settings.host, settings.port)
+    stop = asyncio.Event()
+    loops = [
+        asyncio.create_task(_keep_running(loop, stop), name=loop.name)
+        for area in areas
+        for loop in area.loops
+        if loop.role in roles
+    ]
+    announcing = asyncio.create_task(_announce(server, listening, roles, set_up_path, on_started))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        stop.set()
+        announcing.cancel()
+        await asyncio.wait([announcing, *loops], timeout=GRACE_SECONDS)
+        for task in loops:
+            task.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind here and not in the server, so that port 0 is known before anything is announced."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(BACKLOG)
+    listening.set_inheritable(False)
+    return listening
+
+
+async def _announce(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    roles: Sequence[str],
+    set_up_path: str | None,
+    on_started: Callable[[Started], None],
+) -> None:
+    # The server has no event to wait for; this ends within milliseconds, once.
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    url = of(ServerSettings).base_url or f"http://{shown}:{port}"
+    on_started(Started(url=url.rstrip("/"), set_up_path=set_up_path, roles=roles))
+
+
+async def _keep_running(loop: Loop, stop: asyncio.Event) -> None:
+    """Run an area's loop; one that failed is a bug, is logged, and begins again after a second."""
+    while not stop.is_set():
+        try:
+            await loop.run(stop)
+        except Exception:  # noqa: PERF203 - begun again once a second at most
+            log.exception("the loop %s failed; starting it again", loop.name)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=1)

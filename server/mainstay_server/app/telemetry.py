@@ -1,0 +1,72 @@
+"""The server's own metrics, in the Prometheus text format."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from prometheus_client import (
+    CollectorRegistry,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from mainstay_server.kernel import columns
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.events import DeliveryStatus, OutboxDelivery
+from mainstay_server.kernel.jobs import job_states
+
+
+class _Mainstay(Collector):
+    """What the kernel can tell of itself, asked at scrape time."""
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        stats = columns.stats()
+        yield GaugeMetricFamily(
+            "mainstay_waiting_bytes", "Received and not stored yet.", stats.waiting_bytes
+        )
+        yield CounterMetricFamily("mainstay_rows_stored", "Rows stored in columns.", stats.rows)
+        yield CounterMetricFamily("mainstay_batches_stored", "Inserts into columns.", stats.batches)
+        yield CounterMetricFamily(
+            "mainstay_appends_refused", "Appends that were not stored.", stats.refusals
+        )
+        with reading() as session:
+            yield _outbox(dict(session.execute(_deliveries_by_status()).all()))
+            failing = GaugeMetricFamily(
+                "mainstay_job_failures_in_row", "Failures since the last success.", labels=["job"]
+            )
+            for job in job_states(session):
+                failing.add_metric([job.name], job.failures_in_row)
+            yield failing
+
+
+def exposition() -> tuple[bytes, str]:
+    """The body and content type of one scrape."""
+    return generate_latest(_registry), CONTENT_TYPE_LATEST
+
+
+def _deliveries_by_status() -> sa.Select[str, int]:
+    return (
+        sa.select(OutboxDelivery.status, sa.func.count())
+        .where(OutboxDelivery.status != DeliveryStatus.DONE)
+        .group_by(OutboxDelivery.status)
+    )
+
+
+def _outbox(counts: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "mainstay_outbox_deliveries", "Deliveries not done, by status.", labels=["status"]
+    )
+    for status in (DeliveryStatus.WAITING, DeliveryStatus.DEAD):
+        family.add_metric([status.value], counts.get(status, 0))
+    return family
+
+
+_registry = CollectorRegistry()
+ProcessCollector(registry=_registry)
+PlatformCollector(registry=_registry)
+_registry.register(_Mainstay())

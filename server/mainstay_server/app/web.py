@@ -1,0 +1,70 @@
+"""The HTTP application: routers of tenancy and areas, refusals as problems or as pages."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from mainstay_server.kernel.area import Area, installed
+from mainstay_server.kernel.problems import Problem, Unauthenticated
+from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
+from mainstay_server.ui import assets_app, render
+
+from . import system
+from .front import Front
+from .version import VERSION
+
+PAGES = ("/dashboard", "/login", "/set-up", "/join", "/status")
+SMALLEST_GZIP_BYTES = 1000
+
+
+def create_app(areas: Sequence[Area]) -> ASGIApp:
+    """The whole HTTP server as one ASGI app; its areas were folded before."""
+    framework = create_framework()
+    doors = {door.path: door for area in areas for door in area.doors}
+    return Front(doors, SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES)))
+
+
+def create_framework() -> FastAPI:
+    """The part behind the doors: API, pages, assets."""
+    app = FastAPI(
+        title="Mainstay",
+        version=VERSION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(system.router)
+    for area in installed():
+        for router in (area.api, area.pages):
+            if router is not None:
+                app.include_router(router, tags=[area.title])
+    app.mount("/assets", assets_app())
+    for kind in (Problem, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _refuse)
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Answer a refusal: a page to people, a problem document to everything else."""
+    problem = as_problem(error)
+    if not request.url.path.startswith(PAGES):
+        return problem_response(problem, request.url.path)
+    if isinstance(problem, Unauthenticated):
+        return _to_sign_in(request)
+    return render(request, "error.html", status_code=problem.status, problem=problem)
+
+
+def _to_sign_in(request: Request) -> Response:
+    wanted = request.url.path if request.method == "GET" else "/dashboard"
+    if request.url.query and request.method == "GET":
+        wanted += f"?{request.url.query}"
+    if "hx-request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    return RedirectResponse(f"/login?next={quote(wanted)}", status_code=303)

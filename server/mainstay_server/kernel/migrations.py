@@ -1,0 +1,45 @@
+"""Migrations: the one Alembic history, run at start, by one process at a time."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from .database import engine, is_sqlite
+
+# Any fixed number: the advisory lock that all processes of one installation agree on.
+LOCK_NUMBER = 7_245_001
+
+
+def migrate() -> None:
+    """Bring the open database to the newest schema; processes that start at once take turns.
+
+    On SQLite the whole run is one immediate transaction, on PostgreSQL one transaction under an
+    advisory lock: a crash in its middle leaves the schema as it was.
+    """
+    with engine().execution_options(immediate=True).begin() as connection:
+        if not is_sqlite():
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_NUMBER)))
+        command.upgrade(_config(connection), "head")
+
+
+def newest_revision() -> str:
+    """The revision that this version of the program needs."""
+    return str(ScriptDirectory.from_config(_config(None)).get_current_head())
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrations_folder() -> Path:
+    """Inside the wheel beside the packages, in a checkout beside the package."""
+    package = Path(__file__).parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"

@@ -1,0 +1,16 @@
+"""Alembic's entry: migrates the connection it is given; the models are all that is installed."""
+
+from alembic import context
+from mainstay_server.installed import AREAS
+from mainstay_server.kernel.database import Base
+
+assert AREAS is not None, "importing the areas is what makes their tables known"
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

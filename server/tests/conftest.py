@@ -1,0 +1,63 @@
+"""Fixtures that every test of the server may use; the servers behind them are real."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from mainstay_server.kernel import columns
+from mainstay_server.kernel.columns import Table
+from mainstay_server.kernel.database import Base, close_database, engine, open_database, transaction
+from mainstay_server.kernel.events import Event, said_events
+from mainstay_server.kernel.settings import forget_settings
+from sqlalchemy.orm import Session
+
+with suppress(ImportError):  # until every kernel part has landed
+    from tests.serving import client_for  # noqa: F401
+
+Said = Callable[[], list[Event]]
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A fresh SQLite database with the tables of everything imported, and a data dir beside it."""
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    forget_settings()
+    open_database(f"sqlite:///{tmp_path / 'mainstay.db'}")
+    Base.metadata.create_all(engine())
+    yield
+    close_database()
+    forget_settings()
+
+
+@pytest.fixture
+def session(database: None) -> Iterator[Session]:
+    """One writing transaction on the fresh database, open for the whole test."""
+    with transaction() as opened:
+        yield opened
+
+
+@pytest.fixture
+def said(session: Session) -> Said:
+    """The events said in the test's transaction since the last call, in order."""
+    heard = 0
+
+    def since_last_call() -> list[Event]:
+        nonlocal heard
+        session.flush()
+        found = said_events(session, after=heard)
+        heard = max((position for position, _ in found), default=heard)
+        return [event for _, event in found]
+
+    return since_last_call
+
+
+@pytest.fixture
+def column_store(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Opens an empty column store in this process with the tables it is called with."""
+
+    def open_with(*tables: Table) -> None:
+        columns.open_columns(f"chdb://{tmp_path / 'columns'}", tables=tables)
+
+    yield open_with
+    columns.close_columns()

@@ -1,0 +1,90 @@
+"""The relational store: transactions, times, and writers that queue instead of failing."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from mainstay_server.kernel.database import insert, new_id, reading, rows_changed, transaction
+from mainstay_server.kernel.jobs import JobState
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_what_a_failing_transaction_wrote_is_gone(database: None) -> None:
+    with pytest.raises(RuntimeError), transaction() as session:
+        session.add(JobState(name="kept?", due_at=NOON))
+        session.flush()
+        raise RuntimeError
+
+    with reading() as session:
+        assert session.get(JobState, "kept?") is None
+
+
+def test_a_time_comes_back_as_the_same_instant_in_utc(database: None) -> None:
+    in_delhi = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    with transaction() as session:
+        session.add(JobState(name="x", due_at=in_delhi))
+    with reading() as session:
+        due_at = session.scalars(sa.select(JobState.due_at)).one()
+    assert due_at == NOON
+    assert due_at.tzinfo is UTC
+
+
+def test_a_time_without_a_zone_is_refused(database: None) -> None:
+    with (
+        pytest.raises(sa.exc.StatementError, match="without a time zone"),
+        transaction() as session,
+    ):
+        session.add(JobState(name="x", due_at=NOON.replace(tzinfo=None)))
+        session.flush()
+
+
+def test_forty_writers_that_read_first_all_get_their_turn(database: None) -> None:
+    with transaction() as session:
+        session.add(JobState(name="x", due_at=NOON, runs=0))
+
+    def add_one() -> None:
+        with transaction() as session:
+            job = session.get_one(JobState, "x")
+            job.runs += 1
+
+    writers = [threading.Thread(target=add_one) for _ in range(40)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    with reading() as session:
+        assert session.get_one(JobState, "x").runs == 40
+
+
+def test_a_reader_sees_its_snapshot_while_a_writer_commits(database: None) -> None:
+    with reading() as session:
+        assert session.scalars(sa.select(JobState)).all() == []
+        with transaction() as writer:
+            writer.add(JobState(name="new", due_at=NOON))
+        assert session.scalars(sa.select(JobState)).all() == []
+
+
+def test_an_insert_that_conflicts_changes_nothing_and_says_so(database: None) -> None:
+    row = insert(JobState).values(
+        name="x", due_at=NOON, owner="", fence=0, last_error="", runs=0, failures_in_row=0
+    )
+    with transaction() as session:
+        assert rows_changed(session, row.on_conflict_do_nothing()) == 1
+        assert rows_changed(session, row.on_conflict_do_nothing()) == 0
+
+
+def test_ids_made_one_after_another_sort_in_that_order() -> None:
+    ids = [new_id() for _ in range(1000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 1000
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() <= before

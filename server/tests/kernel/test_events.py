@@ -1,0 +1,254 @@
+"""Saying and reacting: with the change or not at all, at least once, in order per subject."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.events import (
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Origin,
+    OutboxDelivery,
+    OutboxEvent,
+    Reaction,
+    Refused,
+    RetryLater,
+    dead_letters,
+    install_reactions,
+    on,
+    origin,
+    resend,
+    run_waiting,
+    say,
+    sends,
+    spoken_by,
+)
+from mainstay_server.kernel.events.runner import claim_for_sending, release_dead_owners, send_one
+from sqlalchemy.orm import Session
+from typing_extensions import override
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+
+class BellRang(Event, frozen=True, kw_only=True):
+    bell: str
+    times: int = 1
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.bell
+
+
+@pytest.fixture(autouse=True)
+def no_reactions_left() -> Iterator[None]:
+    yield
+    install_reactions(())
+
+
+def ring(bell: str, times: int = 1) -> None:
+    with transaction() as session:
+        say(session, BellRang(bell=bell, times=times), now=NOON)
+
+
+def test_a_reaction_hears_what_was_committed_and_nothing_else(database: None) -> None:
+    heard: list[str] = []
+
+    @on(BellRang)
+    def listen(session: Session, event: BellRang, *, now: datetime) -> None:
+        heard.append(event.bell)
+
+    install_reactions([listen])
+    ring("noon")
+    with pytest.raises(RuntimeError), transaction() as session:
+        say(session, BellRang(bell="never"), now=NOON)
+        raise RuntimeError
+
+    assert run_waiting(now=NOON) == 1
+    assert heard == ["noon"]
+    assert run_waiting(now=NOON) == 0
+
+
+def test_a_reaction_that_fails_leaves_nothing_and_is_tried_again_later(database: None) -> None:
+    heard: list[str] = []
+
+    @on(BellRang)
+    def fail_once(session: Session, event: BellRang, *, now: datetime) -> None:
+        say(session, BellRang(bell="echo", times=0), now=now)
+        heard.append(event.bell)
+        if len(heard) == 1:
+            raise RuntimeError("not yet")
+
+    install_reactions([fail_once])
+    ring("noon")
+
+    assert run_waiting(now=NOON) == 1
+    with reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(OutboxEvent)) == 1
+    assert run_waiting(now=NOON) == 0  # its pause is not over
+
+    install_reactions([fail_once])
+    with transaction() as session:
+        session.execute(sa.update(OutboxDelivery).values(due_at=NOON))
+    heard.append("second try")
+    run_waiting(now=NOON, most=1)
+    assert heard[-1] == "noon"
+
+
+def test_one_subject_waits_for_its_earlier_event_and_others_do_not(database: None) -> None:
+    heard: list[tuple[str, int]] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        if event.times == 1 and delivery.attempt == 1:
+            raise RetryLater("the line is busy", after_seconds=60)
+        heard.append((event.bell, event.times))
+
+    install_reactions([send])
+    ring("door", times=1)
+    ring("door", times=2)
+    ring("church", times=3)
+
+    run_waiting(now=NOON)
+    assert heard == [("church", 3)]
+    run_waiting(now=NOON + 2 * MINUTE)
+    assert heard == [("church", 3), ("door", 1), ("door", 2)]
+
+
+def test_a_sender_keeps_its_idempotency_key_over_all_tries(database: None) -> None:
+    keys: list[str] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        keys.append(delivery.id)
+        if delivery.attempt < 4:
+            raise RetryLater("busy")
+
+    install_reactions([send])
+    ring("noon")
+    for hour in range(6):
+        run_waiting(now=NOON + hour * 60 * MINUTE)
+
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+
+
+def test_a_refusal_goes_to_the_dead_letters_is_told_once_and_can_be_sent_again(
+    database: None,
+) -> None:
+    told: list[str] = []
+    answers: list[Exception | None] = [Refused("no such address"), None]
+
+    def give_up(session: Session, event: BellRang, *, reason: str, now: datetime) -> None:
+        told.append(reason)
+
+    @sends(BellRang, given_up=give_up)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+
+    install_reactions([send])
+    ring("noon")
+    run_waiting(now=NOON)
+    run_waiting(now=NOON + DAY)
+    assert told == ["no such address"]
+
+    with transaction() as session:
+        (letter,) = dead_letters(session)
+        assert letter.last_error == "no such address"
+        assert resend(session, letter.id, now=NOON)
+        assert not resend(session, letter.id, now=NOON)
+    run_waiting(now=NOON)
+    with reading() as session:
+        assert session.scalars(sa.select(OutboxDelivery.status)).all() == [DeliveryStatus.DONE]
+
+
+def test_a_sender_that_never_succeeds_is_given_up_within_two_days(database: None) -> None:
+    tries: list[int] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        tries.append(delivery.attempt)
+        raise RetryLater("busy")
+
+    install_reactions([send])
+    ring("noon")
+    for quarter in range(4 * 48):
+        run_waiting(now=NOON + quarter * 15 * MINUTE)
+
+    assert len(tries) == 30
+    with reading() as session:
+        assert [letter.attempts for letter in dead_letters(session)] == [30]
+
+
+def test_what_a_dead_process_was_sending_is_sent_by_the_next_one(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        sent.append(delivery.id)
+
+    install_reactions([send])
+    ring("noon")
+    with transaction() as session:
+        claim_for_sending(session, now=NOON, lease=MINUTE, limit=5)
+        claimed = session.scalars(sa.select(OutboxDelivery)).one()
+        host = claimed.owner.rsplit("/", 2)[0]
+        claimed.owner = f"{host}/4000000/1"  # a process id that cannot exist
+
+    assert run_waiting(now=NOON) == 0
+    with transaction() as session:
+        assert release_dead_owners(session) == 1
+    assert run_waiting(now=NOON) == 1
+    assert len(sent) == 1
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_done_is_said_once(database: None) -> None:
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None: ...
+
+    install_reactions([send])
+    ring("noon")
+    with transaction() as session:
+        (slow,) = claim_for_sending(session, now=NOON, lease=MINUTE, limit=5)
+    assert run_waiting(now=NOON) == 0
+    assert run_waiting(now=NOON + 2 * MINUTE) == 1
+
+    send_one(slow, clock=lambda: NOON + 3 * MINUTE)  # the slow one finishes after all
+
+    with reading() as session:
+        delivery = session.scalars(sa.select(OutboxDelivery)).one()
+    assert delivery.done_at == NOON + 2 * MINUTE
+
+
+def test_the_reaction_acts_in_the_name_of_the_speaker(database: None) -> None:
+    names: list[Origin] = []
+
+    @on(BellRang)
+    def listen(session: Session, event: BellRang, *, now: datetime) -> None:
+        names.append(origin())
+
+    install_reactions([listen])
+    alice = Origin(actor="person:alice", address="203.0.113.7", client="curl/8")
+    with spoken_by(alice):
+        ring("noon")
+    run_waiting(now=NOON)
+
+    assert names == [alice]
+    assert origin() == Origin()
+
+
+def test_two_reactions_of_one_name_are_refused() -> None:
+    def react(session: Session, event: BellRang, *, now: datetime) -> None: ...
+
+    twice: list[Reaction] = [on(BellRang)(react), on(BellRang)(react)]
+    with pytest.raises(ValueError, match="two reactions are called"):
+        install_reactions(twice)

@@ -1,0 +1,177 @@
+"""Three people in every permission test: Alice owns, Bob is a member, Charlie must see nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from mainstay_server.app.web import create_app
+from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import new_id, transaction
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import csrf_token
+from mainstay_server.tenancy.access import SESSION_COOKIE
+from mainstay_server.tenancy.callers import hash_token
+from mainstay_server.tenancy.models import (
+    IngestKey,
+    Instance,
+    Membership,
+    Organization,
+    Person,
+    Project,
+    Role,
+    SignInSession,
+)
+from mainstay_server.tenancy.subjects import find_instance
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+INGEST_KEY = "0123456789abcdef0123456789abcdef"
+BASE_URL = "http://mainstay.test"
+
+
+class Browser:
+    """One person's browser, or a stranger's when there is no session; keeps to one base URL."""
+
+    def __init__(self, client: TestClient, session_id: str, token: str) -> None:
+        self._client = client
+        self.person_id = ""
+        self._headers = {}
+        if token:
+            self._headers = {
+                "cookie": f"{SESSION_COOKIE}={token}",
+                "x-csrf-token": csrf_token(session_id),
+            }
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {**self._headers, **options.pop("headers", {})}
+        return self._client.request(
+            method, path, headers=headers, follow_redirects=False, **options
+        )
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("DELETE", path, **options)
+
+
+@dataclass
+class World:
+    """A server with one project of Alice's and Bob's organization, and one of Charlie's."""
+
+    alice: Browser
+    bob: Browser
+    charlie: Browser
+    stranger: Browser
+    instance: InstanceRef
+    charlies_instance: InstanceRef
+    ingest_key: str
+
+    @property
+    def project(self) -> str:
+        """The slug of the project that Alice and Bob share."""
+        return self.instance.project_slug
+
+    @property
+    def dsn(self) -> str:
+        """Where an SDK sends for that project."""
+        return f"http://{self.ingest_key}@mainstay.test/{self.instance.project_number}"
+
+
+@contextmanager
+def make_world(areas: tuple[Area, ...]) -> Iterator[World]:
+    """Fill an empty, open database with the three and serve the app to them."""
+    with transaction() as session:
+        ours = _organization(session, "Ships", project="inspections", number=1, key=INGEST_KEY)
+        theirs = _organization(session, "Rivals", project="spying", number=2, key="f" * 32)
+        people = {
+            "alice": _person(session, "Alice", ours.organization_id, Role.OWNER),
+            "bob": _person(session, "Bob", ours.organization_id, Role.MEMBER),
+            "charlie": _person(session, "Charlie", theirs.organization_id, Role.OWNER),
+        }
+    with TestClient(create_app(areas), base_url=BASE_URL, raise_server_exceptions=False) as client:
+        browsers = {}
+        for name, (person_id, session_id) in people.items():
+            browsers[name] = Browser(client, session_id, f"{name}s-session")
+            browsers[name].person_id = person_id
+        yield World(
+            **browsers,
+            stranger=Browser(client, "", ""),
+            instance=ours,
+            charlies_instance=theirs,
+            ingest_key=INGEST_KEY,
+        )
+
+
+def _organization(
+    session: Session, name: str, *, project: str, number: int, key: str
+) -> InstanceRef:
+    organization = Organization(id=new_id(), name=name, created_at=utc_now())
+    made = Project(
+        id=new_id(),
+        number=number,
+        organization_id=organization.id,
+        slug=project,
+        name=project.capitalize(),
+        created_at=utc_now(),
+    )
+    instance = Instance(
+        id=new_id(), project_id=made.id, environment="production", created_at=utc_now()
+    )
+    session.add(organization)
+    session.flush()
+    session.add(made)
+    session.flush()
+    session.add(instance)
+    session.add(
+        IngestKey(id=new_id(), project_id=made.id, key=key, label="default", created_at=utc_now())
+    )
+    session.flush()
+    found = find_instance(session, instance.id)
+    assert found is not None
+    return found
+
+
+def _person(session: Session, name: str, organization_id: str, role: Role) -> tuple[str, str]:
+    person = Person(
+        id=new_id(),
+        email=f"{name.lower()}@ships.example",
+        name=name,
+        password_hash="",
+        created_at=utc_now(),
+    )
+    session.add(person)
+    session.flush()
+    session.add(
+        Membership(
+            id=new_id(),
+            organization_id=organization_id,
+            person_id=person.id,
+            role=role,
+            created_at=utc_now(),
+        )
+    )
+    signed_in = SignInSession(
+        id=new_id(),
+        person_id=person.id,
+        organization_id=organization_id,
+        token_hash=hash_token(f"{name.lower()}s-session"),
+        created_at=utc_now(),
+        last_seen_at=utc_now(),
+        expires_at=utc_now() + timedelta(days=1),
+        address="127.0.0.1",
+        client="tests",
+    )
+    session.add(signed_in)
+    session.flush()
+    return person.id, signed_in.id
