@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 @contextmanager
-def served_asgi(app: Any, **options: Any) -> Iterator[int]:  # noqa: ANN401 - uvicorn's own options
+def served_asgi(app: Any, **options: Any) -> Iterator[int]:
     """Serve the app with uvicorn; gives the port."""
     config = uvicorn.Config(
         app, port=0, ws="none", log_level="critical", timeout_graceful_shutdown=1, **options
@@ -36,7 +36,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def served_wsgi(app: Any) -> Iterator[int]:  # noqa: ANN401 - any WSGI app
+def served_wsgi(app: Any) -> Iterator[int]:
     """Serve the app with werkzeug; gives the port."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))

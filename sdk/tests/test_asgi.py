@@ -23,7 +23,7 @@ async def ok(request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
-def names_of(app: Any, *paths: str) -> list[tuple[str, int]]:  # noqa: ANN401 - any ASGI app
+def names_of(app: Any, *paths: str) -> list[tuple[str, int]]:
     """Ask the app for the paths; return the name and status that each was reported with."""
     with a_server() as server:
         mainstay.init(server.dsn)
@@ -79,7 +79,7 @@ def test_fastapi_requests_are_counted_under_their_whole_template(
     assert names_of(mainstay.ASGIMiddleware(a_fastapi_app()), path) == [(name, status)]
 
 
-def a_starlette_app(folder: Path, **options: Any) -> Starlette:  # noqa: ANN401 - Starlette's
+def a_starlette_app(folder: Path, **options: Any) -> Starlette:
     (folder / "site.css").write_text("body {}")
     inner = [Route("/rooms/{room:int}", ok), Mount("/deep", routes=[Route("/{leaf}", ok)])]
     return Starlette(
@@ -119,7 +119,7 @@ def test_inside_and_outside_at_once_a_request_is_counted_once(tmp_path: Path) ->
 
 
 def test_a_bare_app_is_counted_under_its_path_without_ids() -> None:
-    async def bare(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def bare(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("ok", 201)(scope, receive, send)
 
     app = mainstay.ASGIMiddleware(bare)
@@ -127,7 +127,7 @@ def test_a_bare_app_is_counted_under_its_path_without_ids() -> None:
     assert names_of_without_lifespan(app, "/users/77") == [("/users/{id}", 201)]
 
 
-def names_of_without_lifespan(app: Any, path: str) -> list[tuple[str, int]]:  # noqa: ANN401
+def names_of_without_lifespan(app: Any, path: str) -> list[tuple[str, int]]:
     with a_server() as server:
         mainstay.init(server.dsn)
         with served_asgi(app, lifespan="off") as port:
@@ -161,7 +161,7 @@ def test_the_duration_runs_to_the_last_byte_of_a_stream() -> None:
 
 
 def test_an_app_that_raises_is_counted_as_500_and_still_raises() -> None:
-    async def fails(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ZeroDivisionError
 
@@ -172,13 +172,13 @@ def test_an_app_that_raises_is_counted_as_500_and_still_raises() -> None:
         assert reported(server)["status"] == 500
 
 
-def call(app: Any, **scope: Any) -> list[Any]:  # noqa: ANN401 - ASGI
+def call(app: Any, **scope: Any) -> list[Any]:
     said = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI
+    async def send(message: Any) -> None:
         said.append(message)
 
     basics: dict[str, Any] = {"method": "GET", "path": "/", "headers": [], "client": None}
@@ -210,7 +210,7 @@ def test_a_client_that_goes_away_is_counted_as_499() -> None:
 def test_websockets_and_the_lifespan_pass_through_uncounted() -> None:
     passed = []
 
-    async def notes(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def notes(scope: Any, receive: Any, send: Any) -> None:
         passed.append((scope["type"], receive, send))
 
     mainstay.init("http://k@127.0.0.1:9/1")

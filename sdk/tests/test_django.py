@@ -52,7 +52,7 @@ def asgi() -> AbstractContextManager[int]:
 def asgi_below_a_wrapper_that_copies() -> AbstractContextManager[int]:
     inner: Any = core_asgi.get_asgi_application()
 
-    async def copies(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def copies(scope: Any, receive: Any, send: Any) -> None:
         await inner(dict(scope), receive, send)
 
     return served_asgi(mainstay.ASGIMiddleware(copies), lifespan="off")

@@ -53,7 +53,7 @@ def raises() -> None:
     raise ConnectionRefusedError("could not reach postgres://admin:hunter2@db")
 
 
-def a_health(**options: Any) -> mainstay.Health:  # noqa: ANN401 - Health's options
+def a_health(**options: Any) -> mainstay.Health:
     return mainstay.Health(**{"memory_percent": lambda: 40.0, **options})
 
 
@@ -227,7 +227,7 @@ def test_an_async_check_runs_on_the_loop_of_the_app() -> None:
     async def notes_its_loop() -> None:
         loops.append(asyncio.get_running_loop())
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         loops.append(asyncio.get_running_loop())
 
     wrapped = mainstay.ASGIMiddleware(app, health=a_health(checks={"a": notes_its_loop}))

@@ -20,7 +20,7 @@ SENT_AT = 1_795_230_000.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-def golden(name: str) -> Any:  # noqa: ANN401 - JSON
+def golden(name: str) -> Any:
     return json.loads((WIRE / name).read_text())
 
 
@@ -49,7 +49,7 @@ def test_a_measured_request_becomes_exactly_the_full_golden_message() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - an ASGI message
+    async def send(message: Any) -> None:
         pass
 
     with a_server() as server:

@@ -13,7 +13,7 @@ from tests.capture_server import Capture, a_server
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 
-def names_of(app: Any, *paths: str) -> list[tuple[str, int]]:  # noqa: ANN401 - any WSGI app
+def names_of(app: Any, *paths: str) -> list[tuple[str, int]]:
     """Ask the app for the paths; return the name and status that each was reported with."""
     with a_server() as server:
         mainstay.init(server.dsn)
@@ -90,7 +90,7 @@ def reported(server: Capture) -> dict[str, Any]:
     return request
 
 
-def bare(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI
+def bare(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     start_response("201 Created", [("Content-Type", "text/plain")])
     return [b"hello"]
 
@@ -134,7 +134,7 @@ def test_the_duration_runs_to_the_last_byte_of_a_stream() -> None:
 
 
 def test_a_stream_that_fails_halfway_is_counted_as_500_and_still_raises() -> None:
-    def fails(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+    def fails(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"x"
         raise ZeroDivisionError

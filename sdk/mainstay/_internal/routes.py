@@ -60,12 +60,33 @@ def _starlette_path(scope: MutableMapping[str, Any]) -> str:
         return cut(_mounted_under(scope, params) + getattr(route, "path_format", ""))
     if "endpoint" not in scope:
         return UNMATCHED
-    if route is None and "app_root_path" not in scope:
-        # Starlette before 1.0 names only the endpoint.
-        return without_ids(scope["path"])
+    if route is None and "router" in scope:
+        # Starlette before 1.0 names only the endpoint, and FastAPI does not name its mounts.
+        found = _template_of_endpoint(scope)
+        if found is not None:
+            return cut(found)
     if hasattr(scope["endpoint"], "routes"):
         return UNMATCHED
     return cut(_mounted_under(scope, {}) + "/{path}")
+
+
+def _template_of_endpoint(scope: MutableMapping[str, Any]) -> str | None:
+    """Return the template of the route that leads to the endpoint and fits the path."""
+    consumed = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+    pending = [("", route) for route in reversed(scope["router"].routes)]
+    while pending:
+        prefix, route = pending.pop()
+        template = prefix + getattr(route, "path_format", "")
+        inner = getattr(route, "routes", None) or ()
+        above = prefix + getattr(route, "path", "")
+        pending.extend((above, below) for below in reversed(inner))
+        if (
+            hasattr(route, "methods")
+            and route.endpoint is scope["endpoint"]
+            and prefix.count("/") == consumed.count("/")
+        ):
+            return template
+    return None
 
 
 def _as_included(scope: MutableMapping[str, Any], route: object) -> object:

@@ -51,6 +51,7 @@ class Sender:
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._out_of_time = False
         self._busy = False
         self._flushing = 0
         self._failures = 0
@@ -86,6 +87,7 @@ class Sender:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(timeout_seconds, 0.0))
             if thread.is_alive():
+                self._out_of_time = True
                 self._transport.interrupt()
                 thread.join(_LAST_JOIN_SECONDS)
 
@@ -121,6 +123,8 @@ class Sender:
                 self._changed.notify_all()
 
     def _may_send(self) -> bool:
+        if self._out_of_time:
+            return False
         if time.monotonic() >= self._pause.until:
             return True
         impatient = self._stopping or self._flushing > 0
