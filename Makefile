@@ -48,8 +48,8 @@ screenshots: setup test-packages ## Photograph every page in a real browser, lig
 docs: setup ## Write the generated tables of docs/areas again
 	@$(BIN)/python scripts/docs.py $(ARGS)
 
-lock: setup ## Pin what pyproject.toml asks for; ARGS=--upgrade takes the newest of everything
-	@$(BIN)/python scripts/lock.py $(ARGS)
+lock: ## Pin what pyproject.toml asks for; ARGS=--upgrade takes the newest of everything
+	@$(PYTHON) scripts/lock.py $(ARGS)
 
 clean: ## Remove caches and builds; .venv and data stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
