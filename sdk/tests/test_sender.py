@@ -3,6 +3,8 @@
 import gc
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -201,3 +203,54 @@ def test_a_forked_worker_sends_its_own_requests_and_never_its_parents() -> None:
         assert numbers(server) == [100, 101, 102]
         assert mainstay.flush(5)
         assert numbers(server) == [100, 101, 102, 0, 1]
+
+
+AN_APP_THAT_ENDS = """
+import mainstay, sys
+from mainstay._internal import client
+from mainstay._internal.message import MeasuredRequest
+mainstay.init(sys.argv[1], flush_interval_seconds=60)
+client.active_client().record(MeasuredRequest(1.0, "GET", "/", 200, 0.001, "", None))
+"""
+
+
+def test_what_is_queued_at_the_end_of_the_program_is_delivered() -> None:
+    with a_server() as server:
+        subprocess.run([sys.executable, "-c", AN_APP_THAT_ENDS, server.dsn], check=True)
+
+        assert numbers(server) == [200]
+
+
+def test_a_hanging_server_holds_up_the_end_of_the_program_for_two_seconds_only() -> None:
+    with a_server(hang_seconds=60) as server:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", AN_APP_THAT_ENDS, server.dsn], check=True)
+
+        assert time.perf_counter() - started < 5
+        assert len(server.batches) == 1
+
+
+def test_a_host_that_cannot_be_looked_up_keeps_its_requests_for_later() -> None:
+    mainstay.init(f"http://k@{'x' * 70}.invalid/1")
+    record(3)
+
+    assert not mainstay.flush(0.3)
+    connected = client.active_client()
+    assert connected is not None
+    assert len(connected.backlog) == 3
+
+
+def test_a_process_that_was_forked_before_its_first_request_delivers() -> None:
+    with a_server() as server:
+        mainstay.init(server.dsn)  # as in gunicorn with preload: the master only starts workers
+        children = []
+        for worker in range(2):
+            child = os.fork()
+            if child == 0:
+                record(1, first=worker)
+                os._exit(0 if mainstay.flush(5) else 1)
+            children.append(child)
+
+        assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0, 0]
+        assert sorted(numbers(server)) == [0, 1]
+        assert sender_threads() == []

@@ -8,7 +8,7 @@ from mainstay._internal import django
 from mainstay._internal.client import Client, active_client
 from mainstay._internal.guard import GUARD
 from mainstay._internal.health import Health
-from mainstay._internal.message import MeasuredRequest
+from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import Seen, asgi_path
 from mainstay._internal.trace import trace_id_of
 
@@ -123,7 +123,7 @@ class _Exchange:
             self._client.record(
                 MeasuredRequest(
                     at=self._at,
-                    method=scope["method"],
+                    method=known_method(scope["method"]),
                     path=asgi_path(scope, self._seen),
                     status=CLIENT_CLOSED_REQUEST if self._gone else status,
                     duration_seconds=self._client.clock.monotonic() - self._started,

@@ -16,6 +16,11 @@ _METHODS = frozenset(
 _OTHER_METHOD = "_OTHER"
 
 
+def known_method(method: str) -> str:
+    """Return the method, or ``_OTHER``, so that neither names nor memory grow with inventions."""
+    return method if method in _METHODS else _OTHER_METHOD
+
+
 class MeasuredRequest(NamedTuple):
     """One request as it was measured; kept raw, because encoding is the sender's work."""
 
@@ -62,7 +67,7 @@ def encode_requests(
 def _request(request: MeasuredRequest) -> dict[str, Any]:
     item: dict[str, Any] = {
         "at": rfc3339(request.at),
-        "method": request.method if request.method in _METHODS else _OTHER_METHOD,
+        "method": request.method,
         "path": request.path,
         "status": request.status,
         "durationMs": round(request.duration_seconds * 1000, 3),

@@ -1,6 +1,5 @@
 """The background thread that delivers, and gives way to everything else."""
 
-import http.client
 import random
 import threading
 import time
@@ -11,7 +10,7 @@ from mainstay._internal.backlog import Backlog
 from mainstay._internal.clock import Clock
 from mainstay._internal.guard import GUARD, logger
 from mainstay._internal.message import Origin, encode_requests
-from mainstay._internal.transport import Transport
+from mainstay._internal.transport import NO_ANSWER, Transport
 
 _BATCH = 1_000
 _FIRST_PAUSE_SECONDS = 1.0
@@ -137,7 +136,7 @@ class Sender:
         body = encode_requests(requests, origin=self._origin, dropped=dropped, sent_at=now)
         try:
             answer = self._transport.post(body, now=now)
-        except (OSError, http.client.HTTPException) as error:
+        except NO_ANSWER as error:
             self._backlog.put_back(requests, dropped)
             self._back_off(None)
             logger.debug("Mainstay did not answer (%s); trying again later.", type(error).__name__)

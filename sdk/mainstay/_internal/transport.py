@@ -18,6 +18,8 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 _GZIP_LEVEL = 1
 # What a server's idle time-out looks like from here: it closed between two batches.
 _CLOSED_WHILE_IDLE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+# A host name that cannot be encoded raises UnicodeError from inside the resolver.
+NO_ANSWER = (OSError, http.client.HTTPException, UnicodeError)
 
 
 class Answer(NamedTuple):
@@ -42,7 +44,7 @@ class Transport:
 
         ``now`` (Unix seconds) is what a Retry-After given as a date is compared with.
 
-        Raises OSError or http.client.HTTPException when there was no answer.
+        Raises one of NO_ANSWER when there was none.
         """
         compressed = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
         reused = self._connection is not None
@@ -75,7 +77,7 @@ class Transport:
             if not response.isclosed() or response.will_close:
                 self.close()
             return Answer(response.status, _retry_after(response.getheader("Retry-After"), now=now))
-        except (OSError, http.client.HTTPException):
+        except NO_ANSWER:
             self.close()
             raise
 

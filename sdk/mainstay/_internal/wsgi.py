@@ -7,7 +7,7 @@ from mainstay._internal import django, flask
 from mainstay._internal.client import Client, active_client
 from mainstay._internal.guard import GUARD
 from mainstay._internal.health import Health
-from mainstay._internal.message import MeasuredRequest
+from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import UNMATCHED, Seen, cut, without_ids
 from mainstay._internal.trace import trace_id_of
 
@@ -110,7 +110,7 @@ class _Exchange:
             self._client.record(
                 MeasuredRequest(
                     at=self._at,
-                    method=environ["REQUEST_METHOD"],
+                    method=known_method(environ["REQUEST_METHOD"]),
                     path=self._path(),
                     status=status,
                     duration_seconds=self._client.clock.monotonic() - self._started,
