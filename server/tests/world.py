@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from mainstay_server.app.web import create_app
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.clock import utc_now

@@ -131,6 +131,9 @@ def transaction() -> Iterator[Session]:
     On SQLite writers of this process queue for one lock and take the file's write lock at the
     start (BEGIN IMMEDIATE): a transaction that reads first and writes later would otherwise fail
     at once, whatever its time-out, when another process wrote in between.
+
+    On PostgreSQL writers run side by side: what is read to be changed is read `with_for_update`,
+    or better changed in one statement.
     """
     lock = _Open.write_lock
     with Session(engine().execution_options(immediate=True), expire_on_commit=False) as session:
@@ -149,7 +152,9 @@ def transaction() -> Iterator[Session]:
 @contextmanager
 def reading() -> Iterator[Session]:
     """One transaction that only reads: a consistent snapshot that blocks no writer."""
-    options: dict[str, Any] = {} if is_sqlite() else {"postgresql_readonly": True}
+    options: dict[str, Any] = {}
+    if not is_sqlite():
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with Session(engine().execution_options(**options), expire_on_commit=False) as session:
         yield session
 
@@ -164,7 +169,8 @@ def insert(table: type[Base] | sa.Table) -> sqlite.Insert:
 
 def rows_changed(session: Session, statement: sa.Update | sa.Delete | sa.Insert) -> int:
     """Execute a write and return how many rows it changed."""
-    result = cast("sa.CursorResult[Any]", session.execute(statement))
+    counted = statement.execution_options(preserve_rowcount=True)
+    result = cast("sa.CursorResult[Any]", session.execute(counted))
     return int(result.rowcount)
 
 

@@ -47,7 +47,7 @@ def test_forty_writers_that_read_first_all_get_their_turn(database: None) -> Non
 
     def add_one() -> None:
         with transaction() as session:
-            job = session.get_one(JobState, "x")
+            job = session.get_one(JobState, "x", with_for_update=True)
             job.runs += 1
 
     writers = [threading.Thread(target=add_one) for _ in range(40)]

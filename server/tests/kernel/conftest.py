@@ -1,0 +1,29 @@
+"""The kernel's promises hold on both relational stores, so its tests run on both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mainstay_server.kernel.database import Base, close_database, engine, open_database
+from mainstay_server.kernel.settings import forget_settings
+from tests.servers.postgres import postgres
+
+__all__ = ["postgres"]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A fresh database of each kind."""
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    forget_settings()
+    url = f"sqlite:///{tmp_path / 'mainstay.db'}"
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        url = server.url_of(server.new_database())
+    open_database(url)
+    Base.metadata.create_all(engine())
+    yield
+    close_database()
+    forget_settings()
