@@ -78,7 +78,9 @@ def carried_by(address: Address) -> tuple[IPv4Address, ...]:
         return ()
     last = int(address) & 0xFFFFFFFF
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in NAT64 or address in NAT64_LOCAL or address in COMPATIBLE:
+    # ::1 would read as the compatible form of 0.0.0.1, but it is loopback.
+    compatible = address in COMPATIBLE and not address.is_loopback
+    if address in NAT64 or address in NAT64_LOCAL or compatible:
         found.append(IPv4Address(last))
     if (int(address) >> 32) & 0xFFFFFFFF in ISATAP_MARKS:
         found.append(IPv4Address(last))

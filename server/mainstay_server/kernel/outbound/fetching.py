@@ -21,6 +21,7 @@ from mainstay_server.kernel.outbound.network import Stopwatch, stopwatch
 USER_AGENT = "Mainstay"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SEE_OTHER = 303
+HIGHEST_PORT = 65_535
 KEEPS_METHOD = frozenset({307, 308})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # What another origin may see after a redirect. A list of what is harmless, because any header may
@@ -158,6 +159,10 @@ def _parsed(text: str) -> httpx.URL:
         raise OutboundError("protocol", f"The address is not a valid URL: {error}.") from None
     if url.scheme not in DEFAULT_PORTS:
         raise OutboundError("blocked", "Only http:// and https:// addresses can be called.")
+    if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
+        raise OutboundError(
+            "protocol", f"There is no port {url.port}; ports end at {HIGHEST_PORT}."
+        )
     if not url.host:
         raise OutboundError("protocol", "The address has no host; write https://host/path.")
     return url
