@@ -174,3 +174,15 @@ class Instance(Base):
     timeout_seconds: Mapped[int] = mapped_column(default=DEFAULT_TIMEOUT_SECONDS)
     degraded_after_ms: Mapped[int] = mapped_column(default=DEFAULT_DEGRADED_AFTER_MS)
     created_at: Mapped[datetime]
+
+
+class TenancyVersion(Base):
+    """One row whose number grows with every change to projects, keys and instances.
+
+    What a process holds of them in memory is as fresh as the number it read before reading them.
+    """
+
+    __tablename__ = "tenancy_version"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]

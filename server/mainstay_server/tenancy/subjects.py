@@ -25,22 +25,44 @@ class ProjectRef:
 
 
 def find_project(session: Session, slug: str) -> ProjectRef | None:
-    """The project of a slug, or None."""
-    row = session.scalar(sa.select(Project).where(Project.slug == slug))
-    if row is None:
-        return None
+    """The project of a slug or, since no slug looks like one, of an id; None without one."""
+    row = session.scalar(sa.select(Project).where(sa.or_(Project.slug == slug, Project.id == slug)))
+    return None if row is None else project_ref(row)
+
+
+def project_ref(project: Project) -> ProjectRef:
+    """A project's row as the value that doors see."""
     return ProjectRef(
-        id=row.id,
-        number=row.number,
-        slug=row.slug,
-        name=row.name,
-        organization_id=row.organization_id,
+        id=project.id,
+        number=project.number,
+        slug=project.slug,
+        name=project.name,
+        organization_id=project.organization_id,
     )
 
 
 def find_instance(session: Session, instance_id: str) -> InstanceRef | None:
     """The instance of an id, or None."""
     row = session.execute(_instances().where(Instance.id == instance_id)).one_or_none()
+    return None if row is None else _ref(*row)
+
+
+def find_environment(session: Session, project_id: str, environment: str) -> InstanceRef | None:
+    """The instance of an environment of a project, or None."""
+    row = session.execute(
+        _instances().where(Instance.project_id == project_id, Instance.environment == environment)
+    ).one_or_none()
+    return None if row is None else _ref(*row)
+
+
+def find_default_instance(session: Session, project_id: str) -> InstanceRef | None:
+    """A project's `production` or else its oldest instance; None when it has none."""
+    row = session.execute(
+        _instances()
+        .where(Instance.project_id == project_id)
+        .order_by(Instance.environment != "production", Instance.created_at, Instance.id)
+        .limit(1)
+    ).one_or_none()
     return None if row is None else _ref(*row)
 
 

@@ -1,0 +1,1 @@
+"""Every rule of tenancy: people, sign-in, tokens, projects, keys and instances."""
