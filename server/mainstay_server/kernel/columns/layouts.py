@@ -40,7 +40,7 @@ class Layout:
         engine = "ReplicatedMergeTree" if self.cluster else "MergeTree"
         settings = ", ".join(f"{name} = {value}" for name, value in self._settings(daily=daily))
         stored = (
-            f"CREATE TABLE IF NOT EXISTS `{self.stored_name(table)}`{self._on_cluster}"
+            f"CREATE TABLE IF NOT EXISTS `{self.names(table)[0]}`{self._on_cluster}"
             f" ({', '.join(columns)}) ENGINE = {engine}"
             f" PARTITION BY {partition}(`{table.time_column}`)"
             f" ORDER BY ({', '.join(table.order_by)})"
@@ -53,22 +53,22 @@ class Layout:
     ) -> list[str]:
         """Return the statements that bring a stored table to what is declared; often none.
 
-        `existing` are its column names and `definition` its CREATE statement, both as the engine
-        tells them. Every statement may be run twice, and by two processes at once.
+        `existing` are the columns that all its `names` have and `definition` is the CREATE
+        statement of the first, both as the engine tells them. Every statement
+        may be run twice, and by two processes at once.
         """
         statements = []
         for name, kind in table.columns.items():
             if name not in existing:
-                names = [self.stored_name(table)] + ([table.name] if self.cluster else [])
                 statements += [
                     f"ALTER TABLE `{stored}`{self._on_cluster}"
                     f" ADD COLUMN IF NOT EXISTS `{name}` {kind}"
-                    for stored in names
+                    for stored in self.names(table)
                 ]
         kept = _RETENTION.search(definition)
         if kept is None or int(kept.group(1)) != retention_days:
             statements.append(
-                f"ALTER TABLE `{self.stored_name(table)}`{self._on_cluster}"
+                f"ALTER TABLE `{self.names(table)[0]}`{self._on_cluster}"
                 f" MODIFY TTL {_expiry(table, retention_days)}"
             )
         return statements
@@ -76,13 +76,13 @@ class Layout:
     def delete(self, table: Table, *, where: str) -> str:
         """Return the statement that deletes rows by a condition and waits until it is done."""
         return (
-            f"ALTER TABLE `{self.stored_name(table)}`{self._on_cluster} DELETE WHERE {where}"
+            f"ALTER TABLE `{self.names(table)[0]}`{self._on_cluster} DELETE WHERE {where}"
             " SETTINGS mutations_sync = 2"
         )
 
-    def stored_name(self, table: Table) -> str:
-        """Return the name of the table that holds the rows on a node."""
-        return f"{table.name}_local" if self.cluster else table.name
+    def names(self, table: Table) -> list[str]:
+        """Return what the engine calls the table: first the one that holds the rows on a node."""
+        return [f"{table.name}_local", table.name] if self.cluster else [table.name]
 
     @property
     def _on_cluster(self) -> str:
@@ -93,8 +93,8 @@ class Layout:
             return []
         distributed = (
             f"CREATE TABLE IF NOT EXISTS `{table.name}`{self._on_cluster}"
-            f" AS `{self.stored_name(table)}` ENGINE = Distributed(`{self.cluster}`,"
-            f" currentDatabase(), `{self.stored_name(table)}`, cityHash64({table.order_by[0]}))"
+            f" AS `{self.names(table)[0]}` ENGINE = Distributed(`{self.cluster}`,"
+            f" currentDatabase(), `{self.names(table)[0]}`, cityHash64({table.order_by[0]}))"
         )
         return [distributed]
 

@@ -1,5 +1,6 @@
 """Why the engine said no: the fault of the data, of the engine, or of the question."""
 
+import re
 from enum import Enum
 
 from mainstay_server.kernel.problems import Invalid, Problem, TooManyRequests, Unavailable
@@ -53,6 +54,7 @@ class EngineError(Exception):
         return Fault.DATA if self.code in DATA_CODES else Fault.UNKNOWN
 
 
+READONLY = 164
 TOO_MANY_PARTS = 252
 
 DATA_CODES = {
@@ -94,7 +96,7 @@ ENGINE_CODES = {
     75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
     76: "CANNOT_OPEN_FILE",
     159: "TIMEOUT_EXCEEDED",
-    164: "READONLY",
+    READONLY: "READONLY",
     198: "DNS_ERROR",
     202: "TOO_MANY_SIMULTANEOUS_QUERIES",
     203: "NO_FREE_CONNECTION",
@@ -126,6 +128,7 @@ TOO_BROAD_CODES = {
 
 RETRY_AFTER_SECONDS = 5.0
 MAX_QUOTED_CHARACTERS = 300
+_NOTICED_WHERE = re.compile(r"(: \(in file/uri|: While executing|\(for url).*", re.DOTALL)
 
 
 def refusal_of_append(error: EngineError, *, table: str) -> Problem:
@@ -142,7 +145,7 @@ def refusal_of_query(error: EngineError) -> Problem | None:
     """Turn what the engine said about a question into a refusal; None when the SQL is a bug."""
     if error.code in TOO_BROAD_CODES:
         return TooBroad("The answer would take too long or be too large; narrow the time range.")
-    if error.code is None or error.code in ENGINE_CODES:
+    if error.code is None or error.code in set(ENGINE_CODES) - {READONLY}:
         return EngineRefused(
             f"The column engine did not answer; try again later. {_quoted(error)}",
             retry_after_seconds=RETRY_AFTER_SECONDS,
@@ -151,5 +154,6 @@ def refusal_of_query(error: EngineError) -> Problem | None:
 
 
 def _quoted(error: EngineError) -> str:
-    """Return the beginning of the engine's message, on one line."""
-    return " ".join(str(error).split())[:MAX_QUOTED_CHARACTERS]
+    """Return what is wrong, without where in the engine it was noticed."""
+    reason = str(error).rpartition("DB::Exception: ")[2]
+    return " ".join(_NOTICED_WHERE.sub("", reason).split())[:MAX_QUOTED_CHARACTERS]

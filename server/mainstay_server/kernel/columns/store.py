@@ -217,16 +217,17 @@ def _migrate(engine: Engine, table: Table, *, retention_days: int) -> None:
     """Create the table, or bring the one that exists to what is declared."""
     for statement in engine.layout.create(table, retention_days=retention_days):
         engine.command(statement)
-    named = {"name": engine.layout.stored_name(table)}
+    names = engine.layout.names(table)
     existing = engine.rows(
         "SELECT name FROM system.columns WHERE database = currentDatabase()"
-        " AND table = {name:String}",
-        named,
+        " AND table IN {tables:Array(String)}"
+        " GROUP BY name HAVING count() = length({tables:Array(String)})",
+        {"tables": names},
     )
     (definition,) = engine.rows(
         "SELECT create_table_query AS text FROM system.tables WHERE database = currentDatabase()"
-        " AND name = {name:String}",
-        named,
+        " AND name = {table:String}",
+        {"table": names[0]},
     )
     for statement in engine.layout.change(
         table,

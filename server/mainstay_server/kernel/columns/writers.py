@@ -143,7 +143,7 @@ class Writer:
         """End by a bug, but leave nobody waiting for ever."""
         with self._changed:
             self._closing = True
-            left, self._waiting = [*batch, *self._waiting], deque()
+        left = [*batch, *self._take_batch(everything=True)]
         self._finish(left, refusal=lambda: EngineRefused("The insert broke; send it again later."))
 
     def _wait_for_work(self, *, until: float) -> bool:
@@ -158,7 +158,7 @@ class Writer:
                 self._changed.wait(left_seconds)
             return bool(self._waiting)
 
-    def _take_batch(self) -> list[Waiting]:
+    def _take_batch(self, *, everything: bool = False) -> list[Waiting]:
         """Take the oldest appends up to the bounds of a batch, and always one at least.
 
         Whoever stopped waiting is left out, and so is not stored.
@@ -170,7 +170,8 @@ class Writer:
                 first = self._waiting[0]
                 size_bytes += len(first.body)
                 rows += first.rows
-                if batch and (size_bytes > BATCH_BYTES or rows > BATCH_ROWS):
+                is_full = size_bytes > BATCH_BYTES or rows > BATCH_ROWS
+                if batch and is_full and not everything:
                     break
                 self._waiting.popleft()
                 self._waiting_bytes -= len(first.body)
@@ -223,7 +224,7 @@ class Writer:
         """Let the callers go on; each gets a refusal of its own, as it grows a traceback."""
         for waiting in batch:
             if waiting.done.done():
-                continue  # stored before a bug broke the rest of its batch, or nobody waits
+                continue  # answered before a bug broke the rest of its batch
             self._room.leave(len(waiting.body))
             if refusal is None:
                 self._counts.rows += waiting.rows
