@@ -46,8 +46,13 @@ def accept(_nth: int) -> tuple[int, dict[str, str]]:
 
 
 @contextmanager
-def a_server(answer: Answer = accept, *, hang_seconds: float = 0.0) -> Iterator[Capture]:
-    """Run the server; ``answer`` gets the number of the batch, from 0."""
+def a_server(
+    answer: Answer = accept, *, hang_seconds: float = 0.0, hangs_up: bool = False
+) -> Iterator[Capture]:
+    """Run the server; ``answer`` gets the number of the batch, from 0.
+
+    ``hangs_up`` closes each connection after its answer without a word, like an idle time-out.
+    """
     released = threading.Event()
 
     class Door(http.server.BaseHTTPRequestHandler):
@@ -68,6 +73,7 @@ def a_server(answer: Answer = accept, *, hang_seconds: float = 0.0) -> Iterator[
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(b"{}")
+            self.close_connection = hangs_up
 
         @override
         def log_message(self, format: str, *args: object) -> None:
