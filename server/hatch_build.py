@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a script that hatchling loads by its path
 """Build the web assets from `frontend/` when they are missing or older than what they are made of.
 
 Hatchling runs it before a wheel or an editable install; `python server/hatch_build.py` runs it by
@@ -46,7 +47,7 @@ def build_assets(server: Path = HERE) -> bool:
 
 
 def digest_of_sources(server: Path) -> str:
-    """A digest of all that the build reads, templates included: Tailwind finds its classes there."""
+    """Digest all that the build reads; templates too, since Tailwind finds its classes there."""
     digest = hashlib.sha256()
     for path in sorted(_sources(server)):
         digest.update(path.relative_to(server).as_posix().encode() + b"\0")
@@ -76,13 +77,17 @@ def _run_npm(frontend: Path, *arguments: str) -> None:
         text=True,
     )
     if done.returncode != 0:
-        raise SystemExit(f"npm {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+        raise SystemExit(f"npm {' '.join(arguments)} failed:\n{done.stdout!s}\n{done.stderr!s}")
 
 
-class AssetsHook(BuildHookInterface):  # type: ignore[type-arg]  # generic only while hatchling is there
+class AssetsHook(BuildHookInterface):  # type: ignore[type-arg]  # generic only with hatchling
     """Runs before hatchling collects files, for wheels and editable installs alike."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        self,
+        version: str,  # noqa: ARG002  # hatchling's signature
+        build_data: dict[str, Any],  # noqa: ARG002  # hatchling's signature
+    ) -> None:
         """Build the assets when they are stale."""
         build_assets(Path(self.root))
 

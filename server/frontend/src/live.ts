@@ -15,6 +15,8 @@ export function startLiveUpdates(): void {
   htmx.config.includeIndicatorStyles = false;
   htmx.config.selfRequestsOnly = true;
   htmx.config.historyCacheSize = 0;
+  // Never "style": htmx would copy it as an attribute, which the policy refuses.
+  htmx.config.attributesToSettle = ["class"];
   htmx.config.scrollBehavior = "instant";
 
   document.addEventListener("htmx:configRequest", addCsrfToken);

@@ -46,9 +46,9 @@ def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 
 
 _STATUSES = {
-    "ok": "up ok healthy operational passing succeeded resolved active done completed verified live",
-    "warn": "warn warning degraded late slow acknowledged expiring partial rotating",
-    "critical": "critical down failed failing firing error fatal open outage banned expired overdue",
+    "ok": "ok up healthy operational passing succeeded resolved active done verified live",
+    "warn": "warn warning degraded late slow acknowledged expiring expired partial rotating",
+    "critical": "critical down failed failing firing error fatal open outage banned overdue",
     "info": "info running new started maintenance scheduled monitoring investigating identified",
     "neutral": "neutral unknown paused pending disabled off none skipped revoked closed muted",
 }

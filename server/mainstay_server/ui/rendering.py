@@ -43,7 +43,7 @@ _page: ContextVar[_Page] = ContextVar("page")
 
 
 def render(
-    request: Request, template: str, /, *, status_code: int = 200, **context: Any
+    request: Request, template: str, /, *, status_code: int = 200, **context: object
 ) -> HTMLResponse:
     """Answer with a page: `<area>/<file>.html`, `tenancy/<file>.html`, or one of the ui's own.
 
@@ -53,16 +53,16 @@ def render(
     return HTMLResponse(_rendered(request, template, context), status_code=status_code)
 
 
-def fragment(request: Request, template: str, /, **context: Any) -> Markup:
+def fragment(request: Request, template: str, /, **context: object) -> Markup:
     """Render a part of a page, such as a panel, with the same names in sight as a whole page."""
     return Markup(_rendered(request, template, context))  # noqa: S704  # the template escaped it
 
 
-def _rendered(request: Request, template: str, context: dict[str, Any]) -> str:
-    context = _defaults(request) | context
-    page = _Page(request=request, csrf_token=context["csrf_token"], now=context["now"])
+def _rendered(request: Request, template: str, context: dict[str, object]) -> str:
+    page_context = _defaults(request) | context
+    page = _Page(request=request, csrf_token=page_context["csrf_token"], now=page_context["now"])
     with _standing_on(page):
-        return environment().get_template(template).render(context)
+        return environment().get_template(template).render(page_context)
 
 
 def _defaults(request: Request) -> dict[str, Any]:

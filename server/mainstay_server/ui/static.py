@@ -1,13 +1,13 @@
-"""Built scripts and styles: their hashed names from Vite's manifest, and the app that serves them."""
+"""Built scripts and styles: hashed names from Vite's manifest, and the app that serves them."""
 
 import json
 from functools import cache
 from pathlib import Path
-from typing_extensions import override
 
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+from typing_extensions import override
 
 ASSETS = Path(__file__).parent / "assets"
 PREFIX = "/assets/"

@@ -15,11 +15,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, FileSystemLoader
-from playwright.sync_api import Browser, sync_playwright
-from starlette.middleware.base import RequestResponseEndpoint
-
 from mainstay_server.ui import assets_app, render
 from mainstay_server.ui.rendering import environment
+from playwright.sync_api import Browser, sync_playwright
+from starlette.middleware.base import RequestResponseEndpoint
 
 NOW = datetime(2025, 11, 21, 14, 5, 9, tzinfo=UTC)
 POLICY = (
@@ -97,7 +96,7 @@ def the_menu(current: str) -> list[dict[str, Any]]:
             "items": [
                 {
                     "label": label,
-                    "url": f"/{'overview' if label == 'Overview' else 'components'}",
+                    "url": f"/pages/{'overview' if label == 'Overview' else 'components-page'}",
                     "icon": icon,
                     "current": label == current,
                     "count": count,
@@ -123,7 +122,7 @@ def the_context(current: str) -> dict[str, Any]:
 
 
 def gallery() -> FastAPI:
-    """The app: `/components`, `/overview`, `/issue`, `/sign-in`."""
+    """The app: every template of this folder under `/pages/`."""
     loader = environment().loader
     assert isinstance(loader, ChoiceLoader)
     folder = FileSystemLoader(Path(__file__).parent / "templates")
@@ -142,7 +141,9 @@ def gallery() -> FastAPI:
     @app.get("/live")
     def live(request: Request) -> HTMLResponse:
         beats = int(request.cookies.get("beats", "0")) + 1
-        answer = HTMLResponse(f'<p>Beat {beats}</p><input class="input" id="note" aria-label="Note">')
+        answer = HTMLResponse(
+            f'<p>Beat {beats}</p><input class="input" id="note" aria-label="Note">'
+        )
         answer.set_cookie("beats", str(beats))
         return answer
 
@@ -154,7 +155,7 @@ def gallery() -> FastAPI:
     def chart() -> dict[str, Any]:
         return a_chart({"label": "Requests", "values": a_wave(400, 200)})
 
-    @app.get("/{name}")
+    @app.get("/pages/{name}")
     def page(request: Request, name: str) -> HTMLResponse:
         current = {"overview": "Overview", "issue": "Errors"}.get(name, "Health checks")
         return render(request, f"{name}.html", **the_context(current))

@@ -43,11 +43,19 @@ function optionsOf(request: PlotRequest): uPlot.Options {
       sync: { key: "page", scales: ["x", null] },
       drag: { x: true, y: false, dist: 8 },
     },
-    scales: { x: { time: true }, y: { range: (_, low, high) => rangeOf(low, high, unit, data.limit?.value) } },
+    scales: { x: { time: true, range: (_, low, high) => timeRangeOf(request, low, high) }, y: { range: (_, low, high) => rangeOf(low, high, unit, data.limit?.value) } },
     axes: axesOf(host, unit),
     series: [{}, ...seriesOf(request)],
     hooks: { setCursor: [onCursor], draw: [(plot) => drawMarks(plot, host, data, unit)] },
   };
+}
+
+/** The first and the last bar need half a bar of room beside them, or they are cut. */
+function timeRangeOf({ data, kind }: PlotRequest, low: number, high: number): [number, number] {
+  const [first, second] = data.times;
+  if (low === high) return [low - 1800, high + 1800];
+  const room = kind === "bars" && first !== undefined && second !== undefined ? (second - first) / 2 : 0;
+  return [low - room, high + room];
 }
 
 function rangeOf(low: number | null, high: number | null, unit: Unit, limit: number | undefined): [number, number] {
