@@ -84,7 +84,9 @@ def a_starlette_app(folder: Path, **options: Any) -> Starlette:
     inner = [Route("/rooms/{room:int}", ok), Mount("/deep", routes=[Route("/{leaf}", ok)])]
     return Starlette(
         routes=[
+            Route("/cars", ok),
             Route("/houses/{house}", ok),
+            Mount("/sheds/{shed:int}", routes=inner),
             Mount("/houses/{house}", routes=inner),
             Mount("/static", StaticFiles(directory=folder)),
         ],
@@ -94,6 +96,7 @@ def a_starlette_app(folder: Path, **options: Any) -> Starlette:
 
 STARLETTE_NAMES = [
     ("/houses/red", "/houses/{house}", 200),
+    ("/sheds/7/rooms/4", "/sheds/{shed}/rooms/{room}", 200),
     ("/houses/red/rooms/4", "/houses/{house}/rooms/{room}", 200),
     ("/houses/red/deep/x", "/houses/{house}/deep/{leaf}", 200),
     ("/houses/red/nothing", "(unmatched)", 404),

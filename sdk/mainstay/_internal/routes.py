@@ -72,21 +72,31 @@ def _starlette_path(scope: MutableMapping[str, Any]) -> str:
 
 def _template_of_endpoint(scope: MutableMapping[str, Any]) -> str | None:
     """Return the template of the route that leads to the endpoint and fits the path."""
-    consumed = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+    root = scope.get("root_path", "")
+    consumed = root.removeprefix(scope.get("app_root_path", root))
+    own_path = scope["path"].removeprefix(root)
     pending = [("", route) for route in reversed(scope["router"].routes)]
     while pending:
-        prefix, route = pending.pop()
-        template = prefix + getattr(route, "path_format", "")
+        above, route = pending.pop()
+        template = above + getattr(route, "path_format", "")
         inner = getattr(route, "routes", None) or ()
-        above = prefix + getattr(route, "path", "")
-        pending.extend((above, below) for below in reversed(inner))
+        pending.extend((template.removesuffix("/{path}"), below) for below in reversed(inner))
         if (
             hasattr(route, "methods")
             and route.endpoint is scope["endpoint"]
-            and prefix.count("/") == consumed.count("/")
+            and _fits(above, consumed)
+            and route.path_regex.match(own_path)
         ):
             return template
     return None
+
+
+def _fits(template: str, path: str) -> bool:
+    """Whether the path has the template's segments, with anything for its parameters."""
+    expected, found = template.split("/"), path.split("/")
+    return len(expected) == len(found) and all(
+        e == f or e.startswith("{") for e, f in zip(expected, found, strict=True)
+    )
 
 
 def _as_included(scope: MutableMapping[str, Any], route: object) -> object:
