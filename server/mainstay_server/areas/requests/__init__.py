@@ -1,0 +1,24 @@
+"""Requests: what an app served, how fast, and how often it failed."""
+
+from mainstay_server.contracts.requests import count_requests
+from mainstay_server.kernel.area import Area
+
+from . import api, ingest, pages, readiness, service
+from .columns import REQUEST_METRICS
+
+area = Area(
+    name="requests",
+    title="Requests",
+    api=api.router,
+    doors=(ingest.door,),
+    tables=(REQUEST_METRICS,),
+    panels=(pages.panel,),
+    tiles=pages.tiles,
+    summary=pages.summary,
+    answers=(count_requests.answered_by(service.count_requests),),
+    readiness=(
+        readiness.requests_are_measured,
+        readiness.requests_are_answered,
+        readiness.requests_are_fast,
+    ),
+)

@@ -1,0 +1,100 @@
+"""Shapes: the batch that an SDK sends, and what the API answers (REQUIREMENTS P9)."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from pydantic import Field
+
+from mainstay_server.kernel.web.bodies import Answer, Instant
+
+MOST_REQUESTS = 1000
+Short = Annotated[str, Meta(max_length=200)]
+
+
+class SdkName(msgspec.Struct, frozen=True):
+    """Which SDK sent the batch."""
+
+    name: Short = ""
+    version: Short = ""
+
+
+class ReceivedRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """One request that the app served; `path` is the route's template."""
+
+    at: datetime
+    method: Annotated[str, Meta(max_length=20)]
+    path: Annotated[str, Meta(max_length=500)]
+    status: Annotated[int, Meta(ge=100, le=599)]
+    duration_ms: Annotated[float, Meta(ge=0, le=86_400_000)]
+    client_address: Annotated[str, Meta(max_length=64)] = ""
+    api_key: Short = ""
+    trace_id: Annotated[str, Meta(max_length=32)] | None = None
+
+
+class RequestBatch(msgspec.Struct, frozen=True, rename="camel"):
+    """What an SDK sends, about once a second; the golden messages are in `wire/requests/`."""
+
+    requests: Annotated[list[ReceivedRequest], Meta(max_length=MOST_REQUESTS)]
+    environment: Short = "production"
+    release: Short | None = None
+    server_name: Short | None = None
+    sdk: SdkName = SdkName()
+    sent_at: datetime | None = None
+    dropped: Annotated[int, Meta(ge=0)] = 0
+
+
+class StoredRequest(msgspec.Struct, frozen=True):
+    """One row of the table `request_metrics`."""
+
+    instance_id: str
+    at: datetime
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    api_key: str
+    client_address: str
+    trace_id: str
+    release: str
+    server_name: str
+
+
+class MetricsSummary(Answer):
+    """All requests of the span; latencies in milliseconds, the error rate in percent."""
+
+    instance_id: str
+    period: str = Field(examples=["24h"])
+    total_requests: int
+    avg_latency_ms: float
+    p95_latency_ms: float
+    p99_latency_ms: float
+    error_rate: float
+    requests_per_second: float
+
+
+class EndpointMetrics(Answer):
+    """One endpoint, by its route template."""
+
+    path: str = Field(examples=["/inspections/{inspection_id}"])
+    count: int
+    avg_latency: float
+    error_rate: float
+
+
+class MetricsBucket(Answer):
+    """One interval; `timestamp` is its beginning."""
+
+    timestamp: Instant
+    requests: int
+    avg_latency: float
+    errors: int
+
+
+class Metrics(Answer):
+    """What one instance served; `summary` is null when it served nothing."""
+
+    summary: MetricsSummary | None
+    endpoints: list[EndpointMetrics]
+    time_series: list[MetricsBucket]

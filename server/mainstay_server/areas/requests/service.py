@@ -1,0 +1,167 @@
+"""Requests: what an app served, how fast, and how often it failed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mainstay_server.contracts.requests import RequestCount
+from mainstay_server.kernel.problems import Invalid
+
+from . import columns
+from .schemas import (
+    EndpointMetrics,
+    Metrics,
+    MetricsBucket,
+    MetricsSummary,
+    RequestBatch,
+    StoredRequest,
+)
+
+ENDPOINTS_SHOWN = 20
+MOST_BUCKETS = 3000
+PERCENT = 100
+# A clock that is off by less is a clock; by more, the app's times are moved to ours.
+TOLERATED_SKEW = timedelta(seconds=5)
+OLDEST = timedelta(days=29)
+
+_decoder = msgspec.json.Decoder(RequestBatch)
+_encoder = msgspec.json.Encoder()
+
+
+def read_batch(body: bytes) -> RequestBatch:
+    """The batch in a body; raises `Invalid` that names the field which is wrong."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Invalid(f"The batch of requests is not readable: {error}.") from error
+
+
+def rows_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> bytes:
+    """The rows to store, one JSON object a line.
+
+    Times are the app's own, moved by how wrong its clock was when it sent the batch; what claims
+    to be older than the retention or to come from the future is taken to happen now.
+    """
+    skew = timedelta(0)
+    if batch.sent_at is not None:
+        skew = received_at - _aware(batch.sent_at)
+    if abs(skew) < TOLERATED_SKEW:
+        skew = timedelta(0)
+    return _encoder.encode_lines(
+        [
+            StoredRequest(
+                instance_id=instance_id,
+                at=_believable(_aware(request.at) + skew, received_at),
+                method=request.method,
+                path=request.path,
+                status=request.status,
+                duration_ms=request.duration_ms,
+                api_key=request.api_key,
+                client_address=request.client_address,
+                trace_id=request.trace_id or "",
+                release=batch.release or "",
+                server_name=batch.server_name or "",
+            )
+            for request in batch.requests
+        ]
+    )
+
+
+def get_metrics(instance_id: str, *, hours: int, interval_minutes: int, now: datetime) -> Metrics:
+    """REQUIREMENTS P9's answer for the last hours, with a bucket for every interval.
+
+    Raises:
+        Invalid: when the interval would make more than 3,000 buckets.
+    """
+    if interval_minutes < 1 or hours * 60 / interval_minutes > MOST_BUCKETS:
+        smallest = max(1, -(-hours * 60 // MOST_BUCKETS))
+        raise Invalid(f"interval is in minutes and must be at least {smallest} for {hours} hours.")
+    since = now - timedelta(hours=hours)
+    return Metrics(
+        summary=summarize(instance_id, hours=hours, now=now),
+        endpoints=[
+            EndpointMetrics(
+                path=row["path"],
+                count=row["total"],
+                avg_latency=round(row["average"], 3),
+                error_rate=_percent(row["errors"], row["total"]),
+            )
+            for row in columns.busiest_endpoints(
+                instance_id, since=since, until=now, limit=ENDPOINTS_SHOWN
+            )
+        ],
+        time_series=time_series(instance_id, since=since, until=now, seconds=interval_minutes * 60),
+    )
+
+
+def summarize(instance_id: str, *, hours: int, now: datetime) -> MetricsSummary | None:
+    """The figures of the last hours; None when nothing was served."""
+    found = columns.summary(instance_id, since=now - timedelta(hours=hours), until=now)
+    if not found["total"]:
+        return None
+    _, p95, p99 = found["percentiles"]
+    return MetricsSummary(
+        instance_id=instance_id,
+        period=f"{hours}h",
+        total_requests=found["total"],
+        avg_latency_ms=round(found["average"], 3),
+        p95_latency_ms=round(p95, 3),
+        p99_latency_ms=round(p99, 3),
+        error_rate=_percent(found["errors"], found["total"]),
+        requests_per_second=round(found["total"] / (hours * 3600), 6),
+    )
+
+
+def time_series(
+    instance_id: str, *, since: datetime, until: datetime, seconds: int
+) -> list[MetricsBucket]:
+    """A bucket for every interval of the span, also for those in which nothing was served."""
+    found = {
+        row["begins"]: row
+        for row in columns.buckets(instance_id, since=since, until=until, seconds=seconds)
+    }
+    first = int(since.timestamp()) // seconds * seconds
+    return [
+        MetricsBucket(
+            timestamp=datetime.fromtimestamp(begins, tz=UTC),
+            requests=row["total"] if row else 0,
+            avg_latency=round(row["average"], 3) if row else 0.0,
+            errors=row["errors"] if row else 0,
+        )
+        for begins in range(first, int(until.timestamp()) + 1, seconds)
+        for row in [found.get(begins)]
+    ]
+
+
+def count_requests(*, since: datetime, until: datetime) -> dict[str, RequestCount]:
+    """Answer the port of the same name."""
+    return {
+        row["instance_id"]: RequestCount(total=row["total"], errors=row["errors"])
+        for row in columns.counts_by_instance(None, since=since, until=until)
+    }
+
+
+def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Mapping[str, object]]:
+    """The last 24 hours of several instances, for REQUIREMENTS P12."""
+    day = timedelta(hours=24)
+    return {
+        row["instance_id"]: {
+            "requests24h": row["total"],
+            "requestErrorRate24h": _percent(row["errors"], row["total"]),
+            "avgLatencyMs24h": round(row["average"], 3),
+        }
+        for row in columns.counts_by_instance(instance_ids, since=now - day, until=now)
+    }
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(PERCENT * part / whole, 4) if whole else 0.0
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _believable(at: datetime, received_at: datetime) -> datetime:
+    return at if received_at - OLDEST < at <= received_at else received_at
