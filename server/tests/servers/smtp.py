@@ -1,5 +1,6 @@
 """A real SMTP server in a thread: keeps what it is sent and refuses what it is told to."""
 
+import asyncio
 import email
 import email.policy
 import hashlib
@@ -187,6 +188,7 @@ class _Controller(Controller):
     ) -> None:
         self._starttls = None if implicit_tls else tls
         self._owner = server
+        self._conversations: list[SMTP] = []
         super().__init__(
             _Conversation(server),
             hostname=server.host,
@@ -198,13 +200,31 @@ class _Controller(Controller):
     def factory(self) -> SMTP:
         # Not auth_required=True: aiosmtpd warns when that goes without TLS, which we test too, and
         # a warning fails the suite. Our MAIL hook refuses instead.
-        return SMTP(
+        conversation = SMTP(
             self.handler,
             hostname="mail.test",
             tls_context=self._starttls,
             authenticator=self._authenticate,
             auth_require_tls=self._starttls is not None,
         )
+        self._conversations.append(conversation)
+        return conversation
+
+    @override
+    def stop(self, no_assert: bool = False) -> None:
+        # aiosmtpd leaves open connections to the garbage collector, which warns about them.
+        cut = threading.Event()
+        self.loop.call_soon_threadsafe(self._cut, cut)
+        cut.wait(5)
+        super().stop(no_assert)
+
+    def _cut(self, done: threading.Event) -> None:
+        for conversation in self._conversations:
+            for transport in (conversation.transport, conversation._original_transport):
+                if isinstance(transport, asyncio.WriteTransport):
+                    transport.abort()
+        # Aborting takes two turns of the loop, with TLS in between.
+        self.loop.call_later(0.02, done.set)
 
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: object

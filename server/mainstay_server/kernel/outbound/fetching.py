@@ -160,9 +160,7 @@ def _parsed(text: str) -> httpx.URL:
     if url.scheme not in DEFAULT_PORTS:
         raise OutboundError("blocked", "Only http:// and https:// addresses can be called.")
     if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
-        raise OutboundError(
-            "protocol", f"There is no port {url.port}; ports end at {HIGHEST_PORT}."
-        )
+        raise OutboundError("protocol", f"There is no port {url.port}; the last is {HIGHEST_PORT}.")
     if not url.host:
         raise OutboundError("protocol", "The address has no host; write https://host/path.")
     return url

@@ -112,13 +112,16 @@ async def _send(way: Gate, message: EmailMessage, server: MailServer) -> Deliver
         timeout=server.timeout_seconds,
         local_hostname=socket.gethostname(),  # the default asks the name service, for seconds
     )
+    transport: asyncio.BaseTransport | None = None
     try:
         await client.connect()
         encrypted = server.tls or await _secured(client, server)
         await _sign_in(client, server, encrypted=encrypted)
         refused, reply = await client.send_message(message)
+        transport = client.transport
         await _leave(client)
     finally:
+        _cut(transport or client.transport)
         client.close()
         connection.close()
     return Delivered(
@@ -160,6 +163,12 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
         await client.quit()
     except aiosmtplib.SMTPException:
         client.close()
+
+
+def _cut(transport: asyncio.BaseTransport | None) -> None:
+    """Let go of the connection now: waiting for a TLS goodbye would outlive the call."""
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 def _all_refused(error: aiosmtplib.SMTPRecipientsRefused) -> MailRefused:

@@ -165,7 +165,7 @@ class _Listener:
             for channel in wanted - asked:
                 subscriptions.subscribe(PREFIX + channel)
             for channel in asked - wanted:
-                subscriptions.unsubscribe(PREFIX + channel)
+                subscriptions.unsubscribe(PREFIX + channel)  # type: ignore[no-untyped-call]  # same
             asked = wanted
             if not asked:
                 self._closing.wait(LISTEN_SECONDS)

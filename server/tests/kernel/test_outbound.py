@@ -1,0 +1,595 @@
+"""Nothing leaves unchecked, and no other side can hold, flood or trick us."""
+
+import asyncio
+import gzip
+import ipaddress
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+import trustme
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.outbound import addresses
+from mainstay_server.kernel.outbound.slots import Slots
+from tests.servers.http import Answer, HttpReceiver, running_http
+from tests.servers.processes import free_port
+from tests.servers.smtp import running_smtp
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def open_to_private(ca_file: Path) -> Iterator[None]:
+    outbound.open_outbound(allow_private=True, ca_file=ca_file)
+    yield
+    outbound.close_outbound()
+
+
+@pytest.fixture
+def public_only() -> Iterator[None]:
+    outbound.open_outbound(allow_private=False)
+    yield
+    outbound.close_outbound()
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    with running_http() as server:
+        yield server
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *answers: tuple[str, ...]) -> Callable[[], int]:
+    """Let the system's resolver give these addresses, one tuple per lookup, the last for ever."""
+    left = list(answers)
+    looked_up = 0
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: int, **options: int) -> list[object]:
+        nonlocal looked_up
+        looked_up += 1
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return [row for address in found for row in real(address, port, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return lambda: looked_up
+
+
+def refused(url: str, **options: object) -> outbound.OutboundError:
+    with pytest.raises(outbound.OutboundError) as caught:
+        outbound.fetch_blocking("GET", url, **options)  # type: ignore[arg-type]  # any of the keywords
+    return caught.value
+
+
+# --- Addresses ---
+
+METADATA = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "168.63.129.16",
+    "0.0.0.0",  # noqa: S104  nothing is bound to it
+    "::",
+    "fe80::1",
+    "fd00:ec2::254",
+    "::ffff:169.254.169.254",
+    "::169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
+    "2002:a9fe:a9fe::1",
+    "2001:4860::5efe:169.254.169.254",
+]
+PRIVATE = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.31.0.1",
+    "192.168.0.1",
+    "100.64.0.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "192.0.2.1",
+    "::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "fec0::1",
+    "ff02::1",
+    "2001:db8::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::a00:1",
+    "2002:a00:1::1",
+    "100::1",
+]
+PUBLIC = ["93.184.215.14", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
+
+
+@pytest.mark.parametrize("text", METADATA)
+@pytest.mark.parametrize("allow_private", [True, False])
+def test_metadata_addresses_are_closed_whatever_the_setting(
+    text: str, *, allow_private: bool
+) -> None:
+    address = ipaddress.ip_address(text)
+    assert addresses.refusal_of(address, allow_private=allow_private) is not None
+
+
+@pytest.mark.parametrize("text", PRIVATE)
+def test_private_addresses_need_the_setting(text: str) -> None:
+    address = ipaddress.ip_address(text)
+    assert "MAINSTAY_OUTBOUND_ALLOW_PRIVATE" in str(
+        addresses.refusal_of(address, allow_private=False)
+    )
+    assert addresses.refusal_of(address, allow_private=True) is None
+
+
+@pytest.mark.parametrize("text", PUBLIC)
+def test_public_addresses_are_open(text: str) -> None:
+    assert addresses.refusal_of(ipaddress.ip_address(text), allow_private=False) is None
+
+
+@pytest.mark.usefixtures("public_only")
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "2130706433", "0x7f.1", "localhost"])
+def test_no_spelling_of_loopback_gets_through(host: str, receiver: HttpReceiver) -> None:
+    error = refused(f"http://{host}:{receiver.port}/")
+    assert error.kind == "blocked"
+    assert receiver.connections == 0
+
+
+@pytest.mark.usefixtures("public_only")
+def test_a_name_that_points_inside_is_blocked(
+    receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(monkeypatch, ("127.0.0.1",))
+    assert refused(f"http://innocent.example:{receiver.port}/").kind == "blocked"
+    assert receiver.connections == 0
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_the_address_that_was_checked_is_the_one_connected_to(
+    receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookups = names(monkeypatch, ("127.0.0.1",), ("169.254.169.254",))
+    url = f"http://rebinding.example:{receiver.port}/"
+
+    answer = outbound.fetch_blocking("GET", url)
+
+    assert (answer.status, answer.remote_address, lookups()) == (200, "127.0.0.1", 1)
+    assert receiver.requests[0].headers["host"] == f"rebinding.example:{receiver.port}"
+    assert refused(url).kind == "blocked"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_redirect_to_the_metadata_service_is_blocked(receiver: HttpReceiver) -> None:
+    receiver.answer(Answer(status=302, headers={"Location": "http://169.254.169.254/latest/"}))
+    assert refused(receiver.url, follow_redirects=True).kind == "blocked"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_the_metadata_services_name_is_blocked_wherever_it_points(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names(monkeypatch, ("127.0.0.1",))
+    assert refused("http://metadata.google.internal./").kind == "blocked"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_forbidden_addresses_of_a_name_are_passed_over(
+    receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(monkeypatch, ("169.254.169.254", "127.0.0.1"))
+    answer = outbound.fetch_blocking("GET", f"http://mixed.example:{receiver.port}/")
+    assert answer.remote_address == "127.0.0.1"
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("ftp://127.0.0.1/", "blocked"),
+        ("file:///etc/passwd", "blocked"),
+        ("http:///path", "protocol"),
+        ("http://name.invalid/", "dns"),
+        ("http://127.0.0.1:99999/", "protocol"),
+    ],
+)
+def test_what_cannot_be_called_says_why(url: str, kind: str) -> None:
+    assert refused(url).kind == kind
+
+
+# --- HTTP ---
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_call_brings_back_all_of_the_answer(receiver: HttpReceiver) -> None:
+    receiver.answer(
+        Answer(status=503, headers={"Retry-After": "7"}, body=b"busy", delay_seconds=0.05)
+    )
+
+    answer = outbound.fetch_blocking("post", receiver.url + "/in?a=1", body=b"hi")
+
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "7", b"busy")
+    assert answer.timings.first_byte >= 50
+    assert answer.timings.total >= answer.timings.connect + answer.timings.first_byte
+    [request] = receiver.requests
+    assert (request.method, request.path, request.body) == ("POST", "/in?a=1", b"hi")
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_the_environments_proxy_is_not_used(
+    receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert outbound.fetch_blocking("GET", receiver.url).status == 200
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_dripping_server_cannot_hold_a_call(receiver: HttpReceiver) -> None:
+    receiver.answer(Answer(chunks=[b"."] * 100, seconds_between_chunks=0.05))
+    began = time.monotonic()
+
+    error = refused(receiver.url, timeout_seconds=0.4, read_timeout_seconds=0.3)
+
+    assert (error.kind, error.own_limit) == ("timeout", False)
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize("options", [{"timeout_seconds": 0.3}, {"read_timeout_seconds": 0.3}])
+def test_a_silent_server_cannot_hold_a_call(
+    receiver: HttpReceiver, options: dict[str, float]
+) -> None:
+    receiver.answer(Answer(hang=True))
+    assert refused(receiver.url, **options).kind == "timeout"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_nobody_listening_is_a_connect_error() -> None:
+    assert refused(f"http://127.0.0.1:{free_port()}/").kind == "connect"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_server_that_hangs_up_is_a_protocol_error(receiver: HttpReceiver) -> None:
+    receiver.answer(Answer(close=True))
+    assert refused(receiver.url).kind == "protocol"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_long_body_is_cut_or_refused(receiver: HttpReceiver) -> None:
+    receiver.answer_at("/", Answer(body=b"x" * 5000))
+
+    cut = outbound.fetch_blocking("GET", receiver.url, max_body_bytes=1000)
+    whole = outbound.fetch_blocking("GET", receiver.url, max_body_bytes=5000)
+
+    assert (len(cut.body), cut.truncated) == (1000, True)
+    assert (len(whole.body), whole.truncated) == (5000, False)
+    assert refused(receiver.url, max_body_bytes=4999, truncate=False).kind == "too_large"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_gzip_bomb_is_cut_at_the_limit(receiver: HttpReceiver) -> None:
+    bomb = gzip.compress(bytes(100_000_000))
+    receiver.answer(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))
+    answer = outbound.fetch_blocking("GET", receiver.url, max_body_bytes=10_000)
+    assert (answer.body, answer.truncated) == (bytes(10_000), True)
+
+
+RAW = zlib.compressobj(wbits=-15)
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b"hello" * 1000)),
+        ("deflate", zlib.compress(b"hello" * 1000)),
+        ("deflate", RAW.compress(b"hello" * 1000) + RAW.flush()),
+    ],
+)
+def test_a_packed_body_is_unpacked(receiver: HttpReceiver, coding: str, packed: bytes) -> None:
+    receiver.answer(Answer(body=packed, headers={"Content-Encoding": coding}))
+    assert outbound.fetch_blocking("GET", receiver.url).body == b"hello" * 1000
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_body_that_does_not_unpack_is_a_protocol_error(receiver: HttpReceiver) -> None:
+    receiver.answer(Answer(body=b"not gzip", headers={"Content-Encoding": "gzip"}))
+    assert refused(receiver.url).kind == "protocol"
+
+
+# --- Redirects ---
+
+SECRETS = {"Authorization": "Bearer s", "Cookie": "c", "X-Api-Key": "k", "Accept": "text/x"}
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_secrets_stay_with_their_origin(receiver: HttpReceiver) -> None:
+    with running_http() as other:
+        receiver.answer_at("/a", Answer(status=307, headers={"Location": "/b"}))
+        receiver.answer_at(
+            "/b", Answer(status=307, headers={"Location": f"http://u:p@127.0.0.1:{other.port}/c"})
+        )
+        answer = outbound.fetch_blocking(
+            "GET", receiver.url + "/a", headers=SECRETS, follow_redirects=True
+        )
+
+        same, elsewhere = receiver.requests[1], other.requests[0]
+
+    assert (answer.url, answer.redirects) == (other.url + "/c", 2)
+    assert {name.lower() for name in SECRETS} <= same.headers.keys()
+    assert elsewhere.headers["accept"] == "text/x"
+    assert not {"authorization", "cookie", "x-api-key"} & elsewhere.headers.keys()
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_credentials_in_the_address_are_sent_but_never_shown(receiver: HttpReceiver) -> None:
+    url = f"http://bob:s%40crt@127.0.0.1:{receiver.port}/"
+    answer = outbound.fetch_blocking("GET", url)
+    assert receiver.requests[0].headers["authorization"] == "Basic Ym9iOnNAY3J0"
+    assert "crt" not in answer.url
+    receiver.stop()
+    assert "crt" not in str(refused(url))
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(
+    ("status", "method", "body"), [(302, "GET", b""), (303, "GET", b""), (307, "POST", b"x")]
+)
+def test_a_redirected_post_keeps_or_drops_its_body(
+    receiver: HttpReceiver, status: int, method: str, body: bytes
+) -> None:
+    receiver.answer(Answer(status=status, headers={"Location": "/next"}))
+    outbound.fetch_blocking("POST", receiver.url, body=b"x", follow_redirects=True)
+    second = receiver.requests[1]
+    assert (second.method, second.path, second.body) == (method, "/next", body)
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_redirect_is_an_answer_unless_it_is_to_be_followed(receiver: HttpReceiver) -> None:
+    receiver.answer_at("/", Answer(status=302, headers={"Location": "/"}))
+    assert outbound.fetch_blocking("GET", receiver.url).status == 302
+    assert refused(receiver.url, follow_redirects=True).kind == "too_many_redirects"
+    assert len(receiver.requests) == 1 + 6
+
+
+# --- TLS ---
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_the_certificate_is_checked_for_the_name_not_the_address(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(monkeypatch, ("127.0.0.1",))
+    with running_http(tls=server_tls(authority, "good.example")) as server:
+        answer = outbound.fetch_blocking("GET", f"https://good.example:{server.port}/")
+        assert answer.status == 200
+        assert answer.timings.tls > 0
+        assert answer.certificate_der is not None
+
+        assert refused(f"https://bad.example:{server.port}/").kind == "tls"
+        unchecked = outbound.fetch_blocking(
+            "GET", f"https://bad.example:{server.port}/", verify_tls=False
+        )
+        assert unchecked.status == 200
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_an_unknown_authority_is_a_tls_error() -> None:
+    with running_http(tls=server_tls(trustme.CA(), "localhost")) as server:
+        assert refused(f"https://localhost:{server.port}/").kind == "tls"
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_plain_http_on_a_tls_port_is_a_tls_error(receiver: HttpReceiver) -> None:
+    assert refused(f"https://127.0.0.1:{receiver.port}/", timeout_seconds=3).kind == "tls"
+
+
+# --- Limits and loops ---
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_at_most_six_calls_reach_one_host_at_once(receiver: HttpReceiver) -> None:
+    receiver.answer_at("/", Answer(delay_seconds=0.2))
+
+    async def twelve() -> float:
+        began = time.monotonic()
+        await asyncio.gather(*(outbound.fetch("GET", receiver.url) for _ in range(12)))
+        return time.monotonic() - began
+
+    assert 0.4 <= asyncio.run(twelve()) < 2
+    assert len(receiver.requests) == 12
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_waiting_for_our_own_limit_ends_and_says_so(receiver: HttpReceiver) -> None:
+    receiver.answer_at("/", Answer(delay_seconds=1))
+
+    async def seven() -> list[outbound.Response | BaseException]:
+        slow = [outbound.fetch("GET", receiver.url) for _ in range(6)]
+        return await asyncio.gather(
+            *slow, outbound.fetch("GET", receiver.url, timeout_seconds=0.2), return_exceptions=True
+        )
+
+    *others, last = asyncio.run(seven())
+
+    assert isinstance(last, outbound.OutboundError)
+    assert (last.kind, last.own_limit) == ("timeout", True)
+    assert all(isinstance(other, outbound.Response) for other in others)
+
+
+def test_slots_are_neither_lost_nor_doubled_when_waiters_give_up() -> None:
+    slots = Slots(total=3, per_host=2)
+    most: dict[str, int] = {"a": 0, "b": 0, "all": 0}
+    now = dict(most)
+
+    async def use(index: int) -> None:
+        host = "ab"[index % 2]
+        async with slots.one_for(host, wait_seconds=0.02 if index % 3 else 5):
+            for key in (host, "all"):
+                now[key] += 1
+                most[key] = max(most[key], now[key])
+            await asyncio.sleep(0.005)
+            for key in (host, "all"):
+                now[key] -= 1
+
+    async def crowd() -> list[BaseException | None]:
+        return await asyncio.gather(*(use(index) for index in range(90)), return_exceptions=True)
+
+    results = asyncio.run(crowd())
+
+    assert most == {"a": 2, "b": 2, "all": 3}
+    assert slots.taken == 0
+    assert all(result is None for result in results[::3])
+    assert any(isinstance(result, outbound.OutboundError) for result in results)
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_connections_are_fresh_unless_asked_otherwise(receiver: HttpReceiver) -> None:
+    async def three(*, reuse: bool) -> int:
+        before = receiver.connections
+        for _ in range(3):
+            await outbound.fetch("GET", receiver.url, reuse=reuse)
+        await outbound.close_resting_connections()
+        return receiver.connections - before
+
+    assert asyncio.run(three(reuse=False)) == 3
+    assert asyncio.run(three(reuse=True)) == 1
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_reused_connection_that_died_is_replaced(receiver: HttpReceiver) -> None:
+    assert outbound.fetch_blocking("GET", receiver.url, reuse=True).status == 200
+    receiver.stop()
+    receiver.start()
+    assert outbound.fetch_blocking("GET", receiver.url, reuse=True).status == 200
+
+
+# --- Mail ---
+
+
+def a_message(*to: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = "mainstay@example.test"
+    message["To"] = ", ".join(to or ("alice@example.test",))
+    message["Subject"] = "Checkout is down"
+    message.set_content("It went down at noon.")
+    return message
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(("implicit", "starttls"), [(True, None), (False, True), (False, None)])
+def test_mail_is_delivered_encrypted_and_signed_in(
+    authority: trustme.CA, *, implicit: bool, starttls: bool | None
+) -> None:
+    tls = server_tls(authority, "localhost")
+    with running_smtp(username="bob", password="pw", tls=tls, implicit_tls=implicit) as server:
+        outbound.send_mail_blocking(
+            a_message(),
+            host="localhost",
+            port=server.port,
+            username="bob",
+            password="pw",
+            tls=implicit,
+            starttls=starttls,
+        )
+        [mail] = server.messages
+    assert (mail.subject, mail.encrypted, mail.authenticated) == ("Checkout is down", True, True)
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_password_is_not_sent_in_the_clear_unless_told_to() -> None:
+    with running_smtp(username="bob", password="pw") as server:
+
+        def send(*, starttls: bool | None) -> None:
+            outbound.send_mail_blocking(
+                a_message(),
+                host=server.host,
+                port=server.port,
+                username="bob",
+                password="pw",
+                starttls=starttls,
+            )
+
+        for starttls in (None, True):
+            with pytest.raises(outbound.MailRefused) as caught:
+                send(starttls=starttls)
+            assert caught.value.permanent
+        assert server.messages == []
+        send(starttls=False)
+        assert len(server.messages) == 1
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(
+    ("reply", "permanent"), [("451 4.3.2 try later", False), ("554 5.7.1 no", True)]
+)
+def test_the_servers_refusal_tells_whether_to_try_again(reply: str, *, permanent: bool) -> None:
+    with running_smtp() as server:
+        server.refuse(reply)
+        with pytest.raises(outbound.MailRefused, match=reply) as caught:
+            outbound.send_mail_blocking(a_message(), host=server.host, port=server.port)
+    assert caught.value.permanent is permanent
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_one_refused_recipient_does_not_refuse_the_mail() -> None:
+    with running_smtp() as server:
+        server.refuse_recipient("gone@example.test", "550 5.1.1 nobody")
+        message = a_message("alice@example.test", "gone@example.test")
+
+        delivered = outbound.send_mail_blocking(message, host=server.host, port=server.port)
+        with pytest.raises(outbound.MailRefused) as caught:
+            outbound.send_mail_blocking(
+                a_message("gone@example.test"), host=server.host, port=server.port
+            )
+
+        assert server.messages[0].recipients == ("alice@example.test",)
+    assert delivered.refused == {"gone@example.test": "550 5.1.1 nobody"}
+    assert caught.value.permanent
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_mail_server_that_is_away_is_worth_another_try() -> None:
+    with pytest.raises(outbound.MailRefused) as caught:
+        outbound.send_mail_blocking(a_message(), host="127.0.0.1", port=free_port())
+    assert not caught.value.permanent
+
+
+@pytest.mark.usefixtures("open_to_private")
+def test_a_mail_server_that_says_nothing_cannot_hold_us() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(outbound.MailRefused) as caught:
+            outbound.send_mail_blocking(
+                a_message(), host="127.0.0.1", port=port, timeout_seconds=0.3
+            )
+    assert not caught.value.permanent
+
+
+@pytest.mark.usefixtures("public_only")
+def test_mail_passes_the_same_address_check() -> None:
+    with running_smtp() as server:
+        with pytest.raises(outbound.MailRefused, match="may not be reached") as caught:
+            outbound.send_mail_blocking(a_message(), host="localhost", port=server.port)
+        assert server.messages == []
+    assert caught.value.permanent
