@@ -210,7 +210,8 @@ def _read_timeout() -> OutboundError:
 class PlainStream(httpcore.AsyncNetworkStream):
     """A connected socket without TLS, read and written without asyncio's stream buffers.
 
-    Measured: about a third of the CPU time of the same call through anyio's streams.
+    Measured: a whole call costs two thirds of the CPU time that httpx takes for it through anyio's
+    streams (1.2 ms against 1.7 ms, loopback, fresh connections).
     """
 
     def __init__(self, connection: socket.socket) -> None:
