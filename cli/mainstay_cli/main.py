@@ -1,35 +1,15 @@
 """The command's verbs: its own, and those that an installed server adds."""
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
-import click
 import typer
-from typer.core import TyperGroup
-from typing_extensions import override
 
 from . import doctor
 
 GROUP = "mainstay.commands"
 
-
-class Verbs(TyperGroup):
-    """Loads a server's verb only when it is used: a client verb should not wait for the server."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_added()})
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        own = super().get_command(ctx, cmd_name)
-        if own is not None:
-            return own
-        added = _added().get(cmd_name)
-        return None if added is None else _command(added)
-
-
 app = typer.Typer(
-    cls=Verbs,
     no_args_is_help=True,
     help="Mainstay: production readiness for every app, proven by live evidence.",
 )
@@ -41,11 +21,21 @@ def main() -> None:
     """Make an app ready for production, and prove it."""
 
 
-def _added() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _hand_over(entry: EntryPoint) -> Callable[[typer.Context], None]:
+    """A verb of the server, loaded only when it is used: client verbs should not wait for it."""
+
+    def verb(context: typer.Context) -> None:
+        alone = typer.Typer(add_completion=False)
+        alone.command(entry.name)(entry.load())
+        alone(args=context.args, prog_name=f"mainstay {entry.name}")
+
+    return verb
 
 
-def _command(entry: EntryPoint) -> click.Command:
-    alone = typer.Typer()
-    alone.command(entry.name)(entry.load())
-    return typer.main.get_command(alone)
+for _entry in entry_points(group=GROUP):
+    app.command(
+        _entry.name,
+        help="Part of the server; --help tells more.",
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(_hand_over(_entry))

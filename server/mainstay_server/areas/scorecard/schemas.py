@@ -1,0 +1,52 @@
+"""Shapes of the scorecard."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from mainstay_server.kernel.web.bodies import Answer, Instant
+
+
+class Status(StrEnum):
+    """`unknown`: the question could not be asked now, which is not the same as a bad answer."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "notApplicable"
+    UNKNOWN = "unknown"
+
+
+class CheckResult(Answer):
+    """One question and its answer; `fix` is the one next step and empty unless it failed."""
+
+    id: str = Field(examples=["alerts.has_channel"])
+    area: str = Field(examples=["Alerts"])
+    question: str
+    weight: str = Field(examples=["must"])
+    status: Status
+    evidence: str
+    fix: str
+    fix_url: str
+
+
+class Scorecard(Answer):
+    """All questions about one instance. `ready` is true when no `must` failed or is unknown."""
+
+    instance_id: str
+    environment: str
+    asked_at: Instant
+    ready: bool
+    passed: int
+    asked: int
+    checks: list[CheckResult]
+
+
+class ScorecardSummary(Answer):
+    """One instance in a list of scorecards."""
+
+    instance_id: str
+    project: str
+    environment: str
+    ready: bool
+    passed: int
+    asked: int
