@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
-from pathlib import Path
 
 import pytest
 import trustme
@@ -26,13 +25,6 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
 def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
@@ -40,8 +32,9 @@ def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def open_to_private(ca_file: Path) -> Iterator[None]:
-    outbound.open_outbound(allow_private=True, ca_file=ca_file)
+def open_to_private(authority: trustme.CA) -> Iterator[None]:
+    pem = authority.cert_pem.bytes().decode()
+    outbound.open_outbound(allow_private=True, ca_pem=pem)
     yield
     outbound.close_outbound()
 

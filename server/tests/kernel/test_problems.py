@@ -1,7 +1,6 @@
 """A refusal says what it is, in the same words for good."""
 
 import pytest
-
 from mainstay_server.kernel import problems
 from mainstay_server.kernel.problems import Problem
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -139,21 +138,21 @@ _open: list[Gate] = []
 def open_outbound(
     *,
     allow_private: bool,
-    ca_file: Path | None = None,
+    ca_pem: str | None = None,
     max_connections: int = 512,
     max_connections_per_host: int = 6,
 ) -> None:
     """Open the way out for this process.
 
     `allow_private` lets calls reach loopback, private and reserved addresses; cloud metadata
-    addresses stay closed either way. `ca_file` holds further trusted authorities in PEM form.
-    Raises `OSError` or `ssl.SSLError` when that file cannot be read.
+    addresses stay closed either way. `ca_pem` is the text of further trusted authorities
+    (`MAINSTAY_OUTBOUND_CA`). Raises `ssl.SSLError` when it is not PEM.
     """
     assert not _open, "outbound is open already"
     # trust_env=False: an SSL_CERT_FILE left in the environment must not decide whom we trust.
     verified = httpx.create_ssl_context(verify=True, trust_env=False)
-    if ca_file is not None:
-        verified.load_verify_locations(cafile=str(ca_file))
+    if ca_pem is not None:
+        verified.load_verify_locations(cadata=ca_pem)
     resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="outbound-dns")
     _open.append(
         Gate(
