@@ -2,22 +2,17 @@
 
 import asyncio
 import gzip
-import ipaddress
 import socket
 import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from email.message import EmailMessage
 
 import pytest
 import trustme
 from mainstay_server.kernel import outbound
-from mainstay_server.kernel.outbound import addresses
-from mainstay_server.kernel.outbound.slots import Slots
 from tests.servers.http import Answer, HttpReceiver, running_http
 from tests.servers.processes import free_port
-from tests.servers.smtp import running_smtp
 
 
 @pytest.fixture
@@ -75,69 +70,6 @@ def refused(url: str, **options: object) -> outbound.OutboundError:
 
 
 # --- Addresses ---
-
-METADATA = [
-    "169.254.169.254",
-    "169.254.170.2",
-    "100.100.100.200",
-    "168.63.129.16",
-    "0.0.0.0",  # noqa: S104  nothing is bound to it
-    "::",
-    "fe80::1",
-    "fd00:ec2::254",
-    "::ffff:169.254.169.254",
-    "::169.254.169.254",
-    "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::a9fe:a9fe",
-    "2002:a9fe:a9fe::1",
-    "2001:4860::5efe:169.254.169.254",
-]
-PRIVATE = [
-    "127.0.0.1",
-    "10.1.2.3",
-    "172.31.0.1",
-    "192.168.0.1",
-    "100.64.0.1",
-    "198.18.0.1",
-    "224.0.0.1",
-    "240.0.0.1",
-    "255.255.255.255",
-    "192.0.2.1",
-    "::1",
-    "fc00::1",
-    "fd12:3456::1",
-    "fec0::1",
-    "ff02::1",
-    "2001:db8::1",
-    "::ffff:10.0.0.1",
-    "64:ff9b::a00:1",
-    "2002:a00:1::1",
-    "100::1",
-]
-PUBLIC = ["93.184.215.14", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
-
-
-@pytest.mark.parametrize("text", METADATA)
-@pytest.mark.parametrize("allow_private", [True, False])
-def test_metadata_addresses_are_closed_whatever_the_setting(
-    text: str, *, allow_private: bool
-) -> None:
-    address = ipaddress.ip_address(text)
-    assert addresses.refusal_of(address, allow_private=allow_private) is not None
-
-
-@pytest.mark.parametrize("text", PRIVATE)
-def test_private_addresses_need_the_setting(text: str) -> None:
-    address = ipaddress.ip_address(text)
-    assert "MAINSTAY_OUTBOUND_ALLOW_PRIVATE" in str(
-        addresses.refusal_of(address, allow_private=False)
-    )
-    assert addresses.refusal_of(address, allow_private=True) is None
-
-
-@pytest.mark.parametrize("text", PUBLIC)
-def test_public_addresses_are_open(text: str) -> None:
-    assert addresses.refusal_of(ipaddress.ip_address(text), allow_private=False) is None
 
 
 @pytest.mark.usefixtures("public_only")
@@ -430,32 +362,6 @@ def test_waiting_for_our_own_limit_ends_and_says_so(receiver: HttpReceiver) -> N
     assert all(isinstance(other, outbound.Response) for other in others)
 
 
-def test_slots_are_neither_lost_nor_doubled_when_waiters_give_up() -> None:
-    slots = Slots(total=3, per_host=2)
-    most: dict[str, int] = {"a": 0, "b": 0, "all": 0}
-    now = dict(most)
-
-    async def use(index: int) -> None:
-        host = "ab"[index % 2]
-        async with slots.one_for(host, wait_seconds=0.02 if index % 3 else 5):
-            for key in (host, "all"):
-                now[key] += 1
-                most[key] = max(most[key], now[key])
-            await asyncio.sleep(0.005)
-            for key in (host, "all"):
-                now[key] -= 1
-
-    async def crowd() -> list[BaseException | None]:
-        return await asyncio.gather(*(use(index) for index in range(90)), return_exceptions=True)
-
-    results = asyncio.run(crowd())
-
-    assert most == {"a": 2, "b": 2, "all": 3}
-    assert slots.taken == 0
-    assert all(result is None for result in results[::3])
-    assert any(isinstance(result, outbound.OutboundError) for result in results)
-
-
 @pytest.mark.usefixtures("open_to_private")
 def test_connections_are_fresh_unless_asked_otherwise(receiver: HttpReceiver) -> None:
     async def three(*, reuse: bool) -> int:
@@ -475,114 +381,3 @@ def test_a_reused_connection_that_died_is_replaced(receiver: HttpReceiver) -> No
     receiver.stop()
     receiver.start()
     assert outbound.fetch_blocking("GET", receiver.url, reuse=True).status == 200
-
-
-# --- Mail ---
-
-
-def a_message(*to: str) -> EmailMessage:
-    message = EmailMessage()
-    message["From"] = "mainstay@example.test"
-    message["To"] = ", ".join(to or ("alice@example.test",))
-    message["Subject"] = "Checkout is down"
-    message.set_content("It went down at noon.")
-    return message
-
-
-@pytest.mark.usefixtures("open_to_private")
-@pytest.mark.parametrize(("implicit", "starttls"), [(True, None), (False, True), (False, None)])
-def test_mail_is_delivered_encrypted_and_signed_in(
-    authority: trustme.CA, *, implicit: bool, starttls: bool | None
-) -> None:
-    tls = server_tls(authority, "localhost")
-    with running_smtp(username="bob", password="pw", tls=tls, implicit_tls=implicit) as server:
-        outbound.send_mail_blocking(
-            a_message(),
-            host="localhost",
-            port=server.port,
-            username="bob",
-            password="pw",
-            tls=implicit,
-            starttls=starttls,
-        )
-        [mail] = server.messages
-    assert (mail.subject, mail.encrypted, mail.authenticated) == ("Checkout is down", True, True)
-
-
-@pytest.mark.usefixtures("open_to_private")
-def test_a_password_is_not_sent_in_the_clear_unless_told_to() -> None:
-    with running_smtp(username="bob", password="pw") as server:
-
-        def send(*, starttls: bool | None) -> None:
-            outbound.send_mail_blocking(
-                a_message(),
-                host=server.host,
-                port=server.port,
-                username="bob",
-                password="pw",
-                starttls=starttls,
-            )
-
-        for starttls in (None, True):
-            with pytest.raises(outbound.MailRefused) as caught:
-                send(starttls=starttls)
-            assert caught.value.permanent
-        assert server.messages == []
-        send(starttls=False)
-        assert len(server.messages) == 1
-
-
-@pytest.mark.usefixtures("open_to_private")
-@pytest.mark.parametrize(
-    ("reply", "permanent"), [("451 4.3.2 try later", False), ("554 5.7.1 no", True)]
-)
-def test_the_servers_refusal_tells_whether_to_try_again(reply: str, *, permanent: bool) -> None:
-    with running_smtp() as server:
-        server.refuse(reply)
-        with pytest.raises(outbound.MailRefused, match=reply) as caught:
-            outbound.send_mail_blocking(a_message(), host=server.host, port=server.port)
-    assert caught.value.permanent is permanent
-
-
-@pytest.mark.usefixtures("open_to_private")
-def test_one_refused_recipient_does_not_refuse_the_mail() -> None:
-    with running_smtp() as server:
-        server.refuse_recipient("gone@example.test", "550 5.1.1 nobody")
-        message = a_message("alice@example.test", "gone@example.test")
-
-        delivered = outbound.send_mail_blocking(message, host=server.host, port=server.port)
-        with pytest.raises(outbound.MailRefused) as caught:
-            outbound.send_mail_blocking(
-                a_message("gone@example.test"), host=server.host, port=server.port
-            )
-
-        assert server.messages[0].recipients == ("alice@example.test",)
-    assert delivered.refused == {"gone@example.test": "550 5.1.1 nobody"}
-    assert caught.value.permanent
-
-
-@pytest.mark.usefixtures("open_to_private")
-def test_a_mail_server_that_is_away_is_worth_another_try() -> None:
-    with pytest.raises(outbound.MailRefused) as caught:
-        outbound.send_mail_blocking(a_message(), host="127.0.0.1", port=free_port())
-    assert not caught.value.permanent
-
-
-@pytest.mark.usefixtures("open_to_private")
-def test_a_mail_server_that_says_nothing_cannot_hold_us() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        with pytest.raises(outbound.MailRefused) as caught:
-            outbound.send_mail_blocking(
-                a_message(), host="127.0.0.1", port=port, timeout_seconds=0.3
-            )
-    assert not caught.value.permanent
-
-
-@pytest.mark.usefixtures("public_only")
-def test_mail_passes_the_same_address_check() -> None:
-    with running_smtp() as server:
-        with pytest.raises(outbound.MailRefused, match="may not be reached") as caught:
-            outbound.send_mail_blocking(a_message(), host="localhost", port=server.port)
-        assert server.messages == []
-    assert caught.value.permanent
