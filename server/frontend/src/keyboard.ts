@@ -56,7 +56,9 @@ function walk(step: 1 | -1): boolean {
 
 function showHelp(): boolean {
   const list = document.getElementById("shortcut-places");
-  list?.replaceChildren(...[...document.querySelectorAll<HTMLElement>("[data-shortcut]")].map(shortcutLine));
+  const places = new Map<string, HTMLElement>();
+  for (const link of document.querySelectorAll<HTMLElement>("[data-shortcut]")) places.set(link.dataset["shortcut"] ?? "", link);
+  list?.replaceChildren(...[...places.values()].map(shortcutLine));
   openDialog("shortcuts");
   return true;
 }

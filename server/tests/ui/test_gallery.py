@@ -95,7 +95,7 @@ def test_the_keyboard_searches_walks_rows_goes_places_and_explains_itself(
     expect(page.get_by_role("link", name="Storefront")).to_be_focused()
 
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("Go to Health checks")
+    expect(page.get_by_role("dialog")).to_contain_text("Health checks")
     page.keyboard.press("Escape")
 
     page.keyboard.press("g")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from jinja2 import ChoiceLoader, DictLoader, UndefinedError
+from mainstay_server.kernel.problems import NotFound
 from mainstay_server.ui import fragment, render
 from mainstay_server.ui.rendering import environment
 from starlette.requests import Request
@@ -148,3 +149,11 @@ def test_no_template_of_the_house_has_inline_styles_or_handlers() -> None:
         assert " style=" not in source, name
         assert " onclick=" not in source, name
         assert "hx-on" not in source, name
+
+
+def test_a_refusal_is_a_page_with_the_next_step() -> None:
+    problem = NotFound("There is no such health check; look at the list of health checks.")
+
+    answer = render(a_request(), "error.html", status_code=404, problem=problem)
+
+    assert "look at the list of health checks" in bytes(answer.body).decode()

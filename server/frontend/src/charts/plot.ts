@@ -92,7 +92,7 @@ function timeLabels(splits: readonly number[], stepSeconds: number): string[] {
 }
 
 function seriesOf({ host, data, kind }: PlotRequest): uPlot.Series[] {
-  const bars = uPlot.paths.bars?.({ size: [0.82, 28], radius: 0.12 });
+  const bars = uPlot.paths.bars?.({ size: [0.76, 28], radius: 0.12 });
   const smooth = uPlot.paths.linear?.();
   const all = data.series.map((series, index): uPlot.Series => {
     const color = seriesColor(host, series.tone, index);
