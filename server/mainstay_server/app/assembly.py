@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from mainstay_server.kernel import blobs, columns, database, outbound, shared
 from mainstay_server.kernel.area import Area, install
-from mainstay_server.kernel.events import install_reactions
+from mainstay_server.kernel.events import install_reactions, prune_outbox
 from mainstay_server.kernel.jobs import install_jobs
 from mainstay_server.kernel.migrations import migrate
 from mainstay_server.kernel.ports import install_answers
@@ -38,7 +38,7 @@ def fold(areas: Sequence[Area], **given: object) -> None:
     install(tuple(everything))
     install_reactions(reaction for area in everything for reaction in area.reactions)
     install_answers(tuple(answer for area in everything for answer in area.answers))
-    install_jobs(job for area in everything for job in area.jobs)
+    install_jobs([prune_outbox, *(job for area in everything for job in area.jobs)])
 
 
 def store_urls() -> StoreUrls:

@@ -20,6 +20,7 @@ from mainstay_server.kernel.events import (
     install_reactions,
     on,
     origin,
+    prune_outbox,
     resend,
     run_waiting,
     say,
@@ -252,3 +253,25 @@ def test_two_reactions_of_one_name_are_refused() -> None:
     twice: list[Reaction] = [on(BellRang)(react), on(BellRang)(react)]
     with pytest.raises(ValueError, match="two reactions are called"):
         install_reactions(twice)
+
+
+def test_the_outbox_forgets_what_was_heard_a_month_ago_and_keeps_dead_letters(
+    database: None,
+) -> None:
+    answers: list[Exception | None] = [None, Refused("no such address")]
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+
+    install_reactions([send])
+    ring("heard")
+    ring("dead")
+    run_waiting(now=NOON)
+
+    with transaction() as session:
+        assert prune_outbox.function(session, now=NOON + 29 * DAY) == 0
+        assert prune_outbox.function(session, now=NOON + 31 * DAY) == 1
+        assert session.scalars(sa.select(OutboxEvent.subject)).all() == ["dead"]

@@ -6,6 +6,7 @@ it at least once, in order per subject, also when processes die in between.
 
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import dead_letters, resend, said_events, say
+from .pruning import prune_outbox
 from .reactions import (
     Delivery,
     Event,
@@ -39,6 +40,7 @@ __all__ = [
     "install_reactions",
     "on",
     "origin",
+    "prune_outbox",
     "resend",
     "run_waiting",
     "said_events",
