@@ -119,3 +119,97 @@ class SignInRefused(Event, frozen=True, kw_only=True):
 
     audited: ClassVar[bool] = True
     reason: str
+
+
+class ProjectChanged(Event, frozen=True, kw_only=True):
+    """Somebody renamed a project."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    name: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.project_id
+
+
+class ProjectRemoved(Event, frozen=True, kw_only=True):
+    """A project is gone; its instances were said to be removed just before."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    slug: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.project_id
+
+
+class InstanceRemoved(Event, frozen=True, kw_only=True):
+    """An instance is gone; nobody asks it any more."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    instance_id: str
+    environment: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.instance_id
+
+
+class IngestKeyEnabled(Event, frozen=True, kw_only=True):
+    """A disabled ingest key may send again."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    ingest_key_id: str
+
+
+class PersonInvited(Event, frozen=True, kw_only=True):
+    """Somebody made a link by which one person may join."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    invitation_id: str
+    role: str
+
+
+class InvitationRevoked(Event, frozen=True, kw_only=True):
+    """A link by which a person could have joined opens nothing any more."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    invitation_id: str
+
+
+class PasswordChanged(Event, frozen=True, kw_only=True):
+    """A person has a new password; their other sessions have ended."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    person_id: str
+
+
+class SessionsEnded(Event, frozen=True, kw_only=True):
+    """Signed-in browsers of a person were signed out from afar."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    person_id: str
+    count: int
+
+
+class OrganizationRenamed(Event, frozen=True, kw_only=True):
+    """An organization has another name."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    name: str

@@ -23,6 +23,7 @@ from mainstay_server.kernel.web.routing import READING_METHODS
 from .callers import Caller, find_caller
 from .models import Role
 from .scopes import Scope
+from .seen import note_use
 from .subjects import find_instance, find_project
 
 SESSION_COOKIE = "mainstay_session"
@@ -100,6 +101,7 @@ async def _caller_of(request: Request) -> Caller:
         if request.method not in READING_METHODS:
             await refuse_forged(request, caller.session_id)
         request.state.csrf_token = csrf_token(caller.session_id)
+    note_use(session_id=caller.session_id, token_id=caller.token_id, now=utc_now())
     request.state.caller = caller
     set_origin(
         Origin(

@@ -1,0 +1,189 @@
+"""One-time links: invitations into an organization, and the first set-up."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.contracts.tenancy import InvitationRevoked, PersonInvited
+from mainstay_server.kernel.database import new_id, rows_changed
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import Conflict, Forbidden, Gone, NotFound
+from mainstay_server.tenancy.callers import Caller, hash_token
+from mainstay_server.tenancy.models import OneTimeLink, Organization, Person, Role
+
+from .members import add_member
+from .people import Newcomer, create_person
+
+INVITATION = "invitation"
+SET_UP = "set-up"
+INVITATION_LASTS = timedelta(days=7)
+SET_UP_LASTS = timedelta(days=365)
+TOKEN_BYTES = 32
+MOST_OPEN = 200
+
+
+def invite(
+    session: Session, caller: Caller, role: Role, *, now: datetime
+) -> tuple[OneTimeLink, str]:
+    """A link by which one person may join within 7 days; returns the row and the path.
+
+    Raises:
+        Forbidden: nobody can give more than they have.
+        Conflict: 200 links are open.
+    """
+    if not caller.role.covers(role):
+        raise Forbidden(f"Only an {role} can invite an {role}; choose a lesser role.")
+    if len(list_invitations(session, caller.organization_id, now=now)) >= MOST_OPEN:
+        raise Conflict(f"{MOST_OPEN} invitations are open; revoke some first.")
+    link, token = _new_link(
+        session, INVITATION, caller.organization_id, role, lasts=INVITATION_LASTS, now=now
+    )
+    event = PersonInvited(organization_id=caller.organization_id, invitation_id=link.id, role=role)
+    say(session, event, now=now)
+    return link, f"/join/{token}"
+
+
+def list_invitations(
+    session: Session, organization_id: str, *, now: datetime
+) -> Sequence[OneTimeLink]:
+    """The open invitations, newest first, at most 200."""
+    return session.scalars(
+        sa.select(OneTimeLink)
+        .where(
+            OneTimeLink.organization_id == organization_id,
+            OneTimeLink.purpose == INVITATION,
+            OneTimeLink.used_at.is_(None),
+            OneTimeLink.expires_at > now,
+        )
+        .order_by(OneTimeLink.id.desc())
+        .limit(MOST_OPEN)
+    ).all()
+
+
+def revoke_invitation(
+    session: Session, caller: Caller, invitation_id: str, *, now: datetime
+) -> None:
+    """Let a link open nothing any more. Raises `NotFound`."""
+    if not rows_changed(
+        session,
+        sa.delete(OneTimeLink).where(
+            OneTimeLink.id == invitation_id,
+            OneTimeLink.organization_id == caller.organization_id,
+            OneTimeLink.purpose == INVITATION,
+            OneTimeLink.used_at.is_(None),
+        ),
+    ):
+        raise NotFound("There is no such open invitation; /api/invitations lists them.")
+    organization_id = caller.organization_id
+    event = InvitationRevoked(organization_id=organization_id, invitation_id=invitation_id)
+    say(session, event, now=now)
+
+
+def get_link(
+    session: Session, token: str, purpose: str, *, now: datetime
+) -> tuple[OneTimeLink, Organization]:
+    """The open link of a token, and where it leads. Raises `Gone` for any other."""
+    row = session.execute(
+        sa.select(OneTimeLink, Organization)
+        .join(Organization, Organization.id == OneTimeLink.organization_id)
+        .where(
+            OneTimeLink.token_hash == hash_token(token),
+            OneTimeLink.purpose == purpose,
+            OneTimeLink.used_at.is_(None),
+            OneTimeLink.expires_at > now,
+        )
+    ).one_or_none()
+    if row is None:
+        raise _gone(purpose)
+    link, organization = row
+    return link, organization
+
+
+def join_as_new(
+    session: Session, token: str, purpose: str, newcomer: Newcomer, *, now: datetime
+) -> Person:
+    """Use a link up: a new person becomes a member with the role that the link gives.
+
+    Raises:
+        Gone: the link was used, revoked or is too old.
+        Conflict: the address has an account.
+    """
+    link = _use_up(session, token, purpose, now=now)
+    person = create_person(session, newcomer, now=now)
+    _become_member(session, link, person.id, now=now)
+    return person
+
+
+def join_as_known(session: Session, token: str, *, person_id: str, now: datetime) -> str:
+    """Use an invitation up by somebody who has an account; returns the organization's id.
+
+    Raises:
+        Gone: the link was used, revoked or is too old.
+        Conflict: they are a member already.
+    """
+    link = _use_up(session, token, INVITATION, now=now)
+    _become_member(session, link, person_id, now=now)
+    return link.organization_id
+
+
+def new_set_up_link(session: Session, organization_id: str, *, now: datetime) -> str:
+    """The path of the first set-up; every older such link opens nothing any more."""
+    session.execute(sa.delete(OneTimeLink).where(OneTimeLink.purpose == SET_UP))
+    _, token = _new_link(session, SET_UP, organization_id, Role.OWNER, lasts=SET_UP_LASTS, now=now)
+    return f"/set-up/{token}"
+
+
+def _new_link(
+    session: Session,
+    purpose: str,
+    organization_id: str,
+    role: Role,
+    *,
+    lasts: timedelta,
+    now: datetime,
+) -> tuple[OneTimeLink, str]:
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    link = OneTimeLink(
+        id=new_id(),
+        purpose=purpose,
+        organization_id=organization_id,
+        role=role,
+        token_hash=hash_token(token),
+        created_at=now,
+        expires_at=now + lasts,
+    )
+    session.add(link)
+    session.flush()
+    return link, token
+
+
+def _use_up(session: Session, token: str, purpose: str, *, now: datetime) -> OneTimeLink:
+    """Mark the link as used; of two who open it at once, one statement lets only one through."""
+    link, _ = get_link(session, token, purpose, now=now)
+    if not rows_changed(
+        session,
+        sa.update(OneTimeLink)
+        .where(OneTimeLink.id == link.id, OneTimeLink.used_at.is_(None))
+        .values(used_at=now),
+    ):
+        raise _gone(purpose)
+    return link
+
+
+def _become_member(session: Session, link: OneTimeLink, person_id: str, *, now: datetime) -> None:
+    add_member(
+        session,
+        organization_id=link.organization_id,
+        person_id=person_id,
+        role=Role(link.role),
+        now=now,
+    )
+
+
+def _gone(purpose: str) -> Gone:
+    if purpose == SET_UP:
+        return Gone("This link opens nothing any more; the server prints a new one at its start.")
+    return Gone("This invitation was used or is too old; ask for another one.")

@@ -1,0 +1,166 @@
+"""People: signing in with a password, and changing it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.contracts.tenancy import PasswordChanged, PersonSignedIn, SignInRefused
+from mainstay_server.kernel import shared
+from mainstay_server.kernel.database import new_id
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import Conflict, Forbidden, TooManyRequests
+from mainstay_server.tenancy.callers import Caller
+from mainstay_server.tenancy.models import Membership, Person
+
+from .fields import clean_email, clean_name
+from .passwords import hash_password, is_outdated, is_password, refuse_weak
+from .sessions import end_other_sessions, open_session
+
+MOST_TRIES = 10
+TRIES_WINDOW_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A person whose password was right; `new_hash` when it should be kept in today's form."""
+
+    person_id: str
+    new_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """Somebody who gets an account. The hash is made before, outside any transaction."""
+
+    email: str
+    name: str
+    password_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
+    """What a new session's browser gets: the cookie's value, shown to nobody else."""
+
+    person_id: str
+    cookie: str
+
+
+def check_password(
+    session: Session, *, email: str, password: str, address: str, now: datetime
+) -> Checked | None:
+    """Whose address and password these are; None when they belong to nobody.
+
+    An unknown address takes as long as a wrong password. Ten tries per address and person in 15
+    minutes, right ones included. Takes tens of milliseconds: never call it while writing.
+
+    Raises:
+        TooManyRequests: with the time to wait.
+    """
+    email = email.strip().lower()
+    _count_try(email, address, now=now)
+    person = session.scalar(sa.select(Person).where(Person.email == email))
+    if not is_password(person.password_hash if person else "", password) or person is None:
+        return None
+    outdated = is_outdated(person.password_hash)
+    return Checked(person_id=person.id, new_hash=hash_password(password) if outdated else "")
+
+
+def sign_in(
+    session: Session, checked: Checked, *, address: str, client: str, now: datetime
+) -> SignedIn:
+    """Open a session of a person whose password was right, in their oldest organization.
+
+    Raises:
+        Forbidden: the person is a member of no organization any more.
+    """
+    membership = session.scalar(
+        sa.select(Membership)
+        .where(Membership.person_id == checked.person_id)
+        .order_by(Membership.created_at, Membership.id)
+        .limit(1)
+    )
+    if membership is None:
+        raise Forbidden("You are a member of no organization; ask an owner for an invitation.")
+    if checked.new_hash:
+        session.get_one(Person, checked.person_id).password_hash = checked.new_hash
+    cookie = open_session(
+        session,
+        person_id=checked.person_id,
+        organization_id=membership.organization_id,
+        address=address,
+        client=client,
+        now=now,
+    )
+    organization_id = membership.organization_id
+    event = PersonSignedIn(organization_id=organization_id, person_id=checked.person_id)
+    say(session, event, now=now)
+    return SignedIn(person_id=checked.person_id, cookie=cookie)
+
+
+def refuse_sign_in(session: Session, *, now: datetime) -> None:
+    """Write down that somebody tried; who they claimed to be is not kept."""
+    say(session, SignInRefused(reason="wrong address or password"), now=now)
+
+
+def create_person(session: Session, newcomer: Newcomer, *, now: datetime) -> Person:
+    """Make an account.
+
+    Raises:
+        Conflict: the address has an account.
+        Invalid: the address or name is none.
+    """
+    email = clean_email(newcomer.email)
+    if session.scalar(sa.select(Person.id).where(Person.email == email)):
+        raise Conflict("This address has an account; sign in with it, then open the link again.")
+    person = Person(
+        id=new_id(),
+        email=email,
+        name=clean_name(newcomer.name),
+        password_hash=newcomer.password_hash,
+        created_at=now,
+    )
+    session.add(person)
+    session.flush()
+    return person
+
+
+def new_password_hash(
+    session: Session, caller: Caller, *, current: str, new: str, address: str, now: datetime
+) -> str:
+    """The hash of a new password, after the present one was shown once more.
+
+    Raises:
+        Forbidden: the present password is wrong.
+        Invalid: the new one is weak.
+        TooManyRequests: too many tries.
+    """
+    refuse_weak(new, email=caller.person_email, field="newPassword")
+    checked = check_password(
+        session, email=caller.person_email, password=current, address=address, now=now
+    )
+    if checked is None:
+        raise Forbidden("The present password is wrong; try again.")
+    return hash_password(new)
+
+
+def change_password(session: Session, caller: Caller, new_hash: str, *, now: datetime) -> None:
+    """Keep a new password and end every other session of the person."""
+    session.get_one(Person, caller.person_id).password_hash = new_hash
+    end_other_sessions(session, caller, now=now)
+    event = PasswordChanged(organization_id=caller.organization_id, person_id=caller.person_id)
+    say(session, event, now=now)
+
+
+def _count_try(email: str, address: str, *, now: datetime) -> None:
+    digest = hashlib.sha256(f"{address}\n{email}".encode()).hexdigest()
+    verdict = shared.count_within(
+        f"sign-in:{digest}", limit=MOST_TRIES, window_seconds=TRIES_WINDOW_SECONDS, now=now
+    )
+    if not verdict.allowed:
+        raise TooManyRequests(
+            "Too many tries to sign in; wait before the next one.",
+            retry_after_seconds=verdict.retry_after_seconds,
+        )
