@@ -4,13 +4,16 @@ import contextlib
 import os
 import queue
 import re
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 import chdb
-from clickhouse_connect.driver._chdbclient import ChdbClient
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from .engines import INSERT_SETTINGS, QUERY_ROWS, QUERY_SECONDS, Inserter
@@ -39,7 +42,7 @@ class EmbeddedEngine:
             "primary_index_cache_size": PRIMARY_INDEX_CACHE_BYTES,
             "max_threads": 2,
         }
-        reading_options = {
+        self._reading_options = {
             "max_threads": 2,
             "max_execution_time": QUERY_SECONDS,
             "max_result_rows": QUERY_ROWS,
@@ -49,17 +52,20 @@ class EmbeddedEngine:
             "readonly": 2,
         }
         try:
-            self._commands = ChdbClient(path=self._folder, chdb_options=engine_options)
+            self._commands = self._client(engine_options)
         except DatabaseError as error:
             raise RuntimeError(
                 f"{self._folder} cannot be opened as a column store. It holds one process at a"
                 f" time and must be writable; stop the other process first. {error}"
             ) from error
-        self._readers: queue.LifoQueue[ChdbClient] = queue.LifoQueue()
+        self._readers: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(READERS):
-            self._readers.put(
-                ChdbClient(path=self._folder, chdb_options=reading_options, tz_mode="aware")
-            )
+            self._readers.put(None)  # opened at its first question
+
+    def _client(self, options: Mapping[str, int]) -> Client:
+        return clickhouse_connect.get_client(
+            interface="chdb", path=self._folder, chdb_options=dict(options), tz_mode="aware"
+        )
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that changes tables."""
@@ -67,16 +73,26 @@ class EmbeddedEngine:
             self._commands.command(sql, parameters=dict(parameters or {}))
 
     def rows(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-        """Answer a question on the first handle that is free."""
+        """Answer a question on the first handle that is free.
+
+        A handle whose question failed is thrown away: chDB 26.9 puts what the failed question had
+        already found in front of the next answer of that handle.
+        """
         try:
             reader = self._readers.get(timeout=QUERY_SECONDS)
         except queue.Empty:
             raise EngineError("Too many questions are being answered.", code=None) from None
         try:
             with _engine_errors():
-                return list(reader.query(sql, parameters=dict(parameters)).named_results())
-        finally:
-            self._readers.put(reader)
+                reader = reader or self._client(self._reading_options)
+                answer = list(reader.query(sql, parameters=dict(parameters)).named_results())
+        except BaseException:
+            if reader is not None:
+                reader.close()
+            self._readers.put(None)
+            raise
+        self._readers.put(reader)
+        return answer
 
     def inserter(self) -> Inserter:
         """Return a handle of its own, for one writer."""
@@ -85,7 +101,9 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Close every handle; the engine stops with the last. Waits for questions in the air."""
         for _ in range(READERS):
-            self._readers.get().close()
+            reader = self._readers.get()
+            if reader is not None:
+                reader.close()
         self._commands.close()
 
 
@@ -101,8 +119,8 @@ class EmbeddedInserter:
     def __init__(self, folder: str) -> None:
         options = urlencode({**dict(INSERT_SETTINGS), "max_threads": 1, "max_insert_threads": 1})
         self._handle = chdb.connect(f"{folder}?{options}")
-        self._memory = os.memfd_create("columns", os.MFD_CLOEXEC)
-        self._path = quoted(f"/proc/self/fd/{self._memory}")
+        self._memory, path = _file_in_memory()
+        self._path = quoted(path)
 
     def insert(self, table: Table, encoding: Encoding, body: bytes) -> None:
         """Store the body as one block: all of it, or nothing."""
@@ -117,12 +135,14 @@ class EmbeddedInserter:
                 f"INSERT INTO `{table.name}` FROM INFILE {self._path} COMPRESSION 'none'{clause}"
                 f" FORMAT {encoding.format}"
             )
-        with _engine_errors():
-            self._handle.query(sql, "Null")
+        try:
+            with _engine_errors():
+                self._handle.query(sql, "Null")
+        finally:
+            os.ftruncate(self._memory, 0)
 
     def _fill_memory(self, body: bytes) -> None:
         try:
-            os.ftruncate(self._memory, 0)
             written = 0
             while written < len(body):
                 written += os.pwrite(self._memory, memoryview(body)[written:], written)
@@ -141,6 +161,14 @@ def open_engine(url: str, *, memory_bytes: int) -> EmbeddedEngine:
     if not path or urlsplit(url).netloc:
         raise ValueError(f"{url} names no absolute folder; write chdb:///folder")
     return EmbeddedEngine(Path(path), memory_bytes=memory_bytes)
+
+
+def _file_in_memory() -> tuple[int, str]:
+    """Return a file that only this process sees, and its path; on macOS it is on a disk."""
+    if sys.platform == "linux":
+        memory = os.memfd_create("columns", os.MFD_CLOEXEC)
+        return memory, f"/proc/self/fd/{memory}"
+    return tempfile.mkstemp(prefix="mainstay-columns-")
 
 
 @contextlib.contextmanager

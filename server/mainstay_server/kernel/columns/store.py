@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .engines import Engine, open_engine
@@ -124,8 +124,9 @@ async def append(table: Table, body: bytes, *, rows: int, encoding: Encoding = J
     Stored means: they survive `kill -9` at once, and in the embedded engine a power cut too. They
     are stored once; a refusal stores none of them, except that a body that spans several days may
     have been stored in part when the disk filled up in between. `rows` is how many there are, as
-    the caller knows it; it only bounds the batch. The body must be whole rows, as it is inserted
-    together with others' bodies; one that is cut short is refused alone.
+    the caller knows it; it only bounds the batch. The body must be whole rows, and the caller has
+    checked that it is well formed, as it is inserted together with others' bodies; one that is cut
+    short is refused alone.
 
     Raises Full at once when too much waits, Invalid when the rows do not fit the table, and
     EngineRefused when they could not be stored now.
@@ -194,7 +195,7 @@ def stats() -> Stats:
     return Stats(
         waiting_bytes=store.room.waiting_bytes,
         waiting_bytes_limit=store.room.limit_bytes,
-        tables=store.counts,
+        tables={name: replace(counts) for name, counts in store.counts.items()},
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from mainstay_server.kernel import columns
@@ -86,6 +87,17 @@ async def test_of_a_batch_only_the_offender_is_refused(store: str, offender: byt
     assert isinstance(refused[0], Invalid)
     assert "do not fit the table visits" in str(refused[0])
     assert stored_numbers() == list(range(20))
+
+
+async def test_a_body_that_spans_too_many_days_is_refused_alone(store: str) -> None:
+    long_ago = datetime(2024, 1, 1, tzinfo=UTC)
+    days = [(long_ago + timedelta(days=day)).isoformat() for day in range(500)]
+    scattered = b"".join(visit(1_000 + number, at=at) for number, at in enumerate(days))
+
+    outcomes = await outcomes_of([visit(0), visit(1), scattered, visit(2)])
+
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 2 + [Invalid, type(None)]
+    assert stored_numbers() == [0, 1, 2]
 
 
 async def test_a_refusal_does_not_tell_where_the_engine_keeps_things(store: str) -> None:

@@ -71,6 +71,14 @@ def test_an_answer_that_is_too_large_asks_for_less(store: str) -> None:
     assert len(columns.query(numbers, count=columns.QUERY_ROWS)) == 100_000
 
 
+def test_a_question_that_failed_half_way_leaves_nothing_in_later_answers(store: str) -> None:
+    for _ in range(10):
+        with pytest.raises(columns.TooBroad):
+            columns.query("SELECT number FROM numbers(300000)")
+
+        assert columns.query("SELECT 1 AS one") == [{"one": 1}]
+
+
 def test_an_answer_that_takes_too_long_asks_for_less(store: str) -> None:
     with pytest.raises(columns.TooBroad):
         columns.query(
