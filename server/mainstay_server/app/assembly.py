@@ -75,7 +75,9 @@ def open_stores(areas: Sequence[Area]) -> None:
         migrate()
         blobs.open_blobs(urls.blobs)
         shared.open_shared(urls.shared)
-        outbound.open_outbound(allow_private=_may_reach_private(server))
+        outbound.open_outbound(
+            allow_private=_may_reach_private(server), ca_pem=server.outbound_ca or None
+        )
         opening.result()
 
 

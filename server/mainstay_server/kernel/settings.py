@@ -95,6 +95,9 @@ class ServerSettings(Settings):
     outbound_allow_private: bool | None = Field(
         None, description="Let health checks and webhooks reach private addresses."
     )
+    outbound_ca: str = Field(
+        "", description="PEM text of further authorities to trust; mostly given as a file."
+    )
     cron_secret: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("cron_secret", "MAINSTAY_CRON_SECRET", "CRON_SECRET"),

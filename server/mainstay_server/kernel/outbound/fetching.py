@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 from urllib.parse import unquote
 
-import httpcore
-import httpx
+import httpcore2 as httpcore
+import httpx2 as httpx
 from typing_extensions import Unpack
 
 from mainstay_server.kernel.outbound.decoding import BoundedBody

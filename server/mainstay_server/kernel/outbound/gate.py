@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import httpcore
-import httpx
+import httpcore2 as httpcore
+import httpx2 as httpx
 
 from mainstay_server.kernel.outbound.network import Dialer
 from mainstay_server.kernel.outbound.slots import Slots

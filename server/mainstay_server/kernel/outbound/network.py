@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextvars import ContextVar
 from typing import Any
 
-import httpcore
+import httpcore2 as httpcore
 from typing_extensions import override
 
 from mainstay_server.kernel.outbound import addresses

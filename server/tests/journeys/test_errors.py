@@ -1,0 +1,125 @@
+"""An unmodified sentry-sdk and nothing else: its errors are on the page, grouped and counted."""
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sentry_sdk
+from tests.journeys.running import PROJECT, Mainstay, eventually
+
+pytestmark = pytest.mark.slow
+
+KINDS = 20
+EVENTS = 1000
+
+
+@pytest.fixture
+def sdk(mainstay: Mainstay) -> Iterator[sentry_sdk.Client]:
+    client = sentry_sdk.Client(dsn=mainstay.project["dsn"], release="inspections@1.4.2")
+    yield client
+    client.close(timeout=5)
+
+
+def capture(client: sentry_sdk.Client, fail: Callable[[], object]) -> None:
+    scope = sentry_sdk.Scope(client=client)
+    try:
+        fail()
+    except Exception as error:  # noqa: BLE001 - whatever the app raises is what is sent
+        scope.capture_exception(error)
+
+
+def divide(inspected: int, planned: int) -> float:
+    share = inspected / planned
+    return share * 100
+
+
+def issues(mainstay: Mainstay, status: str = "unresolved") -> list[dict[str, Any]]:
+    found = mainstay.get(f"/api/instances/{mainstay.instance_id}/errors?status={status}&limit=100")
+    return list(found["errors"])
+
+
+def test_a_division_by_zero_is_on_the_issues_page_within_two_seconds(
+    mainstay: Mainstay, sdk: sentry_sdk.Client
+) -> None:
+    began = time.monotonic()
+    capture(sdk, lambda: divide(3, 0))
+    sdk.flush(timeout=5)
+
+    issue = eventually(
+        lambda: next((i for i in issues(mainstay) if "division by zero" in i["title"]), None),
+        within_seconds=2,
+    )
+    assert time.monotonic() - began < 4
+    assert issue["title"].startswith("ZeroDivisionError")
+    assert issue["count"] == 1
+    assert "divide" in issue["culprit"]
+
+    event = mainstay.get(f"/api/errors/{issue['id']}/events?limit=1")["events"][0]
+    whole = mainstay.get(f"/api/errors/{issue['id']}/events/{event['id']}")
+    text = str(whole)
+    assert "share = inspected / planned" in text
+    assert "'planned': '0'" in text
+
+
+def test_a_thousand_events_of_twenty_kinds_become_twenty_issues_with_exact_counts(
+    mainstay: Mainstay, sdk: sentry_sdk.Client
+) -> None:
+    namespace: dict[str, Any] = {}
+    for kind in range(KINDS):
+        exec(f"def kind_{kind}(n):\n    raise ValueError('inspection %d failed' % n)", namespace)  # noqa: S102
+    sent: Counter[str] = Counter()
+    for n in range(EVENTS):
+        name = f"kind_{n * n % KINDS if n % 3 else n % KINDS}"
+        capture(sdk, functools.partial(namespace[name], n))
+        sent[name] += 1
+        if n % 80 == 79:
+            sdk.flush(timeout=10)  # its queue holds a hundred
+    sdk.flush(timeout=10)
+
+    def counted() -> Counter[str]:
+        found = [i for i in issues(mainstay) if i["title"].startswith("ValueError")]
+        return Counter({i["culprit"].rsplit(" ", 1)[-1]: i["count"] for i in found})
+
+    eventually(lambda: counted().total() == EVENTS, within_seconds=15)
+    assert counted() == sent
+
+
+def test_a_resolved_issue_that_happens_again_is_back(
+    mainstay: Mainstay, sdk: sentry_sdk.Client
+) -> None:
+    def lookup() -> object:
+        inspection: dict[str, str] = {}
+        return inspection["inspector"]
+
+    capture(sdk, lookup)
+    sdk.flush(timeout=5)
+    issue = eventually(
+        lambda: next((i for i in issues(mainstay) if i["title"].startswith("KeyError")), None),
+        within_seconds=5,
+    )
+    answer = mainstay.call("PATCH", f"/api/errors/{issue['id']}", json={"status": "resolved"})
+    assert answer.status_code == 200
+    assert issue["id"] in {i["id"] for i in issues(mainstay, "resolved")}
+
+    capture(sdk, lookup)
+    sdk.flush(timeout=5)
+    eventually(lambda: issue["id"] in {i["id"] for i in issues(mainstay)}, within_seconds=5)
+
+
+def test_a_second_key_sends_to_the_same_project_and_a_disabled_one_to_none(
+    mainstay: Mainstay,
+) -> None:
+    made = mainstay.call("POST", f"/api/projects/{PROJECT}/ingest-keys", json={"label": "new"})
+    assert made.status_code == 201, made.text
+    key = made.json()
+    number = mainstay.project["number"]
+    path = f"/api/{number}/envelope/?sentry_key={key['key']}"
+    assert mainstay.call("POST", path, content=b"{}\n").status_code == 200
+
+    mainstay.call("POST", f"/api/projects/{PROJECT}/ingest-keys/{key['id']}/disable")
+    eventually(
+        lambda: mainstay.call("POST", path, content=b"{}\n").status_code == 403, within_seconds=3
+    )

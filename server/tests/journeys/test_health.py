@@ -1,0 +1,108 @@
+"""With no SDK at all: a URL is enough to know when it breaks, and to be told once."""
+
+import json
+from datetime import datetime
+
+import pytest
+from tests.journeys.running import Mainstay, eventually, running_mainstay
+from tests.servers.http import running_http
+from tests.servers.smtp import running_smtp
+
+pytestmark = pytest.mark.slow
+
+INTERVAL_SECONDS = 5
+METRICS = {
+    "instanceId",
+    "avgResponseTime",
+    "p95ResponseTime",
+    "p99ResponseTime",
+    "errorRate",
+    "uptime",
+    "lastCheckAt",
+}
+
+
+def health(mainstay: Mainstay) -> dict[str, object]:
+    found: dict[str, object] = mainstay.get(f"/api/instances/{mainstay.instance_id}/health")
+    return found
+
+
+def last_status(mainstay: Mainstay) -> object:
+    recent = health(mainstay)["recentChecks"]
+    assert isinstance(recent, list)
+    return recent[0]["status"] if recent else None
+
+
+def test_an_outage_is_noticed_within_an_interval_and_told_once_each_way() -> None:
+    with (
+        running_http() as app,
+        running_http() as receiver,
+        running_smtp() as mail,
+        running_mainstay(
+            {
+                "MAINSTAY_SMTP_HOST": "127.0.0.1",
+                "MAINSTAY_SMTP_PORT": str(mail.port),
+                "MAINSTAY_SMTP_STARTTLS": "false",
+                "MAINSTAY_SMTP_FROM": "mainstay@ships.example",
+            }
+        ) as mainstay,
+    ):
+        channels = f"/api/instances/{mainstay.instance_id}/alert-channels"
+        for body in (
+            {"type": "webhook", "config": {"webhookUrl": receiver.url + "/hook"}},
+            {"type": "email", "config": {"email": "oncall@ships.example"}},
+        ):
+            assert mainstay.call("POST", channels, json=body).status_code == 201
+
+        changed = mainstay.call(
+            "PATCH",
+            f"/api/instances/{mainstay.instance_id}",
+            json={"url": app.url, "intervalSeconds": INTERVAL_SECONDS},
+        )
+        assert changed.status_code == 200, changed.text
+        eventually(lambda: last_status(mainstay) == "healthy", within_seconds=INTERVAL_SECONDS)
+
+        app.stop()
+        eventually(
+            lambda: last_status(mainstay) == "unhealthy", within_seconds=INTERVAL_SECONDS + 3
+        )
+        eventually(lambda: len(receiver.requests) == 1, within_seconds=10)
+        eventually(lambda: len(mail.messages) == 1, within_seconds=10)
+
+        app.start()
+        eventually(lambda: last_status(mainstay) == "healthy", within_seconds=INTERVAL_SECONDS + 3)
+        eventually(lambda: len(receiver.requests) == 2, within_seconds=10)
+        eventually(lambda: len(mail.messages) == 2, within_seconds=10)
+
+        eventually(lambda: len(health(mainstay)["recentChecks"]) > 5, within_seconds=30)  # type: ignore[arg-type]
+        told = [json.loads(request.body) for request in receiver.requests]
+        assert [message["type"] for message in told] == ["alert.opened", "alert.resolved"]
+        assert len(mail.messages) == 2
+        keys = [request.headers["idempotency-key"] for request in receiver.requests]
+        assert len(set(keys)) == 2
+
+        answer = health(mainstay)
+        metrics = answer["metrics"]
+        assert isinstance(metrics, dict)
+        assert set(metrics) == METRICS
+        assert set(answer) == {"metrics", "recentChecks"}
+        for check in answer["recentChecks"]:  # type: ignore[attr-defined]
+            wanted = {"instanceId", "status", "responseTimeMs", "timestamp"}
+            assert set(check) - {"errorMessage"} == wanted
+        uptime = metrics["uptime"]
+        assert isinstance(uptime, float | int)
+        assert 0 < uptime < 100
+        assert uptime == pytest.approx(expected_uptime(mainstay), abs=1.5)
+
+
+def expected_uptime(mainstay: Mainstay) -> float:
+    """From what the alert itself says: when it opened and when it was resolved."""
+    alerts = mainstay.get(f"/api/instances/{mainstay.instance_id}/alerts")["alerts"]
+    down = next(alert for alert in alerts if alert["type"] == "instance_down")
+    opened, resolved = (datetime.fromisoformat(down[name]) for name in ("createdAt", "resolvedAt"))
+    checks = health(mainstay)["recentChecks"]
+    assert isinstance(checks, list)
+    first = datetime.fromisoformat(checks[-1]["timestamp"])
+    last = datetime.fromisoformat(checks[0]["timestamp"])
+    whole = (last - first).total_seconds()
+    return 100 * (1 - (resolved - opened).total_seconds() / whole)
