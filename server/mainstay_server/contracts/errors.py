@@ -1,4 +1,6 @@
-"""What errors say: a new kind of error, or one that came back."""
+"""What errors say: a new kind of error, one that came back, and what people decided about one."""
+
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -24,3 +26,20 @@ class IssueOpened(Event, frozen=True, kw_only=True):
 
 class IssueRegressed(IssueOpened, frozen=True, kw_only=True):
     """A kind of error that was resolved and happened again."""
+
+
+class IssueStatusChanged(Event, frozen=True, kw_only=True):
+    """An issue was resolved, ignored or reopened, by a person or because its time had come."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    issue_id: str
+    title: str
+    before: str
+    after: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.issue_id
