@@ -1,6 +1,7 @@
 """What health checks say: an instance stopped answering, answers slowly, or is well again."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -36,3 +37,28 @@ class HealthCheckRecovered(HealthChanged, frozen=True, kw_only=True):
     """The instance is healthy again after having been down or degraded since `troubled_since`."""
 
     troubled_since: datetime
+
+
+class HealthCheckStopped(HealthChanged, frozen=True, kw_only=True):
+    """Nobody looks any more (paused, removed, no URL) at what was down or degraded when last seen.
+
+    What was opened because of it can be closed: nothing would ever say that it recovered. If it
+    is still in trouble when looked at again, that is said anew.
+    """
+
+
+class HealthCheckConfigured(Event, frozen=True, kw_only=True):
+    """Somebody created, changed, paused, resumed or removed a health check by hand."""
+
+    audited: ClassVar[bool] = True
+    organization_id: str
+    project_id: str
+    instance_id: str
+    health_check_id: str
+    change: str
+    url: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.instance_id

@@ -1,0 +1,26 @@
+"""Health checks: ask the app at set times, know its state to the second, say what changed."""
+
+from mainstay_server.kernel.area import Area
+
+from . import api, jobs, reactions, readiness
+from .columns import HEALTH_RESULTS
+from .service import reporting
+from .settings import HealthCheckSettings
+
+area = Area(
+    name="health_checks",
+    title="Health checks",
+    api=api.router,
+    jobs=(jobs.ask_everything, jobs.mark_unwatched),
+    loops=(jobs.watch,),
+    reactions=(reactions.follow_the_instance,),
+    readiness=(
+        readiness.app_is_watched,
+        readiness.app_answers,
+        readiness.asked_often_enough,
+        readiness.production_uses_tls,
+    ),
+    settings=(HealthCheckSettings,),
+    tables=(HEALTH_RESULTS,),
+    summary=reporting.summaries,
+)

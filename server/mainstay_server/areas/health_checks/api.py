@@ -1,0 +1,238 @@
+"""The API of the health checks."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Query
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Router, parse_hours
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.models import Role
+
+from .models import HealthCheck
+from .schemas import (
+    HealthAnswer,
+    HealthCheckAnswer,
+    HealthCheckChanges,
+    HealthChecksAnswer,
+    NewHealthCheck,
+    ResultAnswer,
+    UptimeAnswer,
+)
+from .service import asking, checks, reporting
+
+router = Router(prefix="/api/instances/{instance_id}")
+Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
+Worked = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+MOST_DAYS = 366
+
+_CHECK = {
+    "id": "0193a0c2-7e57-7000-8000-000000000001",
+    "instanceId": "0193a0c2-7e57-7000-8000-000000000002",
+    "name": "health",
+    "kind": "http",
+    "url": "https://example.com/health",
+    "followsInstance": True,
+    "intervalSeconds": 300,
+    "timeoutSeconds": 10,
+    "degradedAfterMs": 2000,
+    "failAfter": 1,
+    "recoverAfter": 1,
+    "paused": False,
+    "state": "healthy",
+    "stateSince": "2026-11-21T03:06:45.123Z",
+    "stateReason": "",
+    "lastResultAt": "2026-11-21T09:41:45.001Z",
+    "lastResponseMs": 84.2,
+    "nextAt": "2026-11-21T09:46:45.001Z",
+}
+_RESULT = {
+    "instanceId": _CHECK["instanceId"],
+    "status": "unhealthy",
+    "responseTimeMs": 31.5,
+    "timestamp": "2026-11-21T09:41:45.001Z",
+    "errorMessage": "answered 503",
+}
+_HEALTH = {
+    "metrics": {
+        "instanceId": _CHECK["instanceId"],
+        "avgResponseTime": 84.2,
+        "p95ResponseTime": 130.9,
+        "p99ResponseTime": 310.0,
+        "errorRate": 0.3472,
+        "uptime": 99.81,
+        "lastCheckAt": "2026-11-21T09:41:45.001Z",
+    },
+    "recentChecks": [_RESULT],
+}
+_UPTIME = {
+    "healthCheckId": _CHECK["id"],
+    "from": "2026-11-20T09:42:00.000Z",
+    "to": "2026-11-21T09:42:00.000Z",
+    "uptime": 99.81,
+    "coverage": 100.0,
+    "seconds": {"healthy": 86236.0, "unhealthy": 164.0},
+    "intervals": [
+        {
+            "state": "unhealthy",
+            "startedAt": "2026-11-21T03:04:01.123Z",
+            "endedAt": "2026-11-21T03:06:45.123Z",
+            "ongoing": False,
+            "reason": "answered 503",
+        }
+    ],
+}
+
+
+def _example(value: object, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    return {status: {"content": {"application/json": {"example": value}}}}
+
+
+@router.get("/health", summary="Health of an instance", responses=_example(_HEALTH))
+def get_health(
+    session: Session,
+    instance: Viewed,
+    hours: Annotated[int, Query(description="The range in hours.", examples=[24])] = 24,
+) -> HealthAnswer:
+    """Figures over the last hours and the 50 newest results. Rates in percent, times in ms."""
+    return reporting.health_of(session, instance.id, hours=parse_hours(hours), now=utc_now())
+
+
+@router.get(
+    "/health-checks", summary="List health checks", responses=_example({"healthChecks": [_CHECK]})
+)
+def list_health_checks(session: Session, instance: Viewed) -> HealthChecksAnswer:
+    """The checks of an instance; the one that follows the instance's URL comes first."""
+    found = checks.list_checks(session, instance.id)
+    return HealthChecksAnswer(health_checks=[_answer(check) for check in found])
+
+
+@router.post(
+    "/health-checks",
+    status_code=201,
+    summary="Add a health check",
+    responses=_example(_CHECK, 201),
+)
+def add_health_check(
+    session: Session, instance: Worked, wanted: NewHealthCheck
+) -> HealthCheckAnswer:
+    """Add a further check, asked at once. The instance's own URL is set on the instance."""
+    return _answer(checks.add_check(session, instance, wanted, now=utc_now()))
+
+
+@router.patch(
+    "/health-checks/{check_id}", summary="Change a health check", responses=_example(_CHECK)
+)
+def change_health_check(
+    session: Session, instance: Worked, check_id: str, changes: HealthCheckChanges
+) -> HealthCheckAnswer:
+    """Change what is given; its state and history stay, and it is asked at once."""
+    check = checks.get_check(session, instance.id, check_id)
+    checks.change_check(session, check, changes, now=utc_now())
+    return _answer(check)
+
+
+@router.delete("/health-checks/{check_id}", status_code=204, summary="Remove a health check")
+def remove_health_check(session: Session, instance: Worked, check_id: str) -> None:
+    """Remove a check with its history of states; its results end with their retention."""
+    check = checks.get_check(session, instance.id, check_id)
+    checks.remove_check(session, check, now=utc_now())
+
+
+@router.post(
+    "/health-checks/{check_id}/pause", summary="Pause a health check", responses=_example(_CHECK)
+)
+def pause_health_check(session: Session, instance: Worked, check_id: str) -> HealthCheckAnswer:
+    """Stop asking until it is resumed; that time does not count for uptime."""
+    return _changed(session, instance, check_id, checks.pause_check)
+
+
+@router.post(
+    "/health-checks/{check_id}/resume", summary="Resume a health check", responses=_example(_CHECK)
+)
+def resume_health_check(session: Session, instance: Worked, check_id: str) -> HealthCheckAnswer:
+    """Ask again, at once."""
+    return _changed(session, instance, check_id, checks.resume_check)
+
+
+@router.post(
+    "/health-checks/{check_id}/run", summary="Run a health check now", responses=_example(_RESULT)
+)
+def run_health_check(instance: Worked, check_id: str) -> ResultAnswer:
+    """Ask now, beside the schedule, and answer what was found; a failure is asked twice."""
+    with reading() as session:
+        checks.get_check(session, instance.id, check_id)
+    found = asking.ask_now(check_id, clock=utc_now)
+    result = found.result
+    return ResultAnswer(
+        instance_id=instance.id,
+        health_check_id=check_id,
+        status=result.state if result else "unknown",
+        response_time_ms=round(result.response_ms, 2) if result else 0.0,
+        status_code=result.status_code if result else 0,
+        timestamp=found.at,
+        error_message=result.reason if result else "not asked: Mainstay itself was too busy",
+    )
+
+
+@router.get("/uptime", summary="Uptime of an instance", responses=_example(_UPTIME))
+def get_uptime(
+    session: Session,
+    instance: Viewed,
+    since: Annotated[
+        datetime | None, Query(alias="from", description="Default: a day ago.")
+    ] = None,
+    until: Annotated[datetime | None, Query(alias="to", description="Default: now.")] = None,
+    check_id: Annotated[str, Query(alias="healthCheckId", description="Default: its own.")] = "",
+) -> UptimeAnswer:
+    """Uptime by time, not by results, with the spells it comes from; at most 366 days.
+
+    Time in which Mainstay was not watching, and pauses, are left out of it.
+    """
+    now = utc_now()
+    until = until or now
+    since = since or until - timedelta(days=1)
+    if since.tzinfo is None or until.tzinfo is None:
+        raise Invalid("from and to need a time zone, such as a Z at their end.")
+    if not timedelta() < until - since <= timedelta(days=MOST_DAYS):
+        raise Invalid(f"from must be before to, by at most {MOST_DAYS} days.")
+    main = checks.find_main_check(session, instance.id) if not check_id else None
+    check = main or checks.get_check(session, instance.id, check_id)
+    return reporting.uptime_answer(session, check, since=since, until=until, now=now)
+
+
+def _changed(
+    session: Session, instance: InstanceRef, check_id: str, change: Callable[..., None]
+) -> HealthCheckAnswer:
+    check = checks.get_check(session, instance.id, check_id)
+    change(session, check, now=utc_now())
+    return _answer(check)
+
+
+def _answer(check: HealthCheck) -> HealthCheckAnswer:
+    return HealthCheckAnswer(
+        id=check.id,
+        instance_id=check.instance_id,
+        name=check.name,
+        kind=check.kind,
+        url=check.url,
+        follows_instance=check.default_of is not None,
+        interval_seconds=check.interval_seconds,
+        timeout_seconds=check.timeout_seconds,
+        degraded_after_ms=check.degraded_after_ms,
+        fail_after=check.fail_after,
+        recover_after=check.recover_after,
+        paused=check.paused,
+        state=check.state,
+        state_since=check.state_since,
+        state_reason=check.state_reason,
+        last_result_at=check.last_result_at,
+        last_response_ms=check.last_response_ms,
+        next_at=check.next_at if check.is_watched else None,
+    )

@@ -1,0 +1,102 @@
+"""The results of health checks as a column table, and the questions asked of it."""
+
+from datetime import datetime
+from typing import Any
+
+from mainstay_server.kernel import columns
+from mainstay_server.kernel.columns import Table
+
+MOST_RECENT = 50
+
+HEALTH_RESULTS = Table(
+    name="health_results",
+    columns={
+        "instance_id": "LowCardinality(String)",
+        "health_check_id": "LowCardinality(String)",
+        "at": "DateTime64(3, 'UTC')",
+        "state": "LowCardinality(String)",
+        "response_ms": "Float32",
+        "status_code": "UInt16",
+        "error": "String",
+        "resolve_ms": "Float32",
+        "connect_ms": "Float32",
+        "tls_ms": "Float32",
+        "first_byte_ms": "Float32",
+        "transfer_ms": "Float32",
+        "tries": "UInt8",
+    },
+    order_by=("instance_id", "at"),
+    time_column="at",
+    retention_days=30,
+)
+
+# Times go in as milliseconds: a bound datetime would lose what is below the second.
+_SINCE = "fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
+_UNTIL = "fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
+_OF_INSTANCE = f"instance_id = {{instance:String}} AND at >= {_SINCE} AND at <= {_UNTIL}"
+
+# Where nothing was answered, response times are how long we waited: a number either way.
+_METRICS = f"""
+    SELECT count() AS checks,
+        countIf(state = 'unhealthy') AS failed,
+        max(at) AS last_at,
+        countIf(status_code > 0) AS answered,
+        if(answered > 0, avgIf(response_ms, status_code > 0), avg(response_ms)) AS average,
+        if(answered > 0, quantilesExactIf(0.95, 0.99)(response_ms, status_code > 0),
+            quantilesExact(0.95, 0.99)(response_ms)) AS highest
+    FROM health_results WHERE {_OF_INSTANCE}
+"""
+
+_RECENT = f"""
+    SELECT at, state, response_ms, status_code, error FROM health_results
+    WHERE instance_id = {{instance:String}} ORDER BY at DESC LIMIT {MOST_RECENT}
+"""
+
+_SERIES = f"""
+    SELECT intDiv(toUnixTimestamp(at), {{step:UInt32}}) * {{step:UInt32}} AS time,
+        avgIf(response_ms, status_code > 0) AS average,
+        quantileExactIf(0.95)(response_ms, status_code > 0) AS p95,
+        countIf(status_code > 0) AS answered
+    FROM health_results WHERE {_OF_INSTANCE} GROUP BY time ORDER BY time
+"""
+
+_SUMMARIES = f"""
+    SELECT instance_id, count() AS checks, countIf(state = 'unhealthy') AS failed,
+        avgIf(response_ms, status_code > 0) AS average, countIf(status_code > 0) AS answered,
+        max(at) AS last_at
+    FROM health_results
+    WHERE instance_id IN {{instances:Array(String)}} AND at >= {_SINCE} AND at <= {_UNTIL}
+    GROUP BY instance_id
+"""
+
+
+def ask_metrics(instance_id: str, *, since: datetime, until: datetime) -> dict[str, Any]:
+    """One row: checks, failed, last_at, average and highest (p95, p99) in ms, over the range."""
+    return columns.query_row(_METRICS, instance=instance_id, **_range(since, until))
+
+
+def ask_recent(instance_id: str) -> list[dict[str, Any]]:
+    """The 50 newest results, newest first."""
+    return columns.query(_RECENT, instance=instance_id)
+
+
+def ask_series(
+    instance_id: str, *, since: datetime, until: datetime, step_seconds: int
+) -> list[dict[str, Any]]:
+    """Response times per step of epoch-aligned seconds; steps without a result have no row."""
+    return columns.query(_SERIES, instance=instance_id, step=step_seconds, **_range(since, until))
+
+
+def ask_summaries(
+    instance_ids: list[str], *, since: datetime, until: datetime
+) -> list[dict[str, Any]]:
+    """One row per instance that has results in the range."""
+    return columns.query(_SUMMARIES, instances=instance_ids, **_range(since, until))
+
+
+def _range(since: datetime, until: datetime) -> dict[str, int]:
+    return {
+        "since": int(since.timestamp() * 1000),
+        # A result of this very millisecond belongs to "until now".
+        "until": int(until.timestamp() * 1000) + 1,
+    }

@@ -1,0 +1,39 @@
+"""The watch itself, the round that is asked for from outside, and the time nobody watched."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.area import Loop, StopSignal
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.jobs import job
+from mainstay_server.kernel.settings import of
+
+from .service import asking, recording
+from .service.watching import Watch
+from .settings import HealthCheckSettings
+
+
+async def _watch(stop: StopSignal) -> None:
+    await Watch(of(HealthCheckSettings), clock=utc_now).run(stop)
+
+
+watch = Loop(name="health_checks.watch", role="probe", run=_watch)
+
+
+@job(cron="17 4 * * *", task="health", in_transaction=False)
+def ask_everything(*, now: datetime) -> None:  # noqa: ARG001 - a probe reads the clock as it goes
+    """Ask every check that is not paused, now.
+
+    For `/api/cron?task=health`, where something outside sets the pace. The watch does not need
+    it: its own daily turn is only there because every job has one.
+    """
+    asking.ask_everything_now(clock=utc_now)
+
+
+@job(every=timedelta(minutes=1))
+def mark_unwatched(session: Session, *, now: datetime) -> None:
+    """Mark as unknown what no probe process has asked for too long: our outage, not the app's."""
+    recording.mark_unwatched(
+        session, now=now, grace_seconds=of(HealthCheckSettings).health_checks_grace_seconds
+    )

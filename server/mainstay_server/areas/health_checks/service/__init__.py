@@ -1,0 +1,1 @@
+"""Every rule of the health checks, one file per subject."""

@@ -1,0 +1,62 @@
+"""Asking: one turn of a check, with the second try that tells a lost packet from an outage."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.providers import PROBES
+from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder, ProbeResult
+
+Clock = Callable[[], datetime]
+STALLED_SECONDS = 3.0
+
+
+async def ask_once_confirmed(
+    order: ProbeOrder, *, clock: Clock, confirm_seconds: float
+) -> Finished:
+    """Ask, and ask a failure once more after a moment unless the app is known to be down.
+
+    The pause is at most a quarter of the interval. The result dates from the first try. A try
+    that took much longer than its time-out says that this process was stopped, not the app: it
+    is inconclusive.
+    """
+    at = clock()
+    result, tries = await _ask(order, clock=clock), 1
+    if result.state == HealthState.UNHEALTHY and order.state != HealthState.UNHEALTHY:
+        await asyncio.sleep(min(confirm_seconds, order.interval_seconds / 4))
+        result, tries = await _ask(order, clock=clock), 2
+    return Finished(
+        order=order,
+        at=at,
+        finished_at=clock(),
+        result=result if result.conclusive else None,
+        tries=tries,
+    )
+
+
+async def ask_all(
+    orders: Sequence[ProbeOrder], *, clock: Clock, confirm_seconds: float, at_once: int
+) -> list[Finished]:
+    """Ask many now, so many at once; the results in the order of the orders."""
+    room = asyncio.Semaphore(at_once)
+
+    async def ask_in_room(order: ProbeOrder) -> Finished:
+        async with room:
+            return await ask_once_confirmed(order, clock=clock, confirm_seconds=confirm_seconds)
+
+    return list(await asyncio.gather(*(ask_in_room(order) for order in orders)))
+
+
+async def _ask(order: ProbeOrder, *, clock: Clock) -> ProbeResult:
+    began = clock()
+    result = await PROBES[order.kind](order)
+    took = (clock() - began).total_seconds()
+    if not result.status_code and took > order.timeout_seconds + STALLED_SECONDS:
+        return ProbeResult(
+            state=HealthState.UNHEALTHY,
+            response_ms=result.response_ms,
+            reason="not asked: this process was stopped meanwhile",
+            conclusive=False,
+        )
+    return result

@@ -1,0 +1,150 @@
+"""Recording results: many in one transaction, states and spells changed only where they change."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
+from mainstay_server.areas.health_checks.schemas import Finished, ProbeResult
+
+from .spells import change_state
+from .states import SEVERITY, Standing, next_state, was_not_watched
+from .turns import is_watched, next_turn
+from .uptime import allowed_seconds
+
+OUR_OUTAGE = "nobody was watching: Mainstay was not running"
+MOST_CLOSED_AT_ONCE = 1_000
+
+
+def record_results(
+    session: Session, finished: Sequence[Finished], *, grace_seconds: float
+) -> list[Finished]:
+    """Record turns that were asked, and say every change of state once.
+
+    Results come at least once and in any order. One whose claim was taken over meanwhile, whose
+    check was changed, paused or removed, or which is older than what is known, changes nothing.
+    Returns those that count, which are the ones to keep as results.
+    """
+    checks = _lock(session, [HealthCheck.id.in_({one.order.check_id for one in finished})])
+    by_id = {check.id: check for check in checks}
+    counted = []
+    for one in sorted(finished, key=lambda one: one.at):
+        check = by_id.get(one.order.check_id)
+        if check is None or not _still_holds(check, one):
+            continue
+        if one.order.fence is not None:
+            _end_turn(check, one)
+        if one.result is not None:
+            _apply(session, check, one, one.result, grace_seconds=grace_seconds)
+            counted.append(one)
+    return counted
+
+
+def mark_unwatched(session: Session, *, now: datetime, grace_seconds: float) -> int:
+    """Mark as unknown what nobody has asked for so long that we must have been away.
+
+    Our own outage is never the app's: the time from the end of the last result's interval on is
+    excluded from uptime. Returns how many checks this call marked.
+    """
+    overdue = _lock(
+        session,
+        [
+            is_watched(),
+            HealthCheck.state.in_(list(SEVERITY)),
+            HealthCheck.watched_until < now - timedelta(seconds=grace_seconds),
+        ],
+    )
+    marked = [check for check in overdue if _was_away(check, now, grace_seconds)]
+    for check in marked:
+        change_state(session, check, HealthState.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
+    return len(marked)
+
+
+def rows_of(finished: Sequence[Finished]) -> bytes:
+    """The results as lines of the column table."""
+    encode = msgspec.json.encode
+    return b"\n".join(encode(_row(one, one.result)) for one in finished if one.result is not None)
+
+
+def _lock(session: Session, conditions: list[sa.ColumnElement[bool]]) -> list[HealthCheck]:
+    """Rows in the order of their ids, so that two processes cannot wait for each other."""
+    return list(
+        session.scalars(
+            sa.select(HealthCheck)
+            .where(*conditions)
+            .order_by(HealthCheck.id)
+            .limit(MOST_CLOSED_AT_ONCE)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def _still_holds(check: HealthCheck, one: Finished) -> bool:
+    if one.order.fence is not None:
+        return check.fence == one.order.fence
+    return check.url == one.order.url
+
+
+def _end_turn(check: HealthCheck, one: Finished) -> None:
+    check.owner, check.claimed_until = "", None
+    # Not the turn after this one: a slow answer may have outlasted several.
+    check.next_at = next_turn(check.id, check.interval_seconds, max(one.order.at, one.finished_at))
+
+
+def _apply(
+    session: Session,
+    check: HealthCheck,
+    one: Finished,
+    result: ProbeResult,
+    *,
+    grace_seconds: float,
+) -> None:
+    if not check.is_watched or (check.last_result_at and one.at <= check.last_result_at):
+        return
+    if check.state in SEVERITY and _was_away(check, one.at, grace_seconds):
+        change_state(session, check, HealthState.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
+    standing = next_state(
+        Standing(
+            state=HealthState(check.state),
+            worse_in_row=check.worse_in_row,
+            better_in_row=check.better_in_row,
+        ),
+        result.state,
+        fail_after=check.fail_after,
+        recover_after=check.recover_after,
+    )
+    if standing.state != check.state:
+        change_state(session, check, standing.state, at=one.at, reason=result.reason)
+    check.worse_in_row, check.better_in_row = standing.worse_in_row, standing.better_in_row
+    check.last_result_at, check.last_response_ms = one.at, result.response_ms
+    check.watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
+
+
+def _was_away(check: HealthCheck, now: datetime, grace_seconds: float) -> bool:
+    return was_not_watched(
+        watched_until=check.watched_until,
+        now=now,
+        allowed_seconds=allowed_seconds(check, grace_seconds),
+    )
+
+
+def _row(one: Finished, result: ProbeResult) -> dict[str, object]:
+    return {
+        "instance_id": one.order.instance_id,
+        "health_check_id": one.order.check_id,
+        "at": one.at,
+        "state": result.state,
+        "response_ms": result.response_ms,
+        "status_code": result.status_code,
+        "error": result.reason,
+        "resolve_ms": result.resolve_ms,
+        "connect_ms": result.connect_ms,
+        "tls_ms": result.tls_ms,
+        "first_byte_ms": result.first_byte_ms,
+        "transfer_ms": result.transfer_ms,
+        "tries": one.tries,
+    }

@@ -1,0 +1,171 @@
+"""The watch: claims turns, asks each at its moment, and writes down a second's results at once."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
+from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder
+from mainstay_server.areas.health_checks.settings import HealthCheckSettings
+from mainstay_server.kernel import columns, leases
+from mainstay_server.kernel.area import StopSignal
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.problems import Problem
+
+from .probing import Clock, ask_once_confirmed
+from .recording import record_results, rows_of
+from .turns import claim_due, give_back, is_due, release_dead_owners, renew
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+RENEW_SECONDS = 5.0
+MOST_UNSTORED = 10_000
+
+
+class Watch:
+    """One process's part of the asking: what it holds, what it found and has not yet written.
+
+    Once a second one exchange with the database records what was found and claims the turns of
+    the next second, each of which then starts at its own moment. So a second costs one
+    transaction, or none, however many results it has; and a target that hangs holds up nobody.
+    """
+
+    def __init__(self, settings: HealthCheckSettings, *, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._owner = str(leases.this_process())
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._fences: dict[str, int] = {}
+        self._found: list[Finished] = []
+        self._unstored: deque[Finished] = deque(maxlen=MOST_UNSTORED)
+        self._storing: asyncio.Task[None] | None = None
+        self._renewed = time.monotonic()
+
+    async def run(self, stop: StopSignal) -> None:
+        """Watch until `stop` is set, then write down what was found and let go of the rest."""
+        await asyncio.to_thread(_free_the_dead)
+        try:
+            while not stop.is_set():
+                began = time.monotonic()
+                await self.tick()
+                left = TICK_SECONDS - (time.monotonic() - began)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), timeout=max(left, 0.05))
+        finally:
+            await self._end()
+
+    async def tick(self) -> None:
+        """Exchange with the database once and begin what was claimed.
+
+        When the database is away, nothing is lost: what was found waits for the next tick.
+        """
+        found, self._found = self._found, []
+        try:
+            counted, orders = await asyncio.to_thread(self._exchange, found, self._clock())
+        except (SQLAlchemyError, Problem):
+            log.exception("health checks: the database did not take the results; trying again")
+            self._found = found + self._found
+            return
+        self._keep(counted)
+        for one in found:
+            self._fences.pop(one.order.check_id, None)
+        for order in orders:
+            assert order.fence is not None, "what is claimed has a fence"
+            self._fences[order.check_id] = order.fence
+            self._asking[order.check_id] = asyncio.create_task(self._ask(order))
+
+    def _exchange(
+        self, found: Sequence[Finished], now: datetime
+    ) -> tuple[list[Finished], list[ProbeOrder]]:
+        until = now + timedelta(seconds=TICK_SECONDS)
+        room = self._settings.health_checks_at_once - len(self._asking)
+        renewing = bool(self._fences) and time.monotonic() - self._renewed > RENEW_SECONDS
+        if not found and not renewing:
+            # Without anything due this second, nobody's write lock is taken.
+            with reading() as session:
+                due = sa.select(HealthCheck.id).where(is_due(until=until, now=now)).limit(1)
+                if session.scalar(due) is None:
+                    return [], []
+        with transaction() as session:
+            counted = record_results(
+                session, found, grace_seconds=self._settings.health_checks_grace_seconds
+            )
+            session.flush()
+            if renewing:
+                recorded = {one.order.check_id for one in found}
+                renew(
+                    session,
+                    {id_: f for id_, f in self._fences.items() if id_ not in recorded},
+                    now=now,
+                )
+                self._renewed = time.monotonic()
+            if room <= 0:
+                return counted, []
+            return counted, claim_due(session, until=until, now=now, owner=self._owner, limit=room)
+
+    async def _ask(self, order: ProbeOrder) -> None:
+        try:
+            await asyncio.sleep(max(0.0, (order.at - self._clock()).total_seconds()))
+            self._found.append(
+                await ask_once_confirmed(
+                    order,
+                    clock=self._clock,
+                    confirm_seconds=self._settings.health_checks_confirm_seconds,
+                )
+            )
+        finally:
+            if self._asking.get(order.check_id) is asyncio.current_task():
+                del self._asking[order.check_id]
+
+    def _keep(self, counted: Sequence[Finished]) -> None:
+        """Store results beside the ticks: a column store that is slow must not delay a state."""
+        self._unstored.extend(counted)
+        if self._unstored and (self._storing is None or self._storing.done()):
+            self._storing = asyncio.create_task(self._store())
+
+    async def _store(self) -> None:
+        batch = list(self._unstored)
+        try:
+            await columns.append(HEALTH_RESULTS, rows_of(batch), rows=len(batch))
+        except Problem as problem:
+            # States are in the database already; the rows wait, at most 10,000 of them.
+            log.warning("health checks: results wait to be stored: %s", problem.detail)
+            return
+        for _ in batch:
+            self._unstored.popleft()
+
+    async def _end(self) -> None:
+        for task in list(self._asking.values()):
+            task.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        if self._storing is not None:
+            await self._storing
+        recorded = {one.order.check_id for one in self._found}
+        given_back = {id_: f for id_, f in self._fences.items() if id_ not in recorded}
+        counted = await asyncio.to_thread(self._finish, given_back)
+        self._keep(counted)
+        if self._storing is not None:
+            await self._storing
+
+    def _finish(self, given_back: dict[str, int]) -> list[Finished]:
+        with transaction() as session:
+            counted = record_results(
+                session, self._found, grace_seconds=self._settings.health_checks_grace_seconds
+            )
+            give_back(session, given_back)
+        self._found = []
+        return counted
+
+
+def _free_the_dead() -> None:
+    with transaction() as session:
+        release_dead_owners(session)

@@ -1,0 +1,151 @@
+"""Small worlds for the tests of this area: an instance to watch, results, and a running watch."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
+from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.service import checks
+from mainstay_server.areas.health_checks.service.watching import Watch
+from mainstay_server.areas.health_checks.settings import HealthCheckSettings
+from mainstay_server.contracts.tenancy import InstanceChanged
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import new_id
+from mainstay_server.tenancy.models import Instance, Organization, Project
+from sqlalchemy.orm import Session
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+GRACE = 15.0
+
+
+def an_instance(session: Session, *, number: int = 1, environment: str = "production") -> Instance:
+    """An instance of a project of its own, without a URL."""
+    organization = Organization(id=new_id(), name="Ships", created_at=NOON)
+    session.add(organization)
+    session.flush()
+    project = Project(
+        id=new_id(),
+        number=number,
+        organization_id=organization.id,
+        slug=f"inspections-{number}",
+        name="Inspections",
+        created_at=NOON,
+    )
+    session.add(project)
+    session.flush()
+    instance = Instance(
+        id=new_id(), project_id=project.id, environment=environment, created_at=NOON
+    )
+    session.add(instance)
+    session.flush()
+    return instance
+
+
+def url_set(
+    session: Session,
+    instance: Instance,
+    url: str,
+    *,
+    interval_seconds: int = 60,
+    timeout_seconds: int = 10,
+    degraded_after_ms: int = 2000,
+) -> InstanceChanged:
+    """What tenancy says when somebody sets an instance's URL."""
+    project = session.get_one(Project, instance.project_id)
+    return InstanceChanged(
+        organization_id=project.organization_id,
+        project_id=project.id,
+        instance_id=instance.id,
+        environment=instance.environment,
+        health_url=url,
+        interval_seconds=interval_seconds,
+        timeout_seconds=timeout_seconds,
+        degraded_after_ms=degraded_after_ms,
+    )
+
+
+def a_check(
+    session: Session,
+    url: str = "https://shop.example/health",
+    *,
+    number: int = 1,
+    now: datetime = NOON,
+    interval_seconds: int = 60,
+    timeout_seconds: int = 10,
+    degraded_after_ms: int = 2000,
+) -> HealthCheck:
+    """The check that follows a new instance, asked every minute unless said otherwise."""
+    instance = an_instance(session, number=number)
+    event = url_set(
+        session,
+        instance,
+        url,
+        interval_seconds=interval_seconds,
+        timeout_seconds=timeout_seconds,
+        degraded_after_ms=degraded_after_ms,
+    )
+    checks.follow_instance(session, event, now=now)
+    found = checks.find_main_check(session, instance.id)
+    assert found is not None
+    return found
+
+
+def finished(
+    check: HealthCheck,
+    state: HealthState,
+    *,
+    at: datetime,
+    fence: int | None = None,
+    took_ms: float = 80.0,
+) -> Finished:
+    """A turn that was asked at a moment and found a state."""
+    reasons = {HealthState.UNHEALTHY: "answered 503", HealthState.DEGRADED: "slow"}
+    codes = {HealthState.UNHEALTHY: 503}
+    return Finished(
+        order=ProbeOrder(
+            check_id=check.id,
+            instance_id=check.instance_id,
+            kind="http",
+            url=check.url,
+            interval_seconds=check.interval_seconds,
+            timeout_seconds=check.timeout_seconds,
+            degraded_after_ms=check.degraded_after_ms,
+            state=HealthState(check.state),
+            at=at,
+            fence=fence,
+        ),
+        at=at,
+        finished_at=at + timedelta(milliseconds=took_ms),
+        result=ProbeResult(
+            state=state,
+            response_ms=took_ms,
+            status_code=codes.get(state, 200),
+            reason=reasons.get(state, ""),
+        ),
+    )
+
+
+SETTINGS = HealthCheckSettings(health_checks_confirm_seconds=0.1)
+
+
+async def watch_until(
+    is_enough: Callable[[], bool], *, watches: int = 1, timeout_seconds: float = 15.0
+) -> None:
+    """Run the watch, really, until enough has happened; fails when it never does."""
+    stop = asyncio.Event()
+    running = [
+        asyncio.create_task(Watch(SETTINGS, clock=utc_now).run(stop)) for _ in range(watches)
+    ]
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while not await asyncio.to_thread(is_enough):
+                for task in running:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await asyncio.gather(*running)
