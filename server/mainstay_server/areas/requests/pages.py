@@ -31,9 +31,9 @@ def draw_metrics(asked: PanelRequest) -> str:
         traffic={
             "times": [bucket.timestamp.timestamp() for bucket in series],
             "series": [
-                {"label": "Requests", "values": [bucket.requests for bucket in series]},
+                {"label": "Answered", "values": [b.requests - b.errors for b in series]},
                 {
-                    "label": "Errors",
+                    "label": "Failed",
                     "values": [bucket.errors for bucket in series],
                     "tone": "critical",
                 },
