@@ -1,5 +1,6 @@
 """Instances: where a project runs, and how each place is asked whether it is well."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,6 +111,32 @@ def delete_instance(session: Session, instance_id: str, *, now: datetime) -> Non
     session.flush()
     say_removed(session, instance, project, now=now)
     mark_changed(session)
+
+
+def list_instances(
+    session: Session,
+    organization_id: str,
+    *,
+    project: str = "",
+    after: tuple[str, str] = ("", ""),
+    limit: int,
+) -> Sequence[sa.Row[Instance, str]]:
+    """Instances with their project's slug, by both, those after a pair of slug and environment."""
+    statement = (
+        sa.select(Instance, Project.slug)
+        .join(Project, Project.id == Instance.project_id)
+        .where(
+            Project.organization_id == organization_id,
+            sa.or_(
+                Project.slug > after[0],
+                sa.and_(Project.slug == after[0], Instance.environment > after[1]),
+            ),
+        )
+    )
+    if project:
+        statement = statement.where(Project.slug == project)
+    ordered = statement.order_by(Project.slug, Instance.environment).limit(limit)
+    return session.execute(ordered).all()
 
 
 def get_instance(session: Session, instance_id: str) -> Instance:

@@ -1,0 +1,341 @@
+"""Shapes of tenancy's API."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Answer, Body
+from mainstay_server.kernel.web.bodies import Instant
+from mainstay_server.tenancy.addresses import dsn
+from mainstay_server.tenancy.models import IngestKey, Instance, OneTimeLink, Role
+from mainstay_server.tenancy.service.projects import ProjectView
+
+Name = Annotated[str, Field(examples=["Inspections"])]
+Slug = Annotated[str, Field(examples=["inspections"])]
+Environment = Annotated[str, Field(examples=["production"])]
+Url = Annotated[str, Field(examples=["https://app.example"])]
+HealthPath = Annotated[str, Field(examples=["/health"])]
+IntervalSeconds = Annotated[int, Field(examples=[60])]
+TimeoutSeconds = Annotated[int, Field(examples=[10])]
+DegradedAfterMs = Annotated[int, Field(examples=[2000])]
+AnId = Annotated[str, Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])]
+
+
+class OrganizationAnswer(Answer):
+    """An organization, and what the caller may do in it."""
+
+    id: AnId
+    name: Name
+    role: Role
+
+
+class MeAnswer(Answer):
+    """Who is asking."""
+
+    id: AnId
+    name: Annotated[str, Field(examples=["Alice"])]
+    email: Annotated[str, Field(examples=["alice@ships.example"])]
+    organization: OrganizationAnswer
+    organizations: list[OrganizationAnswer]
+    scopes: list[str] | None = Field(description="What the token may; null for a person.")
+
+
+class SwitchBody(Body):
+    """Which organization to act in."""
+
+    organization_id: AnId
+
+
+class PasswordBody(Body):
+    """The present password, and the new one."""
+
+    current_password: str
+    new_password: str
+
+
+class SessionAnswer(Answer):
+    """One signed-in browser of the caller."""
+
+    id: AnId
+    current: bool
+    address: Annotated[str, Field(examples=["192.0.2.7"])]
+    client: Annotated[str, Field(examples=["Mozilla/5.0"])]
+    created_at: Instant
+    last_seen_at: Instant
+    expires_at: Instant
+
+
+class SessionsAnswer(Answer):
+    """The caller's signed-in browsers."""
+
+    sessions: list[SessionAnswer]
+
+
+class EndedAnswer(Answer):
+    """How many sessions were ended."""
+
+    ended: Annotated[int, Field(examples=[2])]
+
+
+class TokenBody(Body):
+    """An access token to make."""
+
+    name: Annotated[str, Field(examples=["deploy script"])]
+    scopes: Annotated[list[str], Field(examples=[["project:read", "project:releases"]])]
+    expires_at: Instant | None = None
+
+
+class TokenAnswer(Answer):
+    """An access token, told by its first characters."""
+
+    id: AnId
+    name: Annotated[str, Field(examples=["deploy script"])]
+    hint: Annotated[str, Field(examples=["mst_4fGh"])]
+    scopes: list[str]
+    created_at: Instant
+    expires_at: Instant | None
+    last_used_at: Instant | None
+
+
+class NewTokenAnswer(TokenAnswer):
+    """A token right after it was made: `token` is shown this once."""
+
+    token: str
+
+
+class TokensAnswer(Answer):
+    """The caller's access tokens."""
+
+    tokens: list[TokenAnswer]
+
+
+class MemberAnswer(Answer):
+    """A person in the organization."""
+
+    person_id: AnId
+    name: Annotated[str, Field(examples=["Bob"])]
+    email: Annotated[str, Field(examples=["bob@ships.example"])]
+    role: Role
+    joined_at: Instant
+
+
+class MembersAnswer(Answer):
+    """The people of the organization."""
+
+    members: list[MemberAnswer]
+
+
+class RoleBody(Body):
+    """A role to give."""
+
+    role: Role
+
+
+class InvitationAnswer(Answer):
+    """An open invitation."""
+
+    id: AnId
+    role: Role
+    created_at: Instant
+    expires_at: Instant
+
+
+class NewInvitationAnswer(InvitationAnswer):
+    """An invitation right after it was made: `url` is shown this once; pass it on yourself."""
+
+    url: Annotated[str, Field(examples=["https://mainstay.example/join/…"])]
+
+
+class InvitationsAnswer(Answer):
+    """The open invitations."""
+
+    invitations: list[InvitationAnswer]
+
+
+class ProjectBody(Body):
+    """A project to make."""
+
+    name: Name
+    slug: Slug | None = None
+
+
+class ProjectChange(Body):
+    """What of a project can change."""
+
+    name: Name
+
+
+class InstanceInProject(Answer):
+    """An instance, as its project lists it."""
+
+    id: AnId
+    environment: Environment
+    url: Url
+
+
+class ProjectAnswer(Answer):
+    """A project, and what an SDK needs to send to it."""
+
+    id: AnId
+    number: Annotated[int, Field(examples=[1])]
+    slug: Slug
+    name: Name
+    dsn: Annotated[
+        str, Field(examples=["https://0123456789abcdef0123456789abcdef@mainstay.example/1"])
+    ]
+    ingest_key: Annotated[str, Field(examples=["0123456789abcdef0123456789abcdef"])]
+    instances: list[InstanceInProject]
+
+
+class ProjectsAnswer(Answer):
+    """Projects by slug."""
+
+    projects: list[ProjectAnswer]
+    next_cursor: str | None
+
+
+class KeyBody(Body):
+    """An ingest key to make."""
+
+    label: Annotated[str, Field(examples=["browser"], max_length=60)] = "default"
+
+
+class KeyAnswer(Answer):
+    """An ingest key; it may send and never read, so it is no secret."""
+
+    id: AnId
+    key: Annotated[str, Field(examples=["0123456789abcdef0123456789abcdef"])]
+    label: Annotated[str, Field(examples=["browser"])]
+    dsn: str
+    enabled: bool
+    created_at: Instant
+    disabled_at: Instant | None
+
+
+class KeysAnswer(Answer):
+    """A project's ingest keys, oldest first."""
+
+    ingest_keys: list[KeyAnswer]
+
+
+class RotatedAnswer(Answer):
+    """The new key, and the old one, which works until it is disabled."""
+
+    new: KeyAnswer
+    old: KeyAnswer
+
+
+class InstanceBody(Body):
+    """An instance to make."""
+
+    project: Slug
+    environment: Environment
+    url: Url | None = None
+    health_path: HealthPath | None = None
+    interval_seconds: IntervalSeconds | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+    degraded_after_ms: DegradedAfterMs | None = None
+
+
+class InstanceChange(Body):
+    """What of an instance can change; what is left out stays."""
+
+    url: Url | None = None
+    health_path: HealthPath | None = None
+    interval_seconds: IntervalSeconds | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+    degraded_after_ms: DegradedAfterMs | None = None
+
+
+class InstanceAnswer(Answer):
+    """An instance: where it runs and how it is asked."""
+
+    id: AnId
+    project: Slug
+    project_id: AnId
+    environment: Environment
+    url: Url
+    health_path: HealthPath
+    interval_seconds: IntervalSeconds
+    timeout_seconds: TimeoutSeconds
+    degraded_after_ms: DegradedAfterMs
+    created_at: Instant
+
+
+class InstancesAnswer(Answer):
+    """Instances by project and environment."""
+
+    instances: list[InstanceAnswer]
+    next_cursor: str | None
+
+
+class SummariesAnswer(Answer):
+    """The summaries of all the caller's instances."""
+
+    summaries: list[dict[str, Any]]
+
+
+def project_answer(view: ProjectView, base: str) -> ProjectAnswer:
+    """A project as the API tells it."""
+    project = view.project
+    return ProjectAnswer(
+        id=project.id,
+        number=project.number,
+        slug=project.slug,
+        name=project.name,
+        dsn=dsn(base, view.ingest_key, project.number),
+        ingest_key=view.ingest_key,
+        instances=[InstanceInProject.model_validate(instance) for instance in view.instances],
+    )
+
+
+def key_answer(key: IngestKey, base: str, number: int) -> KeyAnswer:
+    """An ingest key as the API tells it."""
+    return KeyAnswer(
+        id=key.id,
+        key=key.key,
+        label=key.label,
+        dsn=dsn(base, key.key, number),
+        enabled=key.disabled_at is None,
+        created_at=key.created_at,
+        disabled_at=key.disabled_at,
+    )
+
+
+def instance_answer(instance: Instance, slug: str) -> InstanceAnswer:
+    """An instance as the API tells it."""
+    return InstanceAnswer(
+        id=instance.id,
+        project=slug,
+        project_id=instance.project_id,
+        environment=instance.environment,
+        url=instance.url,
+        health_path=instance.health_path,
+        interval_seconds=instance.interval_seconds,
+        timeout_seconds=instance.timeout_seconds,
+        degraded_after_ms=instance.degraded_after_ms,
+        created_at=instance.created_at,
+    )
+
+
+def invitation_answer(link: OneTimeLink, url: str) -> NewInvitationAnswer:
+    """An invitation right after it was made."""
+    return NewInvitationAnswer(
+        id=link.id,
+        role=Role(link.role),
+        created_at=link.created_at,
+        expires_at=link.expires_at,
+        url=url,
+    )
+
+
+def instance_summary(instance: InstanceRef, parts: dict[str, Any]) -> dict[str, Any]:
+    """One instance's summary: who it is, and what each area says about it."""
+    return {
+        "instanceId": instance.id,
+        "project": instance.project_slug,
+        "environment": instance.environment,
+        "url": instance.url,
+        **parts,
+    }
