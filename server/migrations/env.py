@@ -6,11 +6,17 @@ from mainstay_server.kernel.database import Base
 
 assert AREAS is not None, "importing the areas is what makes their tables known"
 
+tables = context.config.attributes.get("tables")
+
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     render_as_batch=True,
     compare_type=True,
+    include_name=lambda name, kind, _parents: kind != "table" or tables is None or name in tables,
+    include_object=lambda _object, name, kind, _reflected, _other: (
+        kind != "table" or tables is None or name in tables
+    ),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -22,7 +22,7 @@ def running_app(areas: tuple[Area, ...], folder: Path) -> Iterator[World]:
     shared.open_shared("memory://")
     outbound.open_outbound(allow_private=True)
     try:
-        with make_world(areas) as world:
+        with make_world() as world:
             yield world
     finally:
         columns.close_columns()

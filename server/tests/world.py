@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2 as httpx
 from mainstay_server.app.web import create_app
-from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import new_id, transaction
 from mainstay_server.kernel.subjects import InstanceRef
@@ -89,7 +89,7 @@ class World:
 
 
 @contextmanager
-def make_world(areas: tuple[Area, ...]) -> Iterator[World]:
+def make_world() -> Iterator[World]:
     """Fill an empty, open database with the three and serve the app to them."""
     with transaction() as session:
         ours = _organization(session, "Ships", project="inspections", number=1, key=INGEST_KEY)
@@ -99,7 +99,9 @@ def make_world(areas: tuple[Area, ...]) -> Iterator[World]:
             "bob": _person(session, "Bob", ours.organization_id, Role.MEMBER),
             "charlie": _person(session, "Charlie", theirs.organization_id, Role.OWNER),
         }
-    with TestClient(create_app(areas), base_url=BASE_URL, raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(installed()), base_url=BASE_URL, raise_server_exceptions=False
+    ) as client:
         browsers = {}
         for name, (person_id, session_id) in people.items():
             browsers[name] = Browser(client, session_id, f"{name}s-session")

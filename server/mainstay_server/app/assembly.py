@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mainstay_server.kernel import blobs, columns, database, outbound, shared
-from mainstay_server.kernel.area import Area, install
+from mainstay_server.kernel.area import Area, install, installed
 from mainstay_server.kernel.events import install_reactions, prune_outbox
 from mainstay_server.kernel.jobs import install_jobs
 from mainstay_server.kernel.migrations import migrate
 from mainstay_server.kernel.ports import install_answers
 from mainstay_server.kernel.retention import RetentionSettings
 from mainstay_server.kernel.settings import ServerSettings, load_settings, of, secret_key
-from mainstay_server.tenancy import tenancy_area
+from mainstay_server.tenancy import api, pages, seen
+
+TENANCY = Area(
+    name="tenancy",
+    title="Projects and people",
+    api=api.router,
+    pages=pages.router,
+    loops=(seen.last_uses,),
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,10 @@ def fold(areas: Sequence[Area], **given: object) -> None:
     Raises:
         UnsafeSetting: when a setting cannot be read or would be unsafe.
     """
-    everything = (tenancy_area, *areas)
+    everything = (TENANCY, *areas)
     classes = [settings for area in everything for settings in area.settings]
     load_settings([ServerSettings, RetentionSettings, *classes], **given)
-    install(tuple(everything))
+    install(everything)
     install_reactions(reaction for area in everything for reaction in area.reactions)
     install_answers(tuple(answer for area in everything for answer in area.answers))
     install_jobs([prune_outbox, *(job for area in everything for job in area.jobs)])
@@ -53,7 +61,7 @@ def store_urls() -> StoreUrls:
     )
 
 
-def open_stores(areas: Sequence[Area]) -> None:
+def open_stores() -> None:
     """Open the four stores and the way out; migrate the database and the column tables.
 
     The column engine takes the longest to load and needs nothing of the others, so it is opened
@@ -67,7 +75,7 @@ def open_stores(areas: Sequence[Area]) -> None:
         opening = beside.submit(
             columns.open_columns,
             urls.columns,
-            tables=[table for area in areas for table in area.tables],
+            tables=[table for area in installed() for table in area.tables],
             retention_days=of(RetentionSettings).days,
             waiting_bytes=server.waiting_room_mib * 1024 * 1024,
         )

@@ -47,7 +47,7 @@ def up(
             _say(sample.start(started.url))
 
     try:
-        run(AREAS, roles=ROLES, on_started=announce)
+        run(roles=ROLES, on_started=announce)
     finally:
         if sample:
             sample.stop()
@@ -65,7 +65,6 @@ def serve(
         raise typer.BadParameter(f"unknown role {', '.join(unknown)}; use {', '.join(ROLES)}")
     _fold(host=host, port=port, data_dir=data_dir)
     run(
-        AREAS,
         roles=tuple(role),
         on_started=lambda s: _say(f"Mainstay runs {', '.join(s.roles)} at {s.url}"),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 
-from mainstay_server.kernel.area import Area, Loop
+from mainstay_server.kernel.area import Loop, installed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import OutboxRunner
@@ -37,14 +37,12 @@ class Started:
     roles: Sequence[str] = field(default_factory=tuple)
 
 
-def run(
-    areas: Sequence[Area], *, roles: Sequence[str], on_started: Callable[[Started], None]
-) -> None:
+def run(*, roles: Sequence[str], on_started: Callable[[Started], None]) -> None:
     """Run the roles until the process is asked to end (SIGINT, SIGTERM); then end in order.
 
     What was accepted is stored before the stores are closed. Settings have been folded already.
     """
-    open_stores(areas)
+    open_stores()
     try:
         with transaction() as session:
             set_up_path = prepare_first_start(session, now=utc_now())
@@ -55,7 +53,7 @@ def run(
         gc.collect()
         gc.freeze()
         try:
-            asyncio.run(_serve(areas, roles, set_up_path, on_started))
+            asyncio.run(_serve(roles, set_up_path, on_started))
         finally:
             for runner in runners:
                 runner.stop(timeout_seconds=GRACE_SECONDS)
@@ -70,7 +68,6 @@ def _runners(roles: Sequence[str]) -> list[OutboxRunner | JobRunner]:
 
 
 async def _serve(
-    areas: Sequence[Area],
     roles: Sequence[str],
     set_up_path: str | None,
     on_started: Callable[[Started], None],
@@ -78,7 +75,7 @@ async def _serve(
     settings = of(ServerSettings)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(areas if "web" in roles else ()),
+            create_app(installed() if "web" in roles else ()),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -90,7 +87,7 @@ async def _serve(
     stop = asyncio.Event()
     loops = [
         asyncio.create_task(_keep_running(loop, stop), name=loop.name)
-        for area in areas
+        for area in installed()
         for loop in area.loops
         if loop.role in roles
     ]

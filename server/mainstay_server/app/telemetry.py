@@ -25,15 +25,7 @@ class _Mainstay(Collector):
 
     @override
     def collect(self) -> Iterator[Metric]:
-        stats = columns.stats()
-        yield GaugeMetricFamily(
-            "mainstay_waiting_bytes", "Received and not stored yet.", stats.waiting_bytes
-        )
-        yield CounterMetricFamily("mainstay_rows_stored", "Rows stored in columns.", stats.rows)
-        yield CounterMetricFamily("mainstay_batches_stored", "Inserts into columns.", stats.batches)
-        yield CounterMetricFamily(
-            "mainstay_appends_refused", "Appends that were not stored.", stats.refusals
-        )
+        yield from _columns(columns.stats())
         with reading() as session:
             yield _outbox(dict(session.execute(_deliveries_by_status()).all()))
             failing = GaugeMetricFamily(
@@ -47,6 +39,24 @@ class _Mainstay(Collector):
 def exposition() -> tuple[bytes, str]:
     """The body and content type of one scrape."""
     return generate_latest(_registry), CONTENT_TYPE_LATEST
+
+
+def _columns(stats: columns.Stats) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "mainstay_waiting_bytes", "Received and not stored yet.", stats.waiting_bytes
+    )
+    rows = CounterMetricFamily("mainstay_rows_stored", "Rows stored.", labels=["table"])
+    inserts = CounterMetricFamily("mainstay_inserts", "Inserts, of many rows.", labels=["table"])
+    refused = CounterMetricFamily(
+        "mainstay_appends_refused", "Appends not stored, by reason.", labels=["table", "reason"]
+    )
+    for table, counts in stats.tables.items():
+        rows.add_metric([table], counts.rows)
+        inserts.add_metric([table], counts.batches)
+        refused.add_metric([table, "full"], counts.refused_full)
+        refused.add_metric([table, "invalid"], counts.refused_invalid)
+        refused.add_metric([table, "engine"], counts.refused_engine)
+    yield from (rows, inserts, refused)
 
 
 def _deliveries_by_status() -> sa.Select[str, int]:

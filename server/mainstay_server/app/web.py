@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from mainstay_server.kernel.area import Area, installed
+from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.problems import Problem, Unauthenticated
 from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
 from mainstay_server.ui import assets_app, render
@@ -25,13 +25,13 @@ SMALLEST_GZIP_BYTES = 1000
 
 
 def create_app(areas: Sequence[Area]) -> ASGIApp:
-    """The whole HTTP server as one ASGI app; its areas were folded before."""
-    framework = create_framework()
+    """The HTTP server with the doors, API and pages of some areas, which were folded before."""
+    framework = create_framework(areas)
     doors = {door.path: door for area in areas for door in area.doors}
     return Front(doors, SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES)))
 
 
-def create_framework() -> FastAPI:
+def create_framework(areas: Sequence[Area]) -> FastAPI:
     """The part behind the doors: API, pages, assets."""
     app = FastAPI(
         title="Mainstay",
@@ -41,7 +41,7 @@ def create_framework() -> FastAPI:
         redoc_url=None,
     )
     app.include_router(system.router)
-    for area in installed():
+    for area in areas:
         for router in (area.api, area.pages):
             if router is not None:
                 app.include_router(router, tags=[area.title])

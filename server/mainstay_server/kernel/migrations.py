@@ -23,15 +23,16 @@ def migrate() -> None:
     with engine().execution_options(immediate=True).begin() as connection:
         if not is_sqlite():
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_NUMBER)))
-        command.upgrade(_config(connection), "head")
+        command.upgrade(configuration(connection), "head")
 
 
 def newest_revision() -> str:
     """The revision that this version of the program needs."""
-    return str(ScriptDirectory.from_config(_config(None)).get_current_head())
+    return str(ScriptDirectory.from_config(configuration(None)).get_current_head())
 
 
-def _config(connection: Connection | None) -> Config:
+def configuration(connection: Connection | None) -> Config:
+    """Alembic's configuration for a connection that is open already."""
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     config.attributes["connection"] = connection
