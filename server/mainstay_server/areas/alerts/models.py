@@ -1,0 +1,214 @@
+"""Alerts, the rules that fire them, the channels that carry them, and each single telling."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from mainstay_server.kernel.database import Base, Id
+
+
+class AlertType(StrEnum):
+    """What an alert can be about: the types of REQUIREMENTS P4, and those of errors."""
+
+    INSTANCE_DOWN = "instance_down"
+    INSTANCE_DEGRADED = "instance_degraded"
+    BACKUP_FAILED = "backup_failed"
+    HIGH_ERROR_RATE = "high_error_rate"
+    STORAGE_LIMIT = "storage_limit"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    NEW_ISSUE = "new_issue"
+    ISSUE_REGRESSED = "issue_regressed"
+
+
+class Severity(StrEnum):
+    """How much an alert matters; `rank` puts them in order."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info, 2 for critical."""
+        return tuple(Severity).index(self)
+
+
+class AlertStatus(StrEnum):
+    """An alert is active until it is resolved, and never active again after that."""
+
+    ACTIVE = "active"
+    RESOLVED = "resolved"
+
+
+class Change(StrEnum):
+    """What a notification tells of; a test tells of no alert."""
+
+    OPENED = "opened"
+    RESOLVED = "resolved"
+    TEST = "test"
+
+
+class NotificationState(StrEnum):
+    """`waiting` until the receiver took it or no try is left; a resent one waits again."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+ACTIVE = sa.text("status = 'active'")
+PROJECT_WIDE = sa.text("instance_id IS NULL")
+ONE_INSTANCE = sa.text("instance_id IS NOT NULL")
+
+
+class AlertRule(Base):
+    """What somebody changed about when a type of alert fires, for a project or one instance.
+
+    Without a row the defaults in code hold; an instance's row wins over its project's.
+    """
+
+    __tablename__ = "alert_rules"
+    __table_args__ = (
+        sa.Index(
+            "uq_alert_rules_project_type",
+            "project_id",
+            "type",
+            unique=True,
+            sqlite_where=PROJECT_WIDE,
+            postgresql_where=PROJECT_WIDE,
+        ),
+        sa.Index(
+            "uq_alert_rules_instance_type",
+            "instance_id",
+            "type",
+            unique=True,
+            sqlite_where=ONE_INSTANCE,
+            postgresql_where=ONE_INSTANCE,
+        ),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id", ondelete="CASCADE"))
+    instance_id: Mapped[str | None] = mapped_column(
+        sa.ForeignKey("instances.id", ondelete="CASCADE")
+    )
+    type: Mapped[AlertType] = mapped_column(sa.String(30))
+    enabled: Mapped[bool]
+    severity: Mapped[Severity] = mapped_column(sa.String(10))
+    threshold: Mapped[float]
+    window_seconds: Mapped[int]
+    minimum_count: Mapped[int]
+    changed_at: Mapped[datetime]
+
+
+class Alert(Base):
+    """One firing of a rule. `identity` says what it is about: of it, one at most is active."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        sa.Index(
+            "uq_alerts_active_identity",
+            "instance_id",
+            "identity",
+            unique=True,
+            sqlite_where=ACTIVE,
+            postgresql_where=ACTIVE,
+        ),
+        sa.Index("ix_alerts_instance_opened", "instance_id", "opened_at"),
+        sa.Index("ix_alerts_project_type_opened", "project_id", "type", "opened_at"),
+        sa.Index("ix_alerts_resolved_at", "resolved_at"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id", ondelete="CASCADE"))
+    instance_id: Mapped[str] = mapped_column(sa.ForeignKey("instances.id", ondelete="CASCADE"))
+    identity: Mapped[str] = mapped_column(sa.String(120))
+    type: Mapped[AlertType] = mapped_column(sa.String(30))
+    severity: Mapped[Severity] = mapped_column(sa.String(10))
+    title: Mapped[str] = mapped_column(sa.String(200))
+    message: Mapped[str] = mapped_column(sa.String(2000))
+    status: Mapped[AlertStatus] = mapped_column(sa.String(10), default=AlertStatus.ACTIVE)
+    opened_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    count: Mapped[int] = mapped_column(default=1)
+    supersedes: Mapped[str] = mapped_column(sa.String(36), default="")
+    # Since when what it is about looks well again, without having lasted long enough.
+    calm_since: Mapped[datetime | None]
+    # When its channels were written down; the end is told only to those that heard the beginning.
+    announced_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str] = mapped_column(sa.String(36), default="")
+    resolution: Mapped[str] = mapped_column(sa.String(500), default="")
+
+
+class AlertChannel(Base):
+    """Who is told of alerts: of one instance, or of all of a project's when `instance_id` is NULL.
+
+    The signing secret is kept as it is, since every message is signed with it.
+    """
+
+    __tablename__ = "alert_channels"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    project_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
+    instance_id: Mapped[str | None] = mapped_column(
+        sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
+    )
+    type: Mapped[str] = mapped_column(sa.String(20))
+    config: Mapped[dict[str, Any]]
+    secret: Mapped[str] = mapped_column(sa.String(80), default="")
+    enabled: Mapped[bool] = mapped_column(default=True)
+    minimum_severity: Mapped[Severity] = mapped_column(sa.String(10), default=Severity.INFO)
+    created_at: Mapped[datetime]
+    last_delivered_at: Mapped[datetime | None]
+    last_error: Mapped[str] = mapped_column(sa.String(500), default="")
+    failing_since: Mapped[datetime | None]
+    disabled_reason: Mapped[str] = mapped_column(sa.String(500), default="")
+
+
+class AlertNotification(Base):
+    """One change of an alert on its way to one channel: what people see as delivery history.
+
+    `delivery_id` is the outbox delivery that carries it, and the idempotency key of all its tries.
+    """
+
+    __tablename__ = "alert_notifications"
+    __table_args__ = (
+        sa.UniqueConstraint("alert_id", "channel_id", "change"),
+        sa.Index("ix_alert_notifications_channel_state", "channel_id", "state"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    alert_id: Mapped[str | None] = mapped_column(sa.ForeignKey("alerts.id", ondelete="CASCADE"))
+    channel_id: Mapped[str] = mapped_column(sa.ForeignKey("alert_channels.id", ondelete="CASCADE"))
+    change: Mapped[Change] = mapped_column(sa.String(10))
+    state: Mapped[NotificationState] = mapped_column(
+        sa.String(10), default=NotificationState.WAITING
+    )
+    attempts: Mapped[int] = mapped_column(default=0)
+    delivery_id: Mapped[str] = mapped_column(sa.String(36), default="")
+    last_error: Mapped[str] = mapped_column(sa.String(500), default="")
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class AlertHealthHeard(Base):
+    """Up to when an instance's health was heard, so that a late word of an older state is none."""
+
+    __tablename__ = "alert_health_heard"
+
+    instance_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[datetime]

@@ -1,0 +1,118 @@
+"""E-mail: one message per change, readable as text, in light and in dark."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Any
+
+from mainstay_server.areas.alerts.models import Change
+from mainstay_server.areas.alerts.schemas import Notice
+from mainstay_server.areas.alerts.settings import SmtpSettings
+from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.outbound import MailRefused, send_mail_blocking
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.settings import of
+from mainstay_server.ui.rendering import environment
+
+LABEL = "E-mail"
+CONFIG_KEY = "email"
+SIGNED = False
+
+LONGEST_ADDRESS = 254
+TIMEOUT_SECONDS = 30.0
+ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+NOT_SET_UP = "Mail is not set up: give the server MAINSTAY_SMTP_HOST and start it again."
+COLOURS = {
+    "critical": "#c81e3a",
+    "warning": "#b25e00",
+    "info": "#2360c4",
+    "resolved": "#16794c",
+    "test": "#2360c4",
+}
+
+
+def checked(config: Mapping[str, Any]) -> dict[str, str]:
+    """One address, kept in the case it was given in."""
+    address = str(config.get(CONFIG_KEY, "")).strip()
+    if len(address) > LONGEST_ADDRESS or not ADDRESS.fullmatch(address) or not address.isascii():
+        message = "email must be one address, such as team@example.com."
+        raise Invalid(message, errors=[{"field": "config.email", "message": message}])
+    return {CONFIG_KEY: address}
+
+
+def shown(config: Mapping[str, Any]) -> str:
+    """The address; it is no secret to those who may see the project."""
+    return str(config[CONFIG_KEY])
+
+
+def not_ready() -> str:
+    """Mail needs a server to be handed to."""
+    return "" if of(SmtpSettings).smtp_host else NOT_SET_UP
+
+
+def send(
+    notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
+) -> None:
+    """Hand the mail to the server; every try carries the same Message-ID, so readers see one."""
+    _ = secret, now  # mail is not signed, and every try of it has the same Date
+    smtp = of(SmtpSettings)
+    if not smtp.smtp_host:
+        raise RetryLater(NOT_SET_UP)
+    try:
+        send_mail_blocking(
+            mail(notice, to=config[CONFIG_KEY], sender=smtp.sender, delivery_id=delivery_id),
+            host=smtp.smtp_host,
+            port=smtp.smtp_port,
+            username=smtp.smtp_username or None,
+            password=smtp.smtp_password.get_secret_value() or None,
+            starttls=smtp.smtp_starttls,
+            tls=smtp.smtp_tls,
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+    except MailRefused as error:
+        failure = Refused if error.permanent else RetryLater
+        raise failure(error.reason) from None
+
+
+def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMessage:
+    """The message. All mails of one alert are one thread for the reader."""
+    domain = sender.rpartition("@")[2].rstrip(">")
+    message = EmailMessage()
+    message["Subject"] = notice.headline
+    message["From"] = sender
+    message["To"] = to
+    message["Date"] = format_datetime(notice.at)
+    message["Message-ID"] = f"<{delivery_id}@{domain}>"
+    message["References"] = f"<alert-{notice.alert_id}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content("\n".join(_lines(notice)))
+    page = environment().get_template("alerts/email.html")
+    colour = COLOURS[notice.severity if notice.change is Change.OPENED else notice.change.value]
+    message.add_alternative(
+        page.render(notice=notice, facts=_facts(notice), colour=colour), subtype="html"
+    )
+    return message
+
+
+def _facts(notice: Notice) -> list[tuple[str, str]]:
+    facts = [
+        ("Project", notice.project_name),
+        ("Environment", notice.environment),
+        ("Severity", notice.severity),
+        ("Since", f"{notice.opened_at:%-d %b %Y, %H:%M} UTC"),
+    ]
+    if notice.instance_url:
+        facts.insert(2, ("URL", notice.instance_url))
+    if notice.change is Change.RESOLVED and notice.resolved_at:
+        facts.append(("Resolved", f"{notice.resolved_at:%-d %b %Y, %H:%M} UTC"))
+    return facts
+
+
+def _lines(notice: Notice) -> list[str]:
+    said = [notice.resolution] if notice.change is Change.RESOLVED else []
+    paragraphs = [notice.headline, *said, notice.message]
+    lines = [line for text in paragraphs if text for line in (text, "")]
+    facts = [f"{name}: {value}" for name, value in _facts(notice)]
+    return [*lines, *facts, "", f"Open in Mainstay: {notice.url}"]

@@ -1,0 +1,103 @@
+"""What alerts do about what others say, and the sender that carries notifications out."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
+from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
+from mainstay_server.contracts.health_checks import (
+    HealthCheckDegraded,
+    HealthCheckRecovered,
+    HealthCheckWentDown,
+)
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
+
+from .models import AlertType
+from .providers import KINDS
+from .schemas import AlertNotificationDue, ReceiverGone
+from .service import conditions, notifications
+
+
+@on(HealthCheckWentDown)
+def open_down(session: Session, event: HealthCheckWentDown, *, now: datetime) -> None:
+    """An instance is down: critical, unless its rule says otherwise."""
+    conditions.record_trouble(session, event, AlertType.INSTANCE_DOWN, now=now)
+
+
+@on(HealthCheckDegraded)
+def open_degraded(session: Session, event: HealthCheckDegraded, *, now: datetime) -> None:
+    """An instance is slow or not quite well: a warning, unless its rule says otherwise."""
+    conditions.record_trouble(session, event, AlertType.INSTANCE_DEGRADED, now=now)
+
+
+@on(HealthCheckRecovered)
+def resolve_health(session: Session, event: HealthCheckRecovered, *, now: datetime) -> None:
+    """An instance is well again."""
+    conditions.record_recovery(session, event, now=now)
+
+
+@on(IssueOpened)
+def open_new_issue(session: Session, event: IssueOpened, *, now: datetime) -> None:
+    """A project has a kind of error that it never had before."""
+    conditions.record_issue(session, event, AlertType.NEW_ISSUE, now=now)
+
+
+@on(IssueRegressed)
+def open_regressed_issue(session: Session, event: IssueRegressed, *, now: datetime) -> None:
+    """An error that was resolved happened again."""
+    conditions.record_issue(session, event, AlertType.ISSUE_REGRESSED, now=now)
+
+
+@on(AlertOpened)
+def tell_of_opening(session: Session, event: AlertOpened, *, now: datetime) -> None:
+    """Write down which channels are told of an alert."""
+    notifications.announce_opened(session, event.alert_id, now=now)
+
+
+@on(AlertResolved)
+def tell_of_end(session: Session, event: AlertResolved, *, now: datetime) -> None:
+    """Write down which channels are told that an alert is over."""
+    if not event.quiet:
+        notifications.announce_resolved(
+            session, event.alert_id, superseded_by=event.superseded_by, now=now
+        )
+
+
+def give_up(session: Session, event: AlertNotificationDue, *, reason: str, now: datetime) -> None:
+    """A notification became a dead letter."""
+    notifications.record_given_up(session, event.notification_id, reason=reason, now=now)
+
+
+@sends(AlertNotificationDue, given_up=give_up)
+def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> None:
+    """Carry one notification to its channel, at least once, always under `delivery.id`."""
+    try:
+        with reading() as session:
+            parcel = notifications.find_parcel(session, event.notification_id)
+        if parcel is None:
+            return
+        KINDS[parcel.kind].send(
+            parcel.notice,
+            config=parcel.config,
+            secret=parcel.secret,
+            delivery_id=delivery.id,
+            now=utc_now(),
+        )
+    except (RetryLater, Refused) as failure:
+        with transaction() as session:
+            notifications.record_failure(
+                session,
+                event.notification_id,
+                delivery=delivery,
+                reason=str(failure),
+                receiver_gone=isinstance(failure, ReceiverGone),
+                now=utc_now(),
+            )
+        raise
+    with transaction() as session:
+        notifications.record_delivered(
+            session, event.notification_id, delivery=delivery, now=utc_now()
+        )

@@ -1,0 +1,241 @@
+"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+from typing_extensions import override
+
+from mainstay_server.kernel.events import Event, Refused
+from mainstay_server.kernel.web import Answer, Body
+from mainstay_server.kernel.web.bodies import Instant
+
+from .models import AlertStatus, AlertType, Change, NotificationState, Severity
+
+WindowSeconds = Literal[60, 300, 900, 3600]
+
+
+class AlertNotificationDue(Event, frozen=True, kw_only=True):
+    """One notification has to leave; what is about the same thing leaves one after the other.
+
+    `thread` groups what may not overtake: all of one instance's health, or one alert identity. A
+    message that a receiver cannot digest holds up its own thread only.
+    """
+
+    notification_id: str
+    channel_id: str
+    thread: str
+
+    @property
+    @override
+    def subject(self) -> str:
+        return f"{self.channel_id}:{self.thread}"
+
+
+class ReceiverGone(Refused):
+    """The receiver says that it will never come back (410): its channel is to be switched off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When a type of alert fires. `threshold` is in percent or in alerts per hour, by type."""
+
+    type: AlertType
+    severity: Severity
+    enabled: bool = True
+    threshold: float = 0
+    window_seconds: int = 300
+    minimum_count: int = 0
+    changed: Literal["", "project", "instance"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What a channel is to say, with everything that it may want to show.
+
+    It tells the alert as it was at the change, so every try of one notification says the same.
+    """
+
+    change: Change
+    at: datetime
+    alert_id: str
+    type: str
+    severity: str
+    title: str
+    message: str
+    resolution: str
+    opened_at: datetime
+    resolved_at: datetime | None
+    supersedes: str
+    instance_id: str
+    environment: str
+    instance_url: str
+    project_slug: str
+    project_name: str
+    url: str
+
+    @property
+    def headline(self) -> str:
+        """One line for a subject or a chat: `[critical] inspections production is down`."""
+        word = self.severity if self.change is Change.OPENED else self.change.value
+        return f"[{word}] {self.title}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """A notice and the channel that it is for, read before it is sent outside any transaction."""
+
+    notice: Notice
+    kind: str
+    config: dict[str, Any]
+    secret: str
+
+
+class AlertAnswer(Answer):
+    """One alert. `resolvedBy` is a person's name, absent when it ended by itself."""
+
+    id: str
+    instance_id: str
+    type: AlertType
+    severity: Severity
+    title: str
+    message: str
+    status: AlertStatus
+    created_at: Instant
+    last_seen_at: Instant
+    count: int
+    resolved_at: Instant | None = None
+    resolved_by: str | None = None
+    resolution: str | None = None
+
+
+class AlertList(Answer):
+    """Alerts, newest first."""
+
+    alerts: list[AlertAnswer]
+    next_cursor: str | None = None
+
+
+class ResolveAlert(Body):
+    """Says that an alert is over."""
+
+    alert_id: str = Field(max_length=36)
+    action: Literal["resolve"]
+
+
+class NewAlert(Body):
+    """Opens an alert by hand."""
+
+    type: AlertType
+    severity: Severity
+    title: str = Field(min_length=1, max_length=200)
+    message: str = Field("", max_length=2000)
+
+
+def _which(value: object) -> str:
+    known = value if isinstance(value, dict) else {}
+    return "resolve" if "alertId" in known or "action" in known else "create"
+
+
+AlertAction = Annotated[
+    Annotated[ResolveAlert, Tag("resolve")] | Annotated[NewAlert, Tag("create")],
+    Discriminator(_which),
+]
+
+
+class NewChannel(Body):
+    """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address."""
+
+    type: str = Field(max_length=20)
+    config: dict[str, str]
+    minimum_severity: Severity = Severity.INFO
+
+
+class ChannelChange(Body):
+    """What to change of a channel; what is left out stays."""
+
+    enabled: bool | None = None
+    minimum_severity: Severity | None = None
+
+
+class ChannelAnswer(Answer):
+    """One channel. `config` is masked where it holds a secret."""
+
+    id: str
+    instance_id: str | None
+    scope: Literal["instance", "project"]
+    type: str
+    config: dict[str, str]
+    enabled: bool
+    minimum_severity: Severity
+    created_at: Instant
+    last_delivered_at: Instant | None = None
+    failing_since: Instant | None = None
+    last_error: str | None = None
+    disabled_reason: str | None = None
+    not_ready: str | None = None
+
+
+class NewChannelAnswer(ChannelAnswer):
+    """A channel right after it was made. The signing secret of a webhook is shown this once."""
+
+    secret: str | None = None
+
+
+class ChannelList(Answer):
+    """Channels, oldest first, and what each kind that could be added is configured with."""
+
+    channels: list[ChannelAnswer]
+    kinds: dict[str, str]
+
+
+class RuleAnswer(Answer):
+    """When a type of alert fires; `changed` says whose setting it is, absent for the default."""
+
+    type: AlertType
+    enabled: bool
+    severity: Severity
+    threshold: float
+    window_seconds: int
+    minimum_count: int
+    changed: str | None = None
+
+
+class RuleList(Answer):
+    """The rules that hold for an instance, one per type."""
+
+    rules: list[RuleAnswer]
+
+
+class RuleChange(Body):
+    """What to change of a rule; what is left out stays."""
+
+    enabled: bool | None = None
+    severity: Severity | None = None
+    threshold: float | None = Field(None, ge=0, le=1_000_000)
+    window_seconds: WindowSeconds | None = None
+    minimum_count: int | None = Field(None, ge=0, le=1_000_000)
+
+
+class NotificationAnswer(Answer):
+    """One telling: which change of which alert, through which channel, and how that went."""
+
+    id: str
+    alert_id: str | None
+    channel_id: str
+    change: Change
+    state: NotificationState
+    attempts: int
+    title: str
+    target: str
+    created_at: Instant
+    finished_at: Instant | None = None
+    last_error: str | None = None
+
+
+class NotificationList(Answer):
+    """Notifications, newest first."""
+
+    notifications: list[NotificationAnswer]
+    next_cursor: str | None = None

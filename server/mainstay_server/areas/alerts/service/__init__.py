@@ -1,0 +1,1 @@
+"""The rules of alerts: when one fires and ends, who is told, and how the telling went."""

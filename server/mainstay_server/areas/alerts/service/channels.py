@@ -1,0 +1,155 @@
+"""Channels: who is told of alerts, for one instance or a whole project."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import AlertChannel, Severity
+from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.contracts.alerts import (
+    AlertChannelCreated,
+    AlertChannelRemoved,
+    AlertChannelUpdated,
+)
+from mainstay_server.kernel.database import new_id
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
+
+MOST_CHANNELS = 20
+SECRET_BYTES = 24
+
+
+def create_channel(
+    session: Session,
+    about: tuple[str, str, str | None],
+    kind: str,
+    config: Mapping[str, Any],
+    *,
+    minimum_severity: Severity = Severity.INFO,
+    now: datetime,
+) -> AlertChannel:
+    """Add a channel for `(organization id, project id, instance id or None for project-wide)`.
+
+    The same target twice for the same instance is one too many: people would hear all of it twice.
+
+    Raises:
+        Invalid: an unknown kind, or a config that its kind refuses.
+        Conflict: the target is there already, or twenty channels are.
+    """
+    organization_id, project_id, instance_id = about
+    provider = KINDS.get(kind)
+    if provider is None:
+        message = f"type must be one of {', '.join(KINDS)}."
+        raise Invalid(message, errors=[{"field": "type", "message": message}])
+    for field in config:
+        if field != provider.CONFIG_KEY:
+            message = f"config of a {kind} has the one field {provider.CONFIG_KEY}."
+            raise Invalid(message, errors=[{"field": f"config.{field}", "message": message}])
+    checked = provider.checked(config)
+    present = list_channels(session, project_id, instance_id)
+    if any(c.type == kind and c.config == checked for c in present):
+        raise Conflict("That target is told already; change the channel it has.")
+    if sum(c.instance_id == instance_id for c in present) >= MOST_CHANNELS:
+        raise Conflict(f"There are {MOST_CHANNELS} channels already; remove one first.")
+    channel = AlertChannel(
+        id=new_id(),
+        organization_id=organization_id,
+        project_id=project_id,
+        instance_id=instance_id,
+        type=kind,
+        config=checked,
+        secret=_new_secret() if provider.SIGNED else "",
+        enabled=True,
+        minimum_severity=minimum_severity,
+        created_at=now,
+    )
+    session.add(channel)
+    session.flush()
+    said = AlertChannelCreated(**_facts(channel), instance_id=instance_id or "")
+    say(session, said, now=now)
+    return channel
+
+
+def list_channels(
+    session: Session, project_id: str, instance_id: str | None
+) -> Sequence[AlertChannel]:
+    """The channels that hear of an instance: its own and the project-wide ones, oldest first.
+
+    Without an instance: only the project-wide ones. At most 40, by the limit on making them.
+    """
+    scope = AlertChannel.instance_id.is_(None)
+    if instance_id is not None:
+        scope = sa.or_(scope, AlertChannel.instance_id == instance_id)
+    return session.scalars(
+        sa.select(AlertChannel)
+        .where(AlertChannel.project_id == project_id, scope)
+        .order_by(AlertChannel.created_at, AlertChannel.id)
+        .limit(2 * MOST_CHANNELS)
+    ).all()
+
+
+def get_channel(
+    session: Session, project_id: str, instance_id: str | None, channel_id: str
+) -> AlertChannel:
+    """A channel that hears of an instance, or without one any of the project's. Or `NotFound`."""
+    channel = session.get(AlertChannel, channel_id)
+    hears = channel is not None and channel.project_id == project_id
+    if (
+        channel is None
+        or not hears
+        or (instance_id is not None and channel.instance_id not in (None, instance_id))
+    ):
+        raise NotFound("There is no such channel; GET …/alert-channels lists them.")
+    return channel
+
+
+def change_channel(
+    session: Session,
+    channel: AlertChannel,
+    *,
+    enabled: bool | None = None,
+    minimum_severity: Severity | None = None,
+    now: datetime,
+) -> None:
+    """Switch a channel on or off, or change from which severity on it is told.
+
+    Switching it on forgets why it was off and that it failed: it gets a new chance.
+    """
+    if enabled is not None:
+        channel.enabled = enabled
+    if enabled:
+        channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
+    if minimum_severity is not None:
+        channel.minimum_severity = minimum_severity
+    said = AlertChannelUpdated(
+        **_facts(channel),
+        enabled=channel.enabled,
+        minimum_severity=channel.minimum_severity,
+    )
+    say(session, said, now=now)
+
+
+def remove_channel(session: Session, channel: AlertChannel, *, now: datetime) -> None:
+    """Remove a channel with its delivery history; what waits for it is not sent any more."""
+    say(session, AlertChannelRemoved(**_facts(channel)), now=now)
+    session.delete(channel)
+
+
+def _new_secret() -> str:
+    """A signing secret in the form of Standard Webhooks: 24 random bytes in base64, marked."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _facts(channel: AlertChannel) -> dict[str, str]:
+    return {
+        "organization_id": channel.organization_id,
+        "project_id": channel.project_id,
+        "channel_id": channel.id,
+        "type": channel.type,
+        "target": KINDS[channel.type].shown(channel.config),
+    }

@@ -1,0 +1,240 @@
+"""Alerts begin and end here: once per identity, said once, whoever fires at the same moment."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import (
+    ACTIVE,
+    Alert,
+    AlertStatus,
+    AlertType,
+    Severity,
+)
+from mainstay_server.contracts.alerts import AlertOpened, AlertResolved, AlertResolvedByHand
+from mainstay_server.kernel.database import insert, new_id
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import NotFound
+from mainstay_server.kernel.subjects import InstanceRef
+
+from .rules import rule_for
+
+LONGEST_TITLE, LONGEST_MESSAGE, LONGEST_RESOLUTION = 200, 2000, 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """What a rule found. `about` tells apart what may be active side by side under one type."""
+
+    type: AlertType
+    title: str
+    message: str
+    about: str = ""
+    severity: Severity | None = None
+    supersedes: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Of one identity an instance has at most one active alert."""
+        return identity_of(self.type, self.about)
+
+
+def identity_of(kind: AlertType, about: str = "") -> str:
+    """The identity of an alert of a type about something."""
+    return f"{kind}:{about}" if about else kind.value
+
+
+def fire(session: Session, instance: InstanceRef, firing: Firing, *, now: datetime) -> str | None:
+    """Open an alert, and say so once; while it is active, firing again only counts.
+
+    Several workers may fire at the same moment. Opening and counting is therefore one statement,
+    and only the one whose row went in speaks.
+
+    Returns the id of the alert, new or active before; None when its rule is switched off.
+    """
+    rule = rule_for(session, instance.project_id, instance.id, firing.type)
+    if not rule.enabled:
+        return None
+    alert_id, _ = open_alert(session, instance, firing, firing.severity or rule.severity, now=now)
+    return alert_id
+
+
+def open_alert(
+    session: Session, instance: InstanceRef, firing: Firing, severity: Severity, *, now: datetime
+) -> tuple[str, bool]:
+    """Open or count an alert whatever its rule says; returns its id and whether it is new."""
+    title = one_line(firing.title)[:LONGEST_TITLE]
+    message = firing.message.strip()[:LONGEST_MESSAGE]
+    alert_id, count = session.execute(
+        insert(Alert)
+        .values(
+            id=new_id(),
+            organization_id=instance.organization_id,
+            project_id=instance.project_id,
+            instance_id=instance.id,
+            identity=firing.identity,
+            type=firing.type,
+            severity=severity,
+            title=title,
+            message=message,
+            status=AlertStatus.ACTIVE,
+            opened_at=now,
+            last_seen_at=now,
+            count=1,
+            supersedes=firing.supersedes,
+            resolved_by="",
+            resolution="",
+        )
+        .on_conflict_do_update(
+            index_elements=["instance_id", "identity"],
+            index_where=ACTIVE,
+            set_={"last_seen_at": now, "count": Alert.count + 1, "calm_since": None},
+        )
+        .returning(Alert.id, Alert.count)
+    ).one()
+    if count > 1:
+        return alert_id, False
+    say(
+        session,
+        AlertOpened(
+            organization_id=instance.organization_id,
+            project_id=instance.project_id,
+            instance_id=instance.id,
+            alert_id=alert_id,
+            type=firing.type,
+            severity=severity,
+            title=title,
+            message=message,
+            opened_at=now,
+            supersedes=firing.supersedes,
+        ),
+        now=now,
+    )
+    return alert_id, True
+
+
+def open_by_hand(
+    session: Session, instance: InstanceRef, firing: Firing, severity: Severity, *, now: datetime
+) -> tuple[Alert, bool]:
+    """Open an alert that no rule found; of one type and title, one at most is active."""
+    about = "by-hand:" + hashlib.sha256(one_line(firing.title).encode()).hexdigest()[:16]
+    named = Firing(type=firing.type, title=firing.title, message=firing.message, about=about)
+    alert_id, is_new = open_alert(session, instance, named, severity, now=now)
+    return session.get_one(Alert, alert_id, populate_existing=True), is_new
+
+
+def resolve(  # noqa: PLR0913 - the ways in which an alert may end
+    session: Session,
+    instance_id: str,
+    identity: str,
+    *,
+    resolution: str,
+    superseded_by: str = "",
+    quiet: bool = False,
+    now: datetime,
+) -> str | None:
+    """End the active alert of an identity, if there is one, and say so once; returns its id."""
+    ended = session.scalars(
+        _ending(now=now, resolution=resolution)
+        .where(Alert.instance_id == instance_id, Alert.identity == identity)
+        .returning(Alert)
+    ).one_or_none()
+    if ended is None:
+        return None
+    _say_resolved(session, ended, superseded_by=superseded_by, quiet=quiet, now=now)
+    return ended.id
+
+
+def resolve_each(
+    session: Session, alert_ids: list[str], *, resolution: str, quiet: bool, now: datetime
+) -> int:
+    """End those of the alerts that are active, and say so once each; returns how many."""
+    ended = session.scalars(
+        _ending(now=now, resolution=resolution).where(Alert.id.in_(alert_ids)).returning(Alert)
+    ).all()
+    for alert in ended:
+        _say_resolved(session, alert, superseded_by="", quiet=quiet, now=now)
+    return len(ended)
+
+
+def resolve_by_hand(
+    session: Session, instance_id: str, alert_id: str, *, person_id: str, name: str, now: datetime
+) -> Alert:
+    """End an alert because a person says so; one that has ended already stays as it is.
+
+    Raises:
+        NotFound: the instance has no such alert.
+    """
+    ended = session.scalars(
+        _ending(now=now, resolution=f"Resolved by {name}.")
+        .values(resolved_by=person_id)
+        .where(Alert.instance_id == instance_id, Alert.id == alert_id)
+        .returning(Alert)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if ended is None:
+        return get_alert(session, instance_id, alert_id)
+    _say_resolved(session, ended, superseded_by="", quiet=False, now=now)
+    say(session, AlertResolvedByHand(**_facts(ended)), now=now)
+    return ended
+
+
+def get_alert(session: Session, instance_id: str, alert_id: str) -> Alert:
+    """One alert of an instance. Raises `NotFound`."""
+    alert = session.get(Alert, alert_id)
+    if alert is None or alert.instance_id != instance_id:
+        raise NotFound(f"This instance has no alert {alert_id!r}; GET …/alerts lists them.")
+    return alert
+
+
+def find_active(session: Session, instance_id: str, identity: str) -> Alert | None:
+    """The active alert of an identity, or None."""
+    return session.scalar(
+        sa.select(Alert).where(
+            Alert.instance_id == instance_id,
+            Alert.identity == identity,
+            Alert.status == AlertStatus.ACTIVE,
+        )
+    )
+
+
+def one_line(text: str) -> str:
+    """Text without line ends, control characters and runs of spaces: safe in a mail's subject."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _ending(*, now: datetime, resolution: str) -> sa.Update:
+    return (
+        sa.update(Alert)
+        .where(Alert.status == AlertStatus.ACTIVE)
+        .values(
+            status=AlertStatus.RESOLVED,
+            resolved_at=now,
+            resolution=resolution[:LONGEST_RESOLUTION],
+        )
+    )
+
+
+def _facts(alert: Alert) -> dict[str, str]:
+    return {
+        "organization_id": alert.organization_id,
+        "project_id": alert.project_id,
+        "instance_id": alert.instance_id,
+        "alert_id": alert.id,
+        "type": alert.type,
+        "severity": alert.severity,
+        "title": alert.title,
+    }
+
+
+def _say_resolved(
+    session: Session, alert: Alert, *, superseded_by: str, quiet: bool, now: datetime
+) -> None:
+    say(
+        session,
+        AlertResolved(**_facts(alert), resolved_at=now, superseded_by=superseded_by, quiet=quiet),
+        now=now,
+    )

@@ -1,0 +1,332 @@
+"""Who is told what: one notification per change and channel, and what became of each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import (
+    Alert,
+    AlertChannel,
+    AlertNotification,
+    AlertType,
+    Change,
+    NotificationState,
+    Severity,
+)
+from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.schemas import AlertNotificationDue, Notice, Parcel
+from mainstay_server.contracts.alerts import AlertChannelDisabled
+from mainstay_server.kernel import events
+from mainstay_server.kernel.database import insert, new_id
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import Conflict, NotFound
+from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.tenancy.subjects import find_default_instance, find_instance
+
+HEALTH = (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED)
+LONGEST_ERROR = 500
+MOST_WAITING_TESTS = 5
+CHANNEL_IS_OFF = "The channel is switched off; switch it on, then resend this."
+
+
+def announce_opened(session: Session, alert_id: str, *, now: datetime) -> None:
+    """Write down whom the opening of an alert is told to: every channel that matches now.
+
+    Done once per alert, whatever reaction comes first or comes again.
+    """
+    alert = _locked(session, alert_id)
+    if alert is None or alert.announced_at is not None:
+        return
+    alert.announced_at = now
+    for channel in _channels_to_tell(session, alert):
+        _put(session, alert, channel.id, Change.OPENED, now=now)
+
+
+def announce_resolved(
+    session: Session, alert_id: str, *, superseded_by: str = "", now: datetime
+) -> None:
+    """Write down whom the end of an alert is told to: those that were told of its beginning.
+
+    Whoever is told of the alert that took its place is not told of the end as well: one message
+    per change. The beginnings are written first, in case their own reaction is late.
+    """
+    announce_opened(session, alert_id, now=now)
+    spared: Sequence[str] = ()
+    if superseded_by:
+        announce_opened(session, superseded_by, now=now)
+        spared = _told_of(session, superseded_by)
+    alert = _locked(session, alert_id)
+    if alert is None:
+        return
+    for channel_id in _told_of(session, alert_id):
+        if channel_id not in spared:
+            _put(session, alert, channel_id, Change.RESOLVED, now=now)
+
+
+def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> AlertNotification:
+    """Send a test message the way that alerts go, so that its result says how alerts would fare.
+
+    Raises:
+        Conflict: the channel is off, or five tests wait already.
+    """
+    if not channel.enabled:
+        raise Conflict("The channel is switched off; switch it on before testing it.")
+    waiting = session.scalar(
+        sa.select(sa.func.count()).where(
+            AlertNotification.channel_id == channel.id,
+            AlertNotification.change == Change.TEST,
+            AlertNotification.state == NotificationState.WAITING,
+        )
+    )
+    if (waiting or 0) >= MOST_WAITING_TESTS:
+        raise Conflict(f"{waiting} tests of this channel wait already; see what they wait for.")
+    test = AlertNotification(id=new_id(), channel_id=channel.id, change=Change.TEST, created_at=now)
+    session.add(test)
+    session.flush()
+    say(
+        session,
+        AlertNotificationDue(notification_id=test.id, channel_id=channel.id, thread=test.id),
+        now=now,
+    )
+    return test
+
+
+def find_parcel(session: Session, notification_id: str) -> Parcel | None:
+    """What a sender has to say and through which channel; None when nothing is left to send.
+
+    Nothing is left when the channel or the alert was deleted, or a try that looked failed was not.
+
+    Raises:
+        Refused: the channel was switched off in the meantime.
+    """
+    notification = session.get(AlertNotification, notification_id)
+    if notification is None or notification.state == NotificationState.DELIVERED:
+        return None
+    channel = session.get_one(AlertChannel, notification.channel_id)
+    if not channel.enabled:
+        raise events.Refused(channel.disabled_reason or CHANNEL_IS_OFF)
+    notice = _notice(session, notification, channel)
+    if notice is None:
+        return None
+    return Parcel(notice=notice, kind=channel.type, config=channel.config, secret=channel.secret)
+
+
+def record_delivered(
+    session: Session, notification_id: str, *, delivery: events.Delivery, now: datetime
+) -> None:
+    """A receiver took a notification: its channel works."""
+    notification = session.get(AlertNotification, notification_id)
+    if notification is None:
+        return
+    _record_try(notification, delivery, error="")
+    notification.state, notification.finished_at = NotificationState.DELIVERED, now
+    channel = session.get_one(AlertChannel, notification.channel_id)
+    channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
+
+
+def record_failure(
+    session: Session,
+    notification_id: str,
+    *,
+    delivery: events.Delivery,
+    reason: str,
+    receiver_gone: bool,
+    now: datetime,
+) -> None:
+    """A try failed; the channel shows why, and is switched off when its receiver is gone."""
+    notification = session.get(AlertNotification, notification_id)
+    if notification is None:
+        return
+    _record_try(notification, delivery, error=reason)
+    channel = session.get_one(AlertChannel, notification.channel_id)
+    channel.last_error = reason[:LONGEST_ERROR]
+    if receiver_gone and channel.enabled:
+        channel.enabled, channel.disabled_reason = False, reason[:LONGEST_ERROR]
+        say(
+            session,
+            AlertChannelDisabled(
+                organization_id=channel.organization_id,
+                project_id=channel.project_id,
+                channel_id=channel.id,
+                type=channel.type,
+                target=KINDS[channel.type].shown(channel.config),
+                reason=channel.disabled_reason,
+            ),
+            now=now,
+        )
+
+
+def record_given_up(session: Session, notification_id: str, *, reason: str, now: datetime) -> None:
+    """No try is left: the notification is a dead letter, and its channel visibly fails."""
+    notification = session.get(AlertNotification, notification_id)
+    if notification is None:
+        return
+    notification.state, notification.finished_at = NotificationState.FAILED, now
+    notification.last_error = reason[:LONGEST_ERROR]
+    channel = session.get_one(AlertChannel, notification.channel_id)
+    if channel.enabled:
+        channel.failing_since = channel.failing_since or now
+        channel.last_error = reason[:LONGEST_ERROR]
+
+
+def resend(session: Session, notification_id: str, *, project_id: str, now: datetime) -> None:
+    """Give a failed notification its tries back, under its old idempotency key.
+
+    Raises:
+        NotFound: the project has no such notification.
+        Conflict: it did not fail, or its channel is off.
+    """
+    row = session.execute(
+        sa.select(AlertNotification, AlertChannel)
+        .join(AlertChannel)
+        .where(AlertNotification.id == notification_id, AlertChannel.project_id == project_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such notification; the alerts page lists those that failed.")
+    notification, channel = row
+    if not channel.enabled:
+        raise Conflict("The channel is switched off; switch it on, then resend.")
+    if not events.resend(session, notification.delivery_id, now=now):
+        raise Conflict("This notification did not fail, so there is nothing to resend.")
+    notification.state, notification.finished_at = NotificationState.WAITING, None
+    notification.attempts = 0
+
+
+def dashboard_url(path: str) -> str:
+    """A page of ours as people reach it from a mail."""
+    server = of(ServerSettings)
+    base = server.base_url or f"http://{server.host}:{server.port}"
+    return f"{base.rstrip('/')}/dashboard/{path}"
+
+
+def _record_try(notification: AlertNotification, delivery: events.Delivery, *, error: str) -> None:
+    notification.delivery_id, notification.attempts = delivery.id, delivery.attempt
+    notification.last_error = error[:LONGEST_ERROR]
+
+
+def _locked(session: Session, alert_id: str) -> Alert | None:
+    return session.get(Alert, alert_id, with_for_update=True, populate_existing=True)
+
+
+def _channels_to_tell(session: Session, alert: Alert) -> Sequence[AlertChannel]:
+    heard_from = [s for s in Severity if s.rank <= Severity(alert.severity).rank]
+    return session.scalars(
+        sa.select(AlertChannel)
+        .where(
+            AlertChannel.project_id == alert.project_id,
+            sa.or_(
+                AlertChannel.instance_id.is_(None), AlertChannel.instance_id == alert.instance_id
+            ),
+            AlertChannel.enabled,
+            AlertChannel.minimum_severity.in_(heard_from),
+        )
+        .order_by(AlertChannel.id)
+    ).all()
+
+
+def _told_of(session: Session, alert_id: str) -> Sequence[str]:
+    """The enabled channels that an alert's opening went, or is on its way, to."""
+    return session.scalars(
+        sa.select(AlertChannel.id)
+        .join(AlertNotification)
+        .where(
+            AlertNotification.alert_id == alert_id,
+            AlertNotification.change == Change.OPENED,
+            AlertChannel.enabled,
+        )
+        .order_by(AlertChannel.id)
+    ).all()
+
+
+def _put(session: Session, alert: Alert, channel_id: str, change: Change, *, now: datetime) -> None:
+    notification_id = session.scalar(
+        insert(AlertNotification)
+        .values(
+            id=new_id(),
+            alert_id=alert.id,
+            channel_id=channel_id,
+            change=change,
+            state=NotificationState.WAITING,
+            attempts=0,
+            delivery_id="",
+            last_error="",
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(AlertNotification.id)
+    )
+    if notification_id is not None:
+        what = "health" if alert.type in HEALTH else alert.identity
+        due = AlertNotificationDue(
+            notification_id=notification_id,
+            channel_id=channel_id,
+            thread=f"{alert.instance_id}:{what}",
+        )
+        say(session, due, now=now)
+
+
+def _notice(
+    session: Session, notification: AlertNotification, channel: AlertChannel
+) -> Notice | None:
+    if notification.alert_id is None:
+        return _test_notice(session, notification, channel)
+    alert = session.get_one(Alert, notification.alert_id)
+    instance = find_instance(session, alert.instance_id)
+    if instance is None:
+        return None
+    resolved = notification.change == Change.RESOLVED
+    return Notice(
+        change=Change(notification.change),
+        at=(alert.resolved_at if resolved else None) or alert.opened_at,
+        alert_id=alert.id,
+        type=alert.type,
+        severity=alert.severity,
+        title=alert.title,
+        message=alert.message,
+        resolution=alert.resolution if resolved else "",
+        opened_at=alert.opened_at,
+        resolved_at=alert.resolved_at if resolved else None,
+        supersedes=alert.supersedes,
+        **_place(instance),
+    )
+
+
+def _test_notice(
+    session: Session, notification: AlertNotification, channel: AlertChannel
+) -> Notice | None:
+    if channel.instance_id is None:
+        instance = find_default_instance(session, channel.project_id)
+    else:
+        instance = find_instance(session, channel.instance_id)
+    if instance is None:
+        return None
+    return Notice(
+        change=Change.TEST,
+        at=notification.created_at,
+        alert_id=notification.id,
+        type="test",
+        severity=Severity.INFO,
+        title=f"{instance.project_slug}: alerts arrive here",
+        message="This is a test that somebody sent from Mainstay. Nothing is wrong.",
+        resolution="",
+        opened_at=notification.created_at,
+        resolved_at=None,
+        supersedes="",
+        **_place(instance),
+    )
+
+
+def _place(instance: InstanceRef) -> dict[str, str]:
+    page = f"projects/{instance.project_slug}/alerts?instance={quote(instance.environment)}"
+    return {
+        "instance_id": instance.id,
+        "environment": instance.environment,
+        "instance_url": instance.url,
+        "project_slug": instance.project_slug,
+        "project_name": instance.project_name,
+        "url": dashboard_url(page),
+    }

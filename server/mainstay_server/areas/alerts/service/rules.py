@@ -1,0 +1,146 @@
+"""When alerts fire: defaults for every instance, and what somebody changed about them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import (
+    ONE_INSTANCE,
+    PROJECT_WIDE,
+    AlertRule,
+    AlertType,
+    Severity,
+)
+from mainstay_server.areas.alerts.schemas import Rule
+from mainstay_server.contracts.alerts import AlertRuleChanged
+from mainstay_server.kernel.database import insert, new_id
+from mainstay_server.kernel.events import say
+from mainstay_server.kernel.problems import Invalid
+
+# They hold for every instance without a row being written. Percent, or alerts per hour.
+DEFAULTS = {
+    rule.type: rule
+    for rule in (
+        Rule(type=AlertType.INSTANCE_DOWN, severity=Severity.CRITICAL),
+        Rule(type=AlertType.INSTANCE_DEGRADED, severity=Severity.WARNING),
+        Rule(type=AlertType.BACKUP_FAILED, severity=Severity.CRITICAL),
+        Rule(
+            type=AlertType.HIGH_ERROR_RATE,
+            severity=Severity.CRITICAL,
+            threshold=5,
+            minimum_count=20,
+        ),
+        Rule(type=AlertType.STORAGE_LIMIT, severity=Severity.WARNING),
+        Rule(type=AlertType.RATE_LIMIT_EXCEEDED, severity=Severity.WARNING),
+        Rule(type=AlertType.NEW_ISSUE, severity=Severity.INFO, threshold=10),
+        Rule(type=AlertType.ISSUE_REGRESSED, severity=Severity.WARNING, threshold=10),
+    )
+}
+RATES = (AlertType.HIGH_ERROR_RATE,)
+PER_HOUR = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED)
+MOST_PERCENT = 100
+
+
+def rules_for(session: Session, project_id: str, instance_id: str | None) -> dict[AlertType, Rule]:
+    """The rules that hold for an instance, or without one for its project, by type."""
+    scope = AlertRule.instance_id.is_(None)
+    if instance_id is not None:
+        scope = sa.or_(scope, AlertRule.instance_id == instance_id)
+    rows = session.scalars(
+        sa.select(AlertRule)
+        .where(AlertRule.project_id == project_id, scope)
+        # Project-wide first, so that an instance's own row is laid over it.
+        .order_by(AlertRule.instance_id.is_not(None))
+    )
+    return DEFAULTS | {AlertType(row.type): _rule(row) for row in rows}
+
+
+def rule_for(session: Session, project_id: str, instance_id: str, kind: AlertType) -> Rule:
+    """The rule of one type that holds for an instance."""
+    return rules_for(session, project_id, instance_id)[kind]
+
+
+def windows_in_use(session: Session) -> set[int]:
+    """The windows in seconds over which some rule looks at a rate; at most the four offered."""
+    changed = session.scalars(
+        sa.select(AlertRule.window_seconds).where(AlertRule.type.in_(RATES)).distinct()
+    )
+    return {DEFAULTS[AlertType.HIGH_ERROR_RATE].window_seconds, *changed}
+
+
+def change_rule(
+    session: Session,
+    about: tuple[str, str, str | None],
+    kind: AlertType,
+    changes: Mapping[str, Any],
+    *,
+    now: datetime,
+) -> Rule:
+    """Change a rule for `(organization id, project id, instance id or None for project-wide)`.
+
+    Raises:
+        Invalid: a threshold that makes no sense for the type.
+    """
+    organization_id, project_id, instance_id = about
+    before = rules_for(session, project_id, instance_id)[kind]
+    rule = replace(before, **changes, changed="project" if instance_id is None else "instance")
+    _refuse_nonsense(rule)
+    values = {
+        "enabled": rule.enabled,
+        "severity": rule.severity,
+        "threshold": rule.threshold,
+        "window_seconds": rule.window_seconds,
+        "minimum_count": rule.minimum_count,
+        "changed_at": now,
+    }
+    wide = instance_id is None
+    session.execute(
+        insert(AlertRule)
+        .values(id=new_id(), project_id=project_id, instance_id=instance_id, type=kind, **values)
+        .on_conflict_do_update(
+            index_elements=["project_id" if wide else "instance_id", "type"],
+            index_where=PROJECT_WIDE if wide else ONE_INSTANCE,
+            set_=values,
+        )
+    )
+    said = {name: value for name, value in values.items() if name != "changed_at"}
+    say(
+        session,
+        AlertRuleChanged(
+            organization_id=organization_id,
+            project_id=project_id,
+            instance_id=instance_id or "",
+            type=kind,
+            **said,
+        ),
+        now=now,
+    )
+    return rule
+
+
+def _refuse_nonsense(rule: Rule) -> None:
+    if rule.type in RATES and not 0 < rule.threshold <= MOST_PERCENT:
+        raise _invalid("must be above 0 and at most 100 percent")
+    if rule.type in PER_HOUR and rule.threshold < 1:
+        raise _invalid("must be at least 1 per hour; switch the rule off to hear nothing")
+
+
+def _invalid(what: str) -> Invalid:
+    message = f"threshold {what}."
+    return Invalid(message, errors=[{"field": "threshold", "message": message}])
+
+
+def _rule(row: AlertRule) -> Rule:
+    return Rule(
+        type=AlertType(row.type),
+        severity=Severity(row.severity),
+        enabled=row.enabled,
+        threshold=row.threshold,
+        window_seconds=row.window_seconds,
+        minimum_count=row.minimum_count,
+        changed="project" if row.instance_id is None else "instance",
+    )

@@ -1,0 +1,177 @@
+"""A project with one instance, its health as events, and the outbox run by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from mainstay_server.areas import alerts
+from mainstay_server.areas.alerts.models import Alert, AlertChannel, AlertNotification, Severity
+from mainstay_server.areas.alerts.service import channels
+from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
+from mainstay_server.contracts.health_checks import (
+    HealthChanged,
+    HealthCheckDegraded,
+    HealthCheckRecovered,
+    HealthCheckWentDown,
+)
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.database import new_id, reading, transaction
+from mainstay_server.kernel.events import Event, install_reactions, run_waiting, said_events, say
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.tenancy.models import Instance, Organization, Project
+from mainstay_server.tenancy.subjects import find_instance
+from sqlalchemy.orm import Session
+from tests.servers.http import http_receiver
+from tests.servers.smtp import smtp
+
+__all__ = ["http_receiver", "smtp"]
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Harbour:
+    """The project `inspections` with its instance `production`, and what happens to it."""
+
+    instance: InstanceRef
+    now: datetime = NOON
+    heard: int = field(default=0)
+
+    def later(self, span: timedelta) -> None:
+        self.now += span
+
+    def happens(self, *events: Event) -> None:
+        """Say the events, and let every reaction and due sender run."""
+        with transaction() as session:
+            for event in events:
+                say(session, event, now=self.now)
+        self.deliver()
+
+    def deliver(self) -> int:
+        return run_waiting(now=self.now)
+
+    def goes_down(self) -> None:
+        self.happens(self._health(HealthCheckWentDown, reason="It answered 500."))
+
+    def degrades(self) -> None:
+        self.happens(self._health(HealthCheckDegraded, reason="It took 3,100 ms."))
+
+    def recovers(self, *, after: timedelta = 12 * MINUTE) -> None:
+        event = HealthCheckRecovered(**self._facts("ok"), troubled_since=self.now - after)
+        self.happens(event)
+
+    def new_issue(self, name: str) -> IssueOpened:
+        return IssueOpened(**self._issue(name))
+
+    def regressed(self, name: str) -> IssueRegressed:
+        return IssueRegressed(**self._issue(name))
+
+    def channel(
+        self,
+        url: str = "",
+        *,
+        email: str = "",
+        minimum: Severity = Severity.INFO,
+        project_wide: bool = False,
+    ) -> AlertChannel:
+        about = (
+            self.instance.organization_id,
+            self.instance.project_id,
+            None if project_wide else self.instance.id,
+        )
+        kind, config = ("email", {"email": email}) if email else ("webhook", {"webhookUrl": url})
+        with transaction() as session:
+            return channels.create_channel(
+                session, about, kind, config, minimum_severity=minimum, now=self.now
+            )
+
+    def alerts(self) -> list[Alert]:
+        with reading() as session:
+            return list(session.scalars(sa.select(Alert).order_by(Alert.opened_at, Alert.id)))
+
+    def active(self) -> list[str]:
+        return [alert.identity for alert in self.alerts() if alert.status == "active"]
+
+    def notifications(self) -> list[AlertNotification]:
+        with reading() as session:
+            found = sa.select(AlertNotification).order_by(AlertNotification.id)
+            return list(session.scalars(found))
+
+    def reloaded(self, channel: AlertChannel) -> AlertChannel:
+        with reading() as session:
+            return session.get_one(AlertChannel, channel.id)
+
+    def said(self) -> list[Event]:
+        """The events said since the last call."""
+        with reading() as session:
+            found = said_events(session, after=self.heard)
+        self.heard = max((position for position, _ in found), default=self.heard)
+        return [event for _, event in found]
+
+    def _health(self, kind: type[HealthChanged], *, reason: str) -> HealthChanged:
+        return kind(**self._facts(reason))
+
+    def _facts(self, reason: str) -> dict[str, Any]:
+        return {
+            "organization_id": self.instance.organization_id,
+            "project_id": self.instance.project_id,
+            "instance_id": self.instance.id,
+            "health_check_id": "check",
+            "url": "https://inspections.example/health",
+            "since": self.now,
+            "reason": reason,
+        }
+
+    def _issue(self, name: str) -> dict[str, str]:
+        return {
+            "organization_id": self.instance.organization_id,
+            "project_id": self.instance.project_id,
+            "instance_id": self.instance.id,
+            "issue_id": name,
+            "title": f"KeyError: {name}",
+            "culprit": "billing.invoice",
+            "level": "error",
+        }
+
+
+@pytest.fixture
+def harbour(database: None) -> Iterator[Harbour]:
+    install_reactions(alerts.area.reactions)
+    outbound.open_outbound(allow_private=True)
+    with transaction() as session:
+        instance = an_instance(session)
+    yield Harbour(instance)
+    outbound.close_outbound()
+    install_reactions(())
+
+
+def an_instance(session: Session) -> InstanceRef:
+    organization = Organization(id=new_id(), name="Ships", created_at=NOON)
+    session.add(organization)
+    session.flush()
+    project = Project(
+        id=new_id(),
+        number=1,
+        organization_id=organization.id,
+        slug="inspections",
+        name="Inspections",
+        created_at=NOON,
+    )
+    session.add(project)
+    session.flush()
+    instance = Instance(
+        id=new_id(),
+        project_id=project.id,
+        environment="production",
+        url="https://inspections.example",
+        created_at=NOON,
+    )
+    session.add(instance)
+    session.flush()
+    found = find_instance(session, instance.id)
+    assert found is not None
+    return found
