@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -41,12 +40,13 @@ class Watch:
 
     def __init__(self, settings: HealthCheckSettings, *, clock: Clock) -> None:
         self._settings = settings
+        self._grace_seconds = settings.health_checks_grace_seconds
         self._clock = clock
         self._owner = str(leases.this_process())
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[str, asyncio.Task[Finished]] = {}
         self._fences: dict[str, int] = {}
         self._found: list[Finished] = []
-        self._unstored: deque[Finished] = deque(maxlen=MOST_UNSTORED)
+        self._unstored: list[Finished] = []
         self._storing: asyncio.Task[None] | None = None
         self._renewed = time.monotonic()
 
@@ -69,62 +69,65 @@ class Watch:
         When the database is away, nothing is lost: what was found waits for the next tick.
         """
         found, self._found = self._found, []
+        recorded = {one.order.check_id for one in found}
+        # A copy made here: the exchange runs in a thread, and answers come in meanwhile.
+        asked = {id_: fence for id_, fence in self._fences.items() if id_ not in recorded}
         try:
-            counted, orders = await asyncio.to_thread(self._exchange, found, self._clock())
+            counted, orders = await asyncio.to_thread(self._exchange, found, asked, self._clock())
         except (SQLAlchemyError, Problem):
             log.exception("health checks: the database did not take the results; trying again")
             self._found = found + self._found
             return
         self._keep(counted)
-        for one in found:
-            self._fences.pop(one.order.check_id, None)
+        for check_id in recorded:
+            self._fences.pop(check_id, None)
         for order in orders:
-            assert order.fence is not None, "what is claimed has a fence"
-            self._fences[order.check_id] = order.fence
-            self._asking[order.check_id] = asyncio.create_task(self._ask(order))
+            self._begin(order)
 
     def _exchange(
-        self, found: Sequence[Finished], now: datetime
+        self, found: Sequence[Finished], asked: Mapping[str, int], now: datetime
     ) -> tuple[list[Finished], list[ProbeOrder]]:
         until = now + timedelta(seconds=TICK_SECONDS)
-        room = self._settings.health_checks_at_once - len(self._asking)
-        renewing = bool(self._fences) and time.monotonic() - self._renewed > RENEW_SECONDS
-        if not found and not renewing:
-            # Without anything due this second, nobody's write lock is taken.
-            with reading() as session:
-                due = sa.select(HealthCheck.id).where(is_due(until=until, now=now)).limit(1)
-                if session.scalar(due) is None:
-                    return [], []
+        room = self._settings.health_checks_at_once - len(asked)
+        renewing = bool(asked) and time.monotonic() - self._renewed > RENEW_SECONDS
+        if not found and not renewing and not _is_anything_due(until=until, now=now):
+            return [], []
         with transaction() as session:
-            counted = record_results(
-                session, found, grace_seconds=self._settings.health_checks_grace_seconds
-            )
+            counted = record_results(session, found, grace_seconds=self._grace_seconds)
             session.flush()
             if renewing:
-                recorded = {one.order.check_id for one in found}
-                renew(
-                    session,
-                    {id_: f for id_, f in self._fences.items() if id_ not in recorded},
-                    now=now,
-                )
+                renew(session, asked, now=now)
                 self._renewed = time.monotonic()
             if room <= 0:
                 return counted, []
             return counted, claim_due(session, until=until, now=now, owner=self._owner, limit=room)
 
-    async def _ask(self, order: ProbeOrder) -> None:
-        try:
-            await asyncio.sleep(max(0.0, (order.at - self._clock()).total_seconds()))
-            self._found.append(
-                await ask_once_confirmed(
-                    order,
-                    clock=self._clock,
-                    confirm_seconds=self._settings.health_checks_confirm_seconds,
-                )
-            )
-        finally:
-            if self._asking.get(order.check_id) is asyncio.current_task():
-                del self._asking[order.check_id]
+    def _begin(self, order: ProbeOrder) -> None:
+        assert order.fence is not None, "what is claimed has a fence"
+        self._fences[order.check_id] = order.fence
+        task = asyncio.create_task(self._ask(order))
+        self._asking[order.check_id] = task
+        task.add_done_callback(lambda done: self._asked(order, done))
+
+    async def _ask(self, order: ProbeOrder) -> Finished:
+        await asyncio.sleep(max(0.0, (order.at - self._clock()).total_seconds()))
+        return await ask_once_confirmed(
+            order,
+            clock=self._clock,
+            confirm_seconds=self._settings.health_checks_confirm_seconds,
+        )
+
+    def _asked(self, order: ProbeOrder, task: asyncio.Task[Finished]) -> None:
+        del self._asking[order.check_id]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._found.append(task.result())
+            return
+        # A bug of a probe: no longer renewed, the turn is free again when its lease runs out.
+        log.error("health check %s could not be asked", order.check_id, exc_info=error)
+        self._fences.pop(order.check_id, None)
 
     def _keep(self, counted: Sequence[Finished]) -> None:
         """Store results beside the ticks: a column store that is slow must not delay a state."""
@@ -133,15 +136,13 @@ class Watch:
             self._storing = asyncio.create_task(self._store())
 
     async def _store(self) -> None:
-        batch = list(self._unstored)
+        batch, self._unstored = self._unstored, []
         try:
             await columns.append(HEALTH_RESULTS, rows_of(batch), rows=len(batch))
         except Problem as problem:
             # States are in the database already; the rows wait, at most 10,000 of them.
             log.warning("health checks: results wait to be stored: %s", problem.detail)
-            return
-        for _ in batch:
-            self._unstored.popleft()
+            self._unstored = (batch + self._unstored)[-MOST_UNSTORED:]
 
     async def _end(self) -> None:
         for task in list(self._asking.values()):
@@ -158,12 +159,17 @@ class Watch:
 
     def _finish(self, given_back: dict[str, int]) -> list[Finished]:
         with transaction() as session:
-            counted = record_results(
-                session, self._found, grace_seconds=self._settings.health_checks_grace_seconds
-            )
+            counted = record_results(session, self._found, grace_seconds=self._grace_seconds)
             give_back(session, given_back)
         self._found = []
         return counted
+
+
+def _is_anything_due(*, until: datetime, now: datetime) -> bool:
+    """Asked without a write lock, so that a second without a turn costs others nothing."""
+    with reading() as session:
+        due = sa.select(HealthCheck.id).where(is_due(until=until, now=now)).limit(1)
+        return session.scalar(due) is not None
 
 
 def _free_the_dead() -> None:
