@@ -11,6 +11,7 @@ GROUP = "mainstay.commands"
 
 app = typer.Typer(
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     help="Mainstay: production readiness for every app, proven by live evidence.",
 )
 app.command("doctor")(doctor.doctor)
@@ -25,7 +26,7 @@ def _hand_over(entry: EntryPoint) -> Callable[[typer.Context], None]:
     """A verb of the server, loaded only when it is used: client verbs should not wait for it."""
 
     def verb(context: typer.Context) -> None:
-        alone = typer.Typer(add_completion=False)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         alone.command(entry.name)(entry.load())
         alone(args=context.args, prog_name=f"mainstay {entry.name}")
 

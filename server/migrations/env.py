@@ -2,9 +2,17 @@
 
 from alembic import context
 from mainstay_server.installed import AREAS
-from mainstay_server.kernel.database import Base
+from mainstay_server.kernel.database import Base, UtcDateTime
 
 assert AREAS is not None, "importing the areas is what makes their tables known"
+
+
+def spell_out(kind: str, item: object, _context: object) -> str | bool:
+    """Write our own column types as what the database sees, so that history needs no code."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
+
 
 tables = context.config.attributes.get("tables")
 
@@ -13,6 +21,7 @@ context.configure(
     target_metadata=Base.metadata,
     render_as_batch=True,
     compare_type=True,
+    render_item=spell_out,
     include_name=lambda name, kind, _parents: kind != "table" or tables is None or name in tables,
     include_object=lambda _object, name, kind, _reflected, _other: (
         kind != "table" or tables is None or name in tables

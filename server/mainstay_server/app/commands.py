@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import structlog
 import typer
@@ -88,15 +88,15 @@ def _fold(**given: object) -> None:
         raise typer.Exit(EXIT_BAD_SETTING) from refusal
 
 
-def _say(text: str, *, to: object = None) -> None:
-    print(text, file=to or sys.stdout, flush=True)  # type: ignore[call-overload]
+def _say(text: str, *, to: TextIO | None = None) -> None:
+    print(text, file=to or sys.stdout, flush=True)
 
 
 def _log_in_lines() -> None:
     """One line per record on standard error: for people on a terminal, JSON otherwise."""
     people = sys.stderr.isatty() or os.environ.get("MAINSTAY_LOG_FORMAT") == "text"
     renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -107,4 +107,5 @@ def _log_in_lines() -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("alembic", "httpx2", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
