@@ -20,7 +20,7 @@ from . import system
 from .front import Front
 from .version import VERSION
 
-PAGES = ("/dashboard", "/login", "/set-up", "/join", "/status")
+FOR_MACHINES = ("/api/", "/assets/", "/healthz", "/metrics")
 SMALLEST_GZIP_BYTES = 1000
 
 
@@ -54,7 +54,7 @@ def create_framework(areas: Sequence[Area]) -> FastAPI:
 async def _refuse(request: Request, error: Exception) -> Response:
     """Answer a refusal: a page to people, a problem document to everything else."""
     problem = as_problem(error)
-    if not request.url.path.startswith(PAGES):
+    if request.url.path.startswith(FOR_MACHINES):
         return problem_response(problem, request.url.path)
     if isinstance(problem, Unauthenticated):
         return _to_sign_in(request)
