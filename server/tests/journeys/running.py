@@ -100,12 +100,13 @@ class Mainstay:
 
     def _read(self, process: "subprocess.Popen[str]", started: threading.Event) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.lines.append(line.rstrip())
-            found = re.search(r"(?:running at|at) (http://\S+)", line)
-            if found and not started.is_set():
-                self.url = found.group(1)
-                started.set()
+        with process.stdout:
+            for line in process.stdout:
+                self.lines.append(line.rstrip())
+                found = re.search(r"(?:running at|at) (http://\S+)", line)
+                if found and not started.is_set():
+                    self.url = found.group(1)
+                    started.set()
         started.set()
 
 

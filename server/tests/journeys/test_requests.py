@@ -107,7 +107,7 @@ def django_app() -> Any:
     [
         ("fastapi", fastapi_app, "/fastapi/{inspection_id}"),
         ("flask", flask_app, "/flask/<int:inspection_id>"),
-        ("django", django_app, "django/<int:inspection_id>"),
+        ("django", django_app, "/django/<int:inspection_id>"),
     ],
 )
 def test_what_a_framework_serves_is_counted_under_its_route(
