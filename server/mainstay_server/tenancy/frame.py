@@ -136,6 +136,10 @@ def _menu(project: ProjectRef, *, page: str, kept: str) -> Sequence[Mapping[str,
             shortcut="g m",
         ),
     ]
+    if any(panel.page == "security" for area in installed() for panel in area.panels):
+        ours.append(
+            _item("Security", f"{base}/security{kept}", "shield", current=page == "security")
+        )
     settings = _item("Settings", f"{base}/settings", "settings", current=page == "settings")
     return [
         *_groups(ours),

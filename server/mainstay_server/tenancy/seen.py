@@ -3,18 +3,21 @@
 import asyncio
 import threading
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from mainstay_server.kernel import shared
 from mainstay_server.kernel.area import Loop, StopSignal
 from mainstay_server.kernel.database import transaction
 
 from .models import AccessToken, SignInSession
 
 WRITE_EVERY_SECONDS = 60
+TELL_EVERY_SECONDS = 2
+HEARD_FOR = timedelta(days=30)
 MOST_NOTED = 50_000
 
 
@@ -24,6 +27,8 @@ class _Noted:
     lock = threading.Lock()
     sessions: dict[str, datetime] = {}  # noqa: RUF012 - replaced under the lock
     tokens: dict[str, datetime] = {}  # noqa: RUF012 - replaced under the lock
+    senders: set[str] = set()  # noqa: RUF012 - only ever grows
+    untold: list[str] = []  # noqa: RUF012 - taken from its end
 
 
 def note_use(*, session_id: str, token_id: str, now: datetime) -> None:
@@ -32,6 +37,18 @@ def note_use(*, session_id: str, token_id: str, now: datetime) -> None:
         noted = _Noted.sessions if session_id else _Noted.tokens
         if len(noted) < MOST_NOTED:
             noted[session_id or token_id] = now
+
+
+def note_sender(project_id: str) -> None:
+    """Note that a project has sent something; costs a look-up in a set."""
+    if project_id not in _Noted.senders and len(_Noted.senders) < MOST_NOTED:
+        _Noted.senders.add(project_id)
+        _Noted.untold.append(project_id)
+
+
+def has_sent(project_id: str) -> bool:
+    """Whether any process heard of a project in the last days; for pages that wait for it."""
+    return project_id in _Noted.senders or shared.get(f"heard:{project_id}") is not None
 
 
 def write_uses(session: Session) -> int:
@@ -53,10 +70,20 @@ def write_uses(session: Session) -> int:
 
 
 async def _keep_writing(stop: StopSignal) -> None:
+    turns = 0
     while not stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=WRITE_EVERY_SECONDS)
-        await run_in_threadpool(_write)
+            await asyncio.wait_for(stop.wait(), timeout=TELL_EVERY_SECONDS)
+        turns += 1
+        if _Noted.untold:
+            await run_in_threadpool(_tell)
+        if stop.is_set() or turns % (WRITE_EVERY_SECONDS // TELL_EVERY_SECONDS) == 0:
+            await run_in_threadpool(_write)
+
+
+def _tell() -> None:
+    while _Noted.untold:
+        shared.put(f"heard:{_Noted.untold.pop()}", b"1", expires_after=HEARD_FOR)
 
 
 def _write() -> None:

@@ -19,6 +19,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 
 from .credentials import key_and_number_in_dsn, keys_given
 from .models import IngestKey, Project
+from .seen import note_sender
 from .service.environments import LONGEST_ENVIRONMENT, clean_environment, see_environment
 from .subjects import find_environment
 from .versions import changes_here, version
@@ -89,6 +90,7 @@ def find_sender(
         raise Forbidden("The ingest key belongs to another project; copy the DSN from the project.")
     if dsn_key and (dsn_key not in keys or dsn_number not in (None, sender.project_number)):
         raise Forbidden("The envelope's DSN and the request's key differ; send one of them.")
+    note_sender(sender.project_id)
     return sender
 
 

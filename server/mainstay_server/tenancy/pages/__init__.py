@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import entry
+from . import account, entry, monitoring, organization, overview, settings
 
 router = Router(include_in_schema=False)
-for part in (entry,):
+for part in (entry, overview, monitoring, settings, account, organization):
     router.include_router(part.router)

@@ -98,7 +98,7 @@ def show_set_up(request: Request, session: Session, token: str) -> Response:
 
 
 @router.post("/set-up/{token}", dependencies=[access.public("opened by a one-time link")])
-def set_up(  # noqa: PLR0913 - the fields of a form
+def set_up(
     request: Request,
     token: str,
     email: Text = "",
