@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 
 import pytest
+from tests.journeys.conftest import Stores
 from tests.journeys.running import Mainstay, eventually, running_mainstay
 from tests.servers.http import running_http
 from tests.servers.smtp import running_smtp
@@ -33,13 +34,14 @@ def last_status(mainstay: Mainstay) -> object:
     return recent[0]["status"] if recent else None
 
 
-def test_an_outage_is_noticed_within_an_interval_and_told_once_each_way() -> None:
+def test_an_outage_is_noticed_within_an_interval_and_told_once_each_way(stores: Stores) -> None:
     with (
         running_http() as app,
         running_http() as receiver,
         running_smtp() as mail,
         running_mainstay(
             {
+                **stores(),
                 "MAINSTAY_SMTP_HOST": "127.0.0.1",
                 "MAINSTAY_SMTP_PORT": str(mail.port),
                 "MAINSTAY_SMTP_STARTTLS": "false",

@@ -1,0 +1,308 @@
+"""Killing the real program under load, and finding out what that did: the test and the soak."""
+
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.journeys.loads import FlakyReceiver, Sent, flaky_receiver, kind_of, sending_to
+from tests.journeys.running import PROJECT, Mainstay, eventually, running_mainstay
+from tests.servers.http import HttpReceiver, running_http
+from typing_extensions import override
+
+LEASE_SECONDS = 3
+INTERVAL_SECONDS = 5
+APPS = 3
+FINISHED_SECONDS = 75  # the job that counts what a crash left runs once a minute
+TOLD_SECONDS = 60
+STORED_SQL = "SELECT event_id, issue_id FROM error_events FORMAT JSONEachRow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notified:
+    """One notification that the history says is due: which change of which alert."""
+
+    alert_id: str
+    change: str
+
+
+@dataclass(kw_only=True)
+class Aftermath:
+    """What was found after the last restart and a clean stop."""
+
+    kills: int = 0
+    tries: Sequence[Sent] = ()
+    issues: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Kind and count of each issue, by its id."""
+    stored: Sequence[tuple[str, str]] = ()
+    """Event id and issue id of each row."""
+    due: set[Notified] = field(default_factory=set)
+    taken: set[Notified] = field(default_factory=set)
+    keys: Mapping[Notified, set[str]] = field(default_factory=dict)
+    still_running: Sequence[str] = ()
+
+    @property
+    def acknowledged(self) -> dict[str, int]:
+        """The kind of each acknowledged event."""
+        return {sent.event_id: sent.kind for sent in self.tries if sent.acknowledged}
+
+    @override
+    def __str__(self) -> str:
+        broken = sum(not sent.acknowledged for sent in self.tries)
+        return (
+            f"{self.kills} kills: {len(self.acknowledged)} events acknowledged, {broken} tries not;"
+            f" {len(self.stored)} stored; {len(self.due)} notifications due,"
+            f" {sum(map(len, self.keys.values()))} idempotency keys seen"
+        )
+
+
+def faults_of(found: Aftermath) -> list[str]:
+    """Everything that breaks a promise, in words; empty when all were kept."""
+    rows = defaultdict(list)
+    for event_id, issue_id in found.stored:
+        rows[event_id].append(issue_id)
+    kinds = {issue_id: kind for issue_id, (kind, _) in found.issues.items()}
+    lost = [e for e in found.acknowledged if e not in rows]
+    misfiled = [
+        e for e, kind in found.acknowledged.items() if e in rows and kinds[rows[e][0]] != kind
+    ]
+    doubled = [e for e, issues in rows.items() if len(issues) > 1]
+    stored = Counter(issue_id for _, issue_id in found.stored)
+    counted = {issue_id: count for issue_id, (_, count) in found.issues.items()}
+    keys = {told: seen for told, seen in found.keys.items() if len(seen) > 1}
+    every = {
+        "acknowledged events are not stored": lost,
+        "acknowledged events are in another issue": misfiled,
+        "events are stored twice": doubled,
+        "issues have a wrong count (stored)": [
+            f"{i}: {counted.get(i)} ({stored[i]})"
+            for i in {*stored, *counted}
+            if counted.get(i) != stored[i]
+        ],
+        "notifications were never taken": sorted(map(str, found.due - found.taken)),
+        "notifications came under several idempotency keys": sorted(map(str, keys)),
+        "things are still running": list(found.still_running),
+        "sends hung": [s.event_id for s in found.tries if s.seconds > 15],
+        "sends were refused for good": [
+            f"{s.status} {s.event_id}"
+            for s in found.tries
+            if 300 <= s.status < 500 and s.status != 429
+        ],
+    }
+    return [f"{len(what)} {text}: {what[:5]}" for text, what in every.items() if what]
+
+
+def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Aftermath:
+    """Send, break apps, fail to be told, kill again and again; then look at what is left."""
+    chance = random.Random(seed)
+    data = folder / "data"
+    with ExitStack() as stack:
+        apps = [stack.enter_context(running_http()) for _ in range(APPS)]
+        receiver = stack.enter_context(flaky_receiver(seed))
+        mainstay = stack.enter_context(
+            running_mainstay({"MAINSTAY_LEASE_SECONDS": str(LEASE_SECONDS)}, data_dir=data)
+        )
+        instances = [watch(mainstay, app, receiver, f"crash-{n}") for n, app in enumerate(apps)]
+        instances.append(told_of_issues(mainstay, receiver))
+        project = mainstay.project
+        with (
+            sending_to(project, mainstay.url, folder, senders=senders) as sending,
+            flapping(apps, chance),
+        ):
+            for _ in range(kills):
+                time.sleep(chance.uniform(0.5, 4.0))
+                kill_and_restart(mainstay, chance)
+            time.sleep(1)
+            tries = sending.stop()
+        receiver.is_well = True
+        restarted = time.time()
+        eventually(lambda: finished_since(data, restarted), within_seconds=FINISHED_SECONDS)
+        due = all_told(mainstay, instances, receiver)
+        time.sleep(LEASE_SECONDS)
+        running = held_by_others(data, mainstay.pid)
+        issues = issues_of(mainstay)
+        assert mainstay.stop() == 0
+        return Aftermath(
+            kills=kills,
+            tries=tries,
+            issues=issues,
+            stored=stored_in(data),
+            due=due,
+            taken={told_by(received.body) for received in receiver.taken()},
+            keys=keys_of(receiver),
+            still_running=[*running, *held_by_others(data, 0)],
+        )
+
+
+def watch(mainstay: Mainstay, app: HttpReceiver, receiver: HttpReceiver, environment: str) -> str:
+    """Have an app asked every five seconds, and the receiver told; returns the instance's id."""
+    made = mainstay.call(
+        "POST",
+        "/api/instances",
+        json={
+            "project": PROJECT,
+            "environment": environment,
+            "url": app.url,
+            "intervalSeconds": INTERVAL_SECONDS,
+            "timeoutSeconds": 2,
+        },
+    )
+    assert made.status_code == 201, made.text
+    tell(mainstay, made.json()["id"], receiver)
+    return str(made.json()["id"])
+
+
+def told_of_issues(mainstay: Mainstay, receiver: HttpReceiver) -> str:
+    tell(mainstay, mainstay.instance_id, receiver)
+    return mainstay.instance_id
+
+
+def tell(mainstay: Mainstay, instance_id: str, receiver: HttpReceiver) -> None:
+    """Add the receiver as an alert channel of an instance."""
+    added = mainstay.call(
+        "POST",
+        f"/api/instances/{instance_id}/alert-channels",
+        json={"type": "webhook", "config": {"webhookUrl": receiver.url + "/hook"}},
+    )
+    assert added.status_code == 201, added.text
+
+
+@contextmanager
+def flapping(apps: Sequence[HttpReceiver], chance: random.Random) -> Iterator[None]:
+    """Let apps go down and up until the end of the block; all are up afterwards."""
+    done = threading.Event()
+
+    def flap() -> None:
+        while not done.wait(chance.uniform(1.0, 3.0)):
+            app = chance.choice(apps)
+            app.stop()
+            done.wait(INTERVAL_SECONDS + 2)
+            app.start()
+
+    thread = threading.Thread(target=flap, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(30)
+
+
+def kill_and_restart(mainstay: Mainstay, chance: random.Random) -> None:
+    """Kill the server, at times also while it starts, and start it on the same data and port."""
+    mainstay.kill()
+    if chance.random() < 0.25:
+        again = threading.Timer(chance.uniform(0.3, 3.0), mainstay.kill)
+        again.start()
+        with suppress(RuntimeError):
+            mainstay.start()
+        again.join()
+        mainstay.kill()
+    mainstay.start()
+
+
+def all_told(
+    mainstay: Mainstay, instances: Sequence[str], receiver: FlakyReceiver
+) -> set[Notified]:
+    """Wait until all that is due was taken, or the time is over; returns what is due."""
+    deadline = time.monotonic() + TOLD_SECONDS
+    while True:
+        due = {told for instance in instances for told in due_of(mainstay, instance)}
+        missing = due - {told_by(received.body) for received in receiver.taken()}
+        if not missing or time.monotonic() > deadline:
+            return due
+        time.sleep(0.5)
+
+
+def due_of(mainstay: Mainstay, instance_id: str) -> Iterator[Notified]:
+    """The notifications that the alert history says are due; the apps answer fast, so none of the
+    alerts takes another's place."""
+    for alert in listed(mainstay, f"/api/instances/{instance_id}/alerts?limit=100", "alerts"):
+        yield Notified(alert_id=alert["id"], change="alert.opened")
+        if alert.get("resolvedAt"):
+            yield Notified(alert_id=alert["id"], change="alert.resolved")
+
+
+def listed(mainstay: Mainstay, path: str, name: str) -> Iterator[dict[str, Any]]:
+    """Every row of a list of the API."""
+    page = mainstay.get(path)
+    yield from page[name]
+    while page.get("nextCursor"):
+        page = mainstay.get(f"{path}&cursor={page['nextCursor']}")
+        yield from page[name]
+
+
+def told_by(body: bytes) -> Notified:
+    """Which notification a webhook's body is."""
+    message = json.loads(body)
+    return Notified(alert_id=message["alert"]["id"], change=message["type"])
+
+
+def keys_of(receiver: FlakyReceiver) -> dict[Notified, set[str]]:
+    """The idempotency keys under which each notification came, whatever was answered."""
+    keys: dict[Notified, set[str]] = defaultdict(set)
+    for received, _ in receiver.answered:
+        keys[told_by(received.body)].add(received.headers["idempotency-key"])
+    return keys
+
+
+def issues_of(mainstay: Mainstay) -> dict[str, tuple[int, int]]:
+    """Kind and count of each issue, as the API tells them."""
+    path = f"/api/instances/{mainstay.instance_id}/errors?status=unresolved&limit=100"
+    return {
+        issue["id"]: (kind_of(issue["title"]), issue["count"])
+        for issue in listed(mainstay, path, "errors")
+    }
+
+
+def finished_since(data: Path, since: float) -> bool:
+    """Whether the job that counts what crashes left has run after a moment."""
+    rows = asked(data, "SELECT finished_at FROM jobs WHERE name = 'errors.finish_crashed'")
+    return any(at and datetime.fromisoformat(f"{at}+00:00").timestamp() > since for (at,) in rows)
+
+
+def held_by_others(data: Path, pid: int) -> list[str]:
+    """What the database says is being worked on by processes other than one."""
+    rows = asked(
+        data,
+        "SELECT 'job ' || name, owner FROM jobs WHERE owner != '' UNION ALL"
+        " SELECT 'delivery ' || id, owner FROM outbox_deliveries"
+        " WHERE owner != '' AND status = 'waiting' UNION ALL"
+        " SELECT 'health check ' || id, owner FROM health_checks WHERE owner != ''",
+    )
+    return [f"{what} by {owner}" for what, owner in rows if owner.split("/")[1] != str(pid)]
+
+
+def asked(data: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the embedded database beside the server that has it open."""
+    connection = sqlite3.connect(f"file:{data / 'mainstay.db'}?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def stored_in(data: Path) -> list[tuple[str, str]]:
+    """Event id and issue id of each stored row; from a process of its own, as one may have it."""
+    asking = (
+        "import chdb, sys\n"
+        "sys.stdout.buffer.write(chdb.connect(sys.argv[1]).query(sys.argv[2]).bytes() or b'')"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", asking, str((data / "columns").resolve()), STORED_SQL],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    rows = (json.loads(line) for line in answer.stdout.splitlines())
+    return [(row["event_id"], row["issue_id"]) for row in rows]

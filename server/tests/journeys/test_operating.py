@@ -1,0 +1,126 @@
+"""What operators do: start it wrongly, probe it, trigger its tasks, read its contract, end it."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from tests.journeys.running import PROGRAM, Mainstay, running_mainstay
+
+pytestmark = pytest.mark.slow
+
+SECRET = "cron-secret-of-the-journeys"
+
+
+@pytest.fixture(scope="module")
+def mainstay() -> Iterator[Mainstay]:
+    with running_mainstay({"CRON_SECRET": SECRET}) as server:
+        yield server
+
+
+def cron(
+    mainstay: Mainstay, task: str, *, secret: str = SECRET, method: str = "GET"
+) -> httpx.Response:
+    return httpx.request(
+        method,
+        f"{mainstay.url}/api/cron?task={task}",
+        headers={"authorization": f"Bearer {secret}"},
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("task", ["health", "backup", "cleanup", "all"])
+def test_tasks_are_run_from_outside_with_the_secret(
+    mainstay: Mainstay, task: str, method: str
+) -> None:
+    answer = cron(mainstay, task, method=method)
+    assert answer.status_code == 200
+    assert answer.json()["task"] == task
+    assert {job["status"] for job in answer.json()["jobs"]} <= {"done", "running"}
+
+
+def test_a_wrong_secret_is_401_and_an_unknown_task_400(mainstay: Mainstay) -> None:
+    assert cron(mainstay, "health", secret="wrong").status_code == 401
+    assert httpx.get(f"{mainstay.url}/api/cron?task=health").status_code == 401
+    refused = cron(mainstay, "lunch")
+    assert refused.status_code == 400
+    assert "use one of health, backup, cleanup, all" in refused.json()["detail"]
+
+
+def test_health_is_told_part_by_part(mainstay: Mainstay) -> None:
+    answer = httpx.get(f"{mainstay.url}/api/health")
+    assert answer.status_code == 200
+    document = answer.json()
+    assert set(document) == {"status", "timestamp", "version", "uptime", "checks"}
+    assert {"database", "columns", "memory"} <= set(document["checks"])
+    assert httpx.get(f"{mainstay.url}/api/health/live").json() == {"status": "healthy"}
+
+
+def test_its_own_metrics_are_in_the_prometheus_format(mainstay: Mainstay) -> None:
+    text = httpx.get(f"{mainstay.url}/metrics").text
+    assert "# TYPE mainstay_outbox_deliveries gauge" in text
+    assert "process_resident_memory_bytes" in text
+
+
+def test_every_operation_of_the_contract_is_described_with_an_example(mainstay: Mainstay) -> None:
+    document = httpx.get(f"{mainstay.url}/api/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("summary"), f"{method} {path}"
+            assert operation.get("description"), f"{method} {path}"
+
+
+def test_answers_carry_the_security_headers(mainstay: Mainstay) -> None:
+    for path in ("/login", "/api/projects", "/nowhere"):
+        headers = httpx.get(mainstay.url + path).headers
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAINSTAY_PORT", "eighty", "MAINSTAY_PORT"),
+        ("MAINSTAY_SECRET_KEY", "short", "MAINSTAY_SECRET_KEY"),
+        ("MAINSTAY_DATABASE_URL", "postgresql+psycopg://x/y", "MAINSTAY_SECRET_KEY is missing"),
+        ("MAINSTAY_SECRET_KEY_FILE", "/nowhere", "MAINSTAY_SECRET_KEY_FILE cannot be read"),
+    ],
+)
+def test_an_unsafe_start_is_refused_in_words(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    ended = subprocess.run(
+        [str(PROGRAM), "up", "--port", "0", "--data-dir", str(tmp_path)],
+        env={"PATH": "/usr/bin:/bin", name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 78
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_taken_is_refused_in_words(mainstay: Mainstay, tmp_path: Path) -> None:
+    port = mainstay.url.rsplit(":", 1)[1]
+    ended = subprocess.run(
+        [str(PROGRAM), "up", "--port", port, "--data-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 78
+    assert f"port {port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_it_ends_in_order_when_asked_to() -> None:
+    with running_mainstay() as server:
+        assert server.stop() == 0
+        assert not [line for line in server.lines if "Traceback" in line]
