@@ -2,12 +2,15 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import reactions
+from . import api, jobs, pages, reactions, readiness
 from .settings import AlertSettings, SmtpSettings
 
 area = Area(
     name="alerts",
     title="Alerts",
+    api=api.router,
+    pages=pages.router,
+    jobs=(jobs.watch_error_rates, jobs.settle_issue_alerts, jobs.forget_old_alerts),
     reactions=(
         reactions.open_down,
         reactions.open_degraded,
@@ -18,5 +21,14 @@ area = Area(
         reactions.tell_of_end,
         reactions.send_notification,
     ),
+    readiness=(
+        readiness.somebody_is_told,
+        readiness.a_channel_delivers,
+        readiness.no_channel_fails,
+    ),
     settings=(AlertSettings, SmtpSettings),
+    panels=(pages.panel,),
+    tiles=pages.tiles,
+    summary=pages.summary,
+    menu=(pages.menu,),
 )

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Event, Refused
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
+from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
 
 from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 
@@ -117,6 +118,17 @@ class AlertList(Answer):
     next_cursor: str | None = None
 
 
+class AlertQuery(BaseModel):
+    """Which alerts to list."""
+
+    active: bool | None = Field(None, description="Only active, or only resolved ones.")
+    type: AlertType | None = None
+    severity: Severity | None = None
+    q: str = Field("", max_length=200, description="Searched in the title.")
+    limit: Limit = DEFAULT_PER_PAGE
+    cursor: Cursor = ""
+
+
 class ResolveAlert(Body):
     """Says that an alert is over."""
 
@@ -216,6 +228,13 @@ class RuleChange(Body):
     threshold: float | None = Field(None, ge=0, le=1_000_000)
     window_seconds: WindowSeconds | None = None
     minimum_count: int | None = Field(None, ge=0, le=1_000_000)
+
+
+class TestAnswer(Answer):
+    """A test that is on its way; the delivery history tells what became of it."""
+
+    id: str
+    state: NotificationState
 
 
 class NotificationAnswer(Answer):

@@ -82,7 +82,7 @@ def list_channels(
 
     Without an instance: only the project-wide ones. At most 40, by the limit on making them.
     """
-    scope = AlertChannel.instance_id.is_(None)
+    scope: sa.ColumnElement[bool] = AlertChannel.instance_id.is_(None)
     if instance_id is not None:
         scope = sa.or_(scope, AlertChannel.instance_id == instance_id)
     return session.scalars(

@@ -185,9 +185,15 @@ def resolve_by_hand(
 def get_alert(session: Session, instance_id: str, alert_id: str) -> Alert:
     """One alert of an instance. Raises `NotFound`."""
     alert = session.get(Alert, alert_id)
-    if alert is None or alert.instance_id != instance_id:
+    if alert is None or not is_of(session, instance_id, alert_id):
         raise NotFound(f"This instance has no alert {alert_id!r}; GET …/alerts lists them.")
     return alert
+
+
+def is_of(session: Session, instance_id: str, alert_id: str) -> bool:
+    """Whether an alert is one of this instance's."""
+    alert = session.get(Alert, alert_id)
+    return alert is not None and alert.instance_id == instance_id
 
 
 def find_active(session: Session, instance_id: str, identity: str) -> Alert | None:

@@ -33,6 +33,7 @@ class AlertFilter:
     kind: AlertType | None = None
     severity: Severity | None = None
     text: str = ""
+    resolved_since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ def list_alerts(
         found = found.where(Alert.severity == chosen.severity)
     if chosen.text:
         found = found.where(Alert.title.icontains(chosen.text, autoescape=True))
+    if chosen.resolved_since is not None:
+        found = found.where(Alert.resolved_at >= chosen.resolved_since)
     position = decode_cursor(cursor, parts=1)
     if position is not None:
         found = found.where(Alert.id < str(position[0]))

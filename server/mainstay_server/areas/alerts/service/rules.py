@@ -47,7 +47,7 @@ MOST_PERCENT = 100
 
 def rules_for(session: Session, project_id: str, instance_id: str | None) -> dict[AlertType, Rule]:
     """The rules that hold for an instance, or without one for its project, by type."""
-    scope = AlertRule.instance_id.is_(None)
+    scope: sa.ColumnElement[bool] = AlertRule.instance_id.is_(None)
     if instance_id is not None:
         scope = sa.or_(scope, AlertRule.instance_id == instance_id)
     rows = session.scalars(
@@ -107,7 +107,6 @@ def change_rule(
             set_=values,
         )
     )
-    said = {name: value for name, value in values.items() if name != "changed_at"}
     say(
         session,
         AlertRuleChanged(
@@ -115,7 +114,11 @@ def change_rule(
             project_id=project_id,
             instance_id=instance_id or "",
             type=kind,
-            **said,
+            enabled=rule.enabled,
+            severity=rule.severity,
+            threshold=rule.threshold,
+            window_seconds=rule.window_seconds,
+            minimum_count=rule.minimum_count,
         ),
         now=now,
     )

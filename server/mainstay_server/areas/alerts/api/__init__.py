@@ -1,0 +1,9 @@
+"""The HTTP API of alerts, as REQUIREMENTS P9 names it, with rules and delivery history beside."""
+
+from mainstay_server.kernel.web import Router
+
+from . import alerts, channels, notifications, rules
+
+router = Router()
+for part in (alerts, channels, rules, notifications):
+    router.include_router(part.router)

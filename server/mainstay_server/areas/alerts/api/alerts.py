@@ -1,0 +1,136 @@
+"""Alerts over HTTP: list, resolve, open by hand."""
+
+from typing import Annotated
+
+from fastapi import Body as JsonBody
+from fastapi import Query, Response
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import Alert
+from mainstay_server.areas.alerts.schemas import (
+    AlertAction,
+    AlertAnswer,
+    AlertList,
+    AlertQuery,
+    NewAlert,
+)
+from mainstay_server.areas.alerts.service import firing, history
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Router
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.callers import Caller
+from mainstay_server.tenancy.models import Role
+
+router = Router()
+
+ALERT = {
+    "id": "0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90",
+    "instanceId": "0193a5c0-11aa-7b2c-8d3e-4f5a6b7c8d9e",
+    "type": "instance_down",
+    "severity": "critical",
+    "title": "inspections production is down",
+    "message": "GET https://inspections.example/health answered 500.",
+    "status": "active",
+    "createdAt": "2026-03-01T12:00:00.000Z",
+    "lastSeenAt": "2026-03-01T12:00:00.000Z",
+    "count": 1,
+}
+
+
+@router.get(
+    "/api/instances/{instance_id}/alerts",
+    summary="List alerts",
+    response_model_exclude_none=True,
+    responses={200: {"content": {"application/json": {"example": {"alerts": [ALERT]}}}}},
+)
+def list_alerts(
+    session: Session,
+    instance: Annotated[InstanceRef, access.instance(Role.VIEWER)],
+    chosen: Annotated[AlertQuery, Query()],
+) -> AlertList:
+    """The alerts of an instance, newest first."""
+    page = history.list_alerts(
+        session,
+        [instance.id],
+        history.AlertFilter(
+            active=chosen.active, kind=chosen.type, severity=chosen.severity, text=chosen.q
+        ),
+        limit=chosen.limit,
+        cursor=chosen.cursor,
+    )
+    names = history.names_of(session, page.items)
+    return AlertList(
+        alerts=[_alert(alert, names.get(alert.resolved_by)) for alert in page.items],
+        next_cursor=page.next_cursor,
+    )
+
+
+@router.post(
+    "/api/instances/{instance_id}/alerts",
+    summary="Resolve or open an alert",
+    response_model_exclude_none=True,
+    responses={
+        status: {"content": {"application/json": {"example": ALERT}}} for status in (200, 201)
+    },
+)
+def act_on_alerts(
+    session: Session,
+    instance: Annotated[InstanceRef, access.instance(Role.MEMBER)],
+    caller: Annotated[Caller, access.organization(Role.MEMBER)],
+    response: Response,
+    body: Annotated[
+        AlertAction,
+        JsonBody(
+            openapi_examples={
+                "resolve": {"value": {"alertId": ALERT["id"], "action": "resolve"}},
+                "open": {
+                    "value": {
+                        "type": "backup_failed",
+                        "severity": "critical",
+                        "title": "The dump of tonight is empty",
+                        "message": "0 bytes were written.",
+                    }
+                },
+            }
+        ),
+    ],
+) -> AlertAnswer:
+    """Resolve an alert: `{"alertId": …, "action": "resolve"}`. Or open one by hand.
+
+    Resolving one that is resolved already changes nothing. Opening one that is active already
+    (the same type and title) counts it and answers 200 instead of 201.
+    """
+    now = utc_now()
+    if isinstance(body, NewAlert):
+        found = firing.Firing(type=body.type, title=body.title, message=body.message)
+        alert, is_new = firing.open_by_hand(session, instance, found, body.severity, now=now)
+        response.status_code = 201 if is_new else 200
+        return _alert(alert, None)
+    alert = firing.resolve_by_hand(
+        session,
+        instance.id,
+        body.alert_id,
+        person_id=caller.person_id,
+        name=caller.person_name,
+        now=now,
+    )
+    return _alert(alert, history.names_of(session, [alert]).get(alert.resolved_by))
+
+
+def _alert(alert: Alert, resolved_by: str | None) -> AlertAnswer:
+    return AlertAnswer(
+        id=alert.id,
+        instance_id=alert.instance_id,
+        type=alert.type,
+        severity=alert.severity,
+        title=alert.title,
+        message=alert.message,
+        status=alert.status,
+        created_at=alert.opened_at,
+        last_seen_at=alert.last_seen_at,
+        count=alert.count,
+        resolved_at=alert.resolved_at,
+        resolved_by=resolved_by,
+        resolution=alert.resolution or None,
+    )

@@ -1,0 +1,172 @@
+"""Alert channels over HTTP: list, add, change, remove, test; for an instance or a whole project."""
+
+from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import AlertChannel
+from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.schemas import (
+    ChannelAnswer,
+    ChannelChange,
+    ChannelList,
+    NewChannel,
+    NewChannelAnswer,
+    TestAnswer,
+)
+from mainstay_server.areas.alerts.service import channels, notifications
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Router
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.models import Role
+from mainstay_server.tenancy.subjects import ProjectRef
+
+router = Router()
+
+Viewing = Annotated[InstanceRef, access.instance(Role.VIEWER)]
+Changing = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+ViewingProject = Annotated[ProjectRef, access.project(Role.VIEWER)]
+ChangingProject = Annotated[ProjectRef, access.project(Role.MEMBER)]
+
+CHANNEL = {
+    "id": "0193a5c2-8f00-7a11-8b22-3c44d55e6f77",
+    "instanceId": "0193a5c0-11aa-7b2c-8d3e-4f5a6b7c8d9e",
+    "scope": "instance",
+    "type": "webhook",
+    "config": {"webhookUrl": "https://hooks.example/services/…"},
+    "enabled": True,
+    "minimumSeverity": "info",
+    "createdAt": "2026-03-01T12:00:00.000Z",
+}
+CONFIG_KEYS = {name: kind.CONFIG_KEY for name, kind in KINDS.items()}
+
+
+def _example(value: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    return {status: {"content": {"application/json": {"example": value}}}}
+
+
+@router.get(
+    "/api/instances/{instance_id}/alert-channels",
+    summary="List alert channels",
+    responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+)
+def list_channels(session: Session, instance: Viewing) -> ChannelList:
+    """The channels that hear of an instance: its own and the project-wide ones."""
+    found = channels.list_channels(session, instance.project_id, instance.id)
+    return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
+
+
+@router.post(
+    "/api/instances/{instance_id}/alert-channels",
+    status_code=201,
+    summary="Add an alert channel",
+    responses=_example(CHANNEL | {"secret": "whsec_…"}, 201),
+)
+def create_channel(session: Session, instance: Changing, body: NewChannel) -> NewChannelAnswer:
+    """Tell a webhook or an address of this instance's alerts.
+
+    The secret that signs a webhook's messages (Standard Webhooks) is shown in this answer only.
+    """
+    about = (instance.organization_id, instance.project_id, instance.id)
+    return _create(session, about, body)
+
+
+@router.get(
+    "/api/projects/{slug}/alert-channels",
+    summary="List project-wide alert channels",
+    responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+)
+def list_project_channels(session: Session, project: ViewingProject) -> ChannelList:
+    """The channels that hear of all instances of a project."""
+    found = channels.list_channels(session, project.id, None)
+    return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
+
+
+@router.post(
+    "/api/projects/{slug}/alert-channels",
+    status_code=201,
+    summary="Add a project-wide alert channel",
+    responses=_example(CHANNEL | {"secret": "whsec_…", "scope": "project"}, 201),
+)
+def create_project_channel(
+    session: Session, project: ChangingProject, body: NewChannel
+) -> NewChannelAnswer:
+    """Tell a webhook or an address of the alerts of every instance, also of those to come."""
+    return _create(session, (project.organization_id, project.id, None), body)
+
+
+@router.patch(
+    "/api/instances/{instance_id}/alert-channels/{channel_id}",
+    summary="Change an alert channel",
+    responses=_example(CHANNEL),
+)
+def change_channel(
+    session: Session, instance: Changing, channel_id: str, body: ChannelChange
+) -> ChannelAnswer:
+    """Switch a channel on or off, or change from which severity on it is told."""
+    channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+    channels.change_channel(
+        session,
+        channel,
+        enabled=body.enabled,
+        minimum_severity=body.minimum_severity,
+        now=utc_now(),
+    )
+    return _channel(channel)
+
+
+@router.delete(
+    "/api/instances/{instance_id}/alert-channels/{channel_id}",
+    status_code=204,
+    summary="Remove an alert channel",
+)
+def remove_channel(session: Session, instance: Changing, channel_id: str) -> None:
+    """Remove a channel with its delivery history. A project-wide one goes for all instances."""
+    channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+    channels.remove_channel(session, channel, now=utc_now())
+
+
+@router.post(
+    "/api/instances/{instance_id}/alert-channels/{channel_id}/test",
+    status_code=202,
+    summary="Send a test through an alert channel",
+    responses=_example({"id": CHANNEL["id"], "state": "waiting"}, 202),
+)
+def test_channel(session: Session, instance: Changing, channel_id: str) -> TestAnswer:
+    """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it."""
+    channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+    return TestAnswer.model_validate(notifications.send_test(session, channel, now=utc_now()))
+
+
+def _create(
+    session: Session, about: tuple[str, str, str | None], body: NewChannel
+) -> NewChannelAnswer:
+    made = channels.create_channel(
+        session,
+        about,
+        body.type,
+        body.config,
+        minimum_severity=body.minimum_severity,
+        now=utc_now(),
+    )
+    return NewChannelAnswer(**_channel(made).model_dump(), secret=made.secret or None)
+
+
+def _channel(channel: AlertChannel) -> ChannelAnswer:
+    kind = KINDS[channel.type]
+    return ChannelAnswer(
+        id=channel.id,
+        instance_id=channel.instance_id,
+        scope="project" if channel.instance_id is None else "instance",
+        type=channel.type,
+        config={kind.CONFIG_KEY: kind.shown(channel.config)},
+        enabled=channel.enabled,
+        minimum_severity=channel.minimum_severity,
+        created_at=channel.created_at,
+        last_delivered_at=channel.last_delivered_at,
+        failing_since=channel.failing_since,
+        last_error=channel.last_error or None,
+        disabled_reason=channel.disabled_reason or None,
+        not_ready=kind.not_ready() or None,
+    )
