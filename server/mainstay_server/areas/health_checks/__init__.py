@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, reactions, readiness
+from . import api, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
 from .service import reporting
 from .settings import HealthCheckSettings
@@ -11,6 +11,7 @@ area = Area(
     name="health_checks",
     title="Health checks",
     api=api.router,
+    pages=pages.router,
     jobs=(jobs.ask_everything, jobs.mark_unwatched),
     loops=(jobs.watch,),
     reactions=(reactions.follow_the_instance,),
@@ -22,5 +23,7 @@ area = Area(
     ),
     settings=(HealthCheckSettings,),
     tables=(HEALTH_RESULTS,),
+    panels=(pages.panel,),
+    tiles=pages.tiles,
     summary=reporting.summaries,
 )

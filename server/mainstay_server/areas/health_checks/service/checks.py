@@ -8,13 +8,16 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.schemas import HealthCheckChanges, NewHealthCheck
+from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.health_checks import HealthCheckConfigured
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict, NotFound
+from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
 
+from .recording import mark_silence
 from .spells import change_state, open_first_spell, tell_stopped
 
 MOST_PER_INSTANCE = 50
@@ -177,6 +180,8 @@ def _change(
         check.fence += 1
         check.owner, check.claimed_until, check.next_at = "", None, now
     if watched_before and not check.is_watched:
+        grace_seconds = of(HealthCheckSettings).health_checks_grace_seconds
+        mark_silence(session, check, now=now, grace_seconds=grace_seconds)
         reason = NO_URL if not check.url else "paused by hand"
         change_state(session, check, HealthState.PAUSED, at=now, reason=reason)
     elif check.is_watched and not watched_before:

@@ -57,10 +57,23 @@ def mark_unwatched(session: Session, *, now: datetime, grace_seconds: float) -> 
             HealthCheck.watched_until < now - timedelta(seconds=grace_seconds),
         ],
     )
-    marked = [check for check in overdue if _was_away(check, now, grace_seconds)]
-    for check in marked:
+    return sum(
+        mark_silence(session, check, now=now, grace_seconds=grace_seconds) for check in overdue
+    )
+
+
+def mark_silence(
+    session: Session, check: HealthCheck, *, now: datetime, grace_seconds: float
+) -> bool:
+    """Begin a spell of unknown where the latest result stopped speaking, if that is long ago."""
+    silent = check.state in SEVERITY and was_not_watched(
+        watched_until=check.watched_until,
+        now=now,
+        allowed_seconds=allowed_seconds(check, grace_seconds),
+    )
+    if silent:
         change_state(session, check, HealthState.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
-    return len(marked)
+    return silent
 
 
 def rows_of(finished: Sequence[Finished]) -> bytes:
@@ -105,8 +118,7 @@ def _apply(
 ) -> None:
     if not check.is_watched or (check.last_result_at and one.at <= check.last_result_at):
         return
-    if check.state in SEVERITY and _was_away(check, one.at, grace_seconds):
-        change_state(session, check, HealthState.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
+    mark_silence(session, check, now=one.at, grace_seconds=grace_seconds)
     standing = next_state(
         Standing(
             state=HealthState(check.state),
@@ -122,14 +134,6 @@ def _apply(
     check.worse_in_row, check.better_in_row = standing.worse_in_row, standing.better_in_row
     check.last_result_at, check.last_response_ms = one.at, result.response_ms
     check.watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
-
-
-def _was_away(check: HealthCheck, now: datetime, grace_seconds: float) -> bool:
-    return was_not_watched(
-        watched_until=check.watched_until,
-        now=now,
-        allowed_seconds=allowed_seconds(check, grace_seconds),
-    )
 
 
 def _row(one: Finished, result: ProbeResult) -> dict[str, object]:

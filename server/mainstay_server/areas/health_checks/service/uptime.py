@@ -112,3 +112,28 @@ def _end_of_knowledge(check: HealthCheck, now: datetime, grace_seconds: float) -
 def allowed_seconds(check: HealthCheck, grace_seconds: float) -> float:
     """How long after its interval a result may still come: both tries and the grace."""
     return 2 * check.timeout_seconds + grace_seconds
+
+
+def worst_in_slots(
+    spells: Sequence[Spell], *, since: datetime, until: datetime, count: int
+) -> list[tuple[datetime, HealthState | None]]:
+    """The range in equal slots: the start of each and its worst known state, None before any."""
+    width = (until - since) / count
+    worst: list[HealthState | None] = [None] * count
+    for spell in spells:
+        first = max(int((spell.started_at - since) / width), 0)
+        last = min(int(-((since - spell.ended_at) // width)), count)
+        for slot in range(first, last):
+            known = worst[slot]
+            if known is None or _BADNESS.index(spell.state) > _BADNESS.index(known):
+                worst[slot] = spell.state
+    return [(since + slot * width, state) for slot, state in enumerate(worst)]
+
+
+_BADNESS = (
+    HealthState.PAUSED,
+    HealthState.UNKNOWN,
+    HealthState.HEALTHY,
+    HealthState.DEGRADED,
+    HealthState.UNHEALTHY,
+)

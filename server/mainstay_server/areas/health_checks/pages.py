@@ -1,0 +1,166 @@
+"""What people see of health checks: the panel of a project's page, its buttons, and the tile."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Form
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.area import Panel, PanelRequest, Tile
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.problems import Problem
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Router
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.frame import redirect_with
+from mainstay_server.tenancy.models import Role
+from mainstay_server.tenancy.service import instances
+from mainstay_server.ui import fragment
+from mainstay_server.ui.formats import age_in_words, duration_ms, percent
+
+from .columns import ask_series
+from .models import HealthCheck, HealthState
+from .service import asking, checks, reporting
+from .service.uptime import uptime_of, worst_in_slots
+
+router = Router(prefix="/dashboard/projects/{slug}/health/{instance_id}", include_in_schema=False)
+SLOTS = 90
+SHOWN_RESULTS = 10
+TILE_HOURS = 24
+STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
+TONES = {
+    HealthState.HEALTHY: "ok",
+    HealthState.DEGRADED: "warn",
+    HealthState.UNHEALTHY: "critical",
+}
+
+
+@router.post("/url")
+def set_url(
+    session: Session,
+    instance: Annotated[InstanceRef, access.instance(Role.MEMBER)],
+    url: Annotated[str, Form(max_length=2000)],
+) -> Response:
+    """Say where the instance runs; its health check begins at once."""
+    try:
+        with session.begin_nested():  # what was refused half way leaves nothing behind
+            instances.change_instance(
+                session, instance.id, instances.Asking(url=url.strip()), now=utc_now()
+            )
+    except Problem as problem:
+        faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in problem.errors)
+        return redirect_with(_monitoring(instance), faults or problem.detail, "critical")
+    return redirect_with(_monitoring(instance), f"{url.strip()} is being asked now.")
+
+
+@router.post("/run")
+def run_now(instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]) -> Response:
+    """Ask now and say what was found."""
+    with reading() as session:
+        check = checks.find_main_check(session, instance.id)
+    if check is None:
+        return redirect_with(_monitoring(instance), "Set the URL of the instance first.", "warn")
+    try:
+        found = asking.ask_now(check.id, clock=utc_now).result
+    except Problem as problem:
+        return redirect_with(_monitoring(instance), problem.detail, "warn")
+    if found is None:
+        text, tone = "Mainstay was too busy to ask; try again in a moment.", "warn"
+    else:
+        about = found.reason or f"answered {found.status_code}"
+        text = f"Checked now: {found.state}, {about} ({duration_ms(found.response_ms)})."
+        tone = TONES[found.state]
+    return redirect_with(_monitoring(instance), text, tone)
+
+
+def draw_panel(asked: PanelRequest) -> str:
+    """The health of one instance over the page's range, or how to begin."""
+    check = checks.find_main_check(asked.session, asked.instance.id)
+    shown = {} if check is None else _what_is_known(asked, check)
+    return fragment(
+        asked.request,
+        "health_checks/panel.html",
+        check=check,
+        instance=asked.instance,
+        hours=asked.hours,
+        may_write=asked.may_write,
+        **shown,
+    )
+
+
+def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mapping[str, Tile]:
+    """Uptime over 24 hours of each instance that has a health check, hour by hour as a line."""
+    since = now - timedelta(hours=TILE_HOURS)
+    found = checks.main_checks(session, instance_ids)
+    spells = reporting.spells_of(session, list(found.values()), since=since, until=now, now=now)
+    made = {}
+    for instance_id, check in found.items():
+        whole = uptime_of(spells[check.id], since=since, until=now).percent
+        hours = [since + timedelta(hours=hour) for hour in range(TILE_HOURS)]
+        made[instance_id] = Tile(
+            label="Uptime 24 h",
+            value=percent(whole, 2),
+            tone=TONES.get(HealthState(check.state), "neutral"),
+            hint=f"{check.state}, since {age_in_words(now - check.state_since)}",
+            page="monitoring",
+            spark=tuple(
+                uptime_of(spells[check.id], since=hour, until=hour + timedelta(hours=1)).percent
+                for hour in hours
+            ),
+        )
+    return made
+
+
+panel = Panel(page="monitoring", name="health", title="Health", order=20, draw=draw_panel)
+
+
+def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
+    since = asked.now - timedelta(hours=asked.hours)
+    spells = reporting.spells_of(
+        asked.session, [check], since=since, until=asked.now, now=asked.now
+    )[check.id]
+    health = reporting.health_of(asked.session, asked.instance.id, hours=asked.hours, now=asked.now)
+    slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
+    return {
+        "metrics": health.metrics,
+        "recent": health.recent_checks[:SHOWN_RESULTS],
+        "uptime": uptime_of(spells, since=since, until=asked.now).percent,
+        "slots": [
+            {
+                "status": state or "none",
+                "title": f"{start:%d %b %H:%M} UTC: {state or 'no data'}",
+            }
+            for start, state in slots
+        ],
+        "chart": _chart(asked, check, since),
+    }
+
+
+def _chart(asked: PanelRequest, check: HealthCheck, since: datetime) -> dict[str, Any]:
+    step = STEP_SECONDS.get(asked.hours, max(asked.hours * 40, 60))
+    rows = {
+        row["time"]: row
+        for row in ask_series(asked.instance.id, since=since, until=asked.now, step_seconds=step)
+        if row["answered"]
+    }
+    first = int(since.timestamp()) // step * step
+    times = list(range(first, int(asked.now.timestamp()) + 1, step))
+    return {
+        "times": times,
+        "series": [
+            {"label": label, "values": [_value(rows.get(time), name) for time in times]}
+            for label, name in (("average", "average"), ("p95", "p95"))
+        ],
+        "limit": {"value": check.degraded_after_ms, "label": "degraded"},
+    }
+
+
+def _value(row: Mapping[str, Any] | None, name: str) -> float | None:
+    return None if row is None else round(row[name], 1)
+
+
+def _monitoring(instance: InstanceRef) -> str:
+    return f"/dashboard/projects/{instance.project_slug}/monitoring?instance={instance.environment}"
