@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
 from mainstay_server.kernel import blobs, columns, database, outbound, shared
 from mainstay_server.kernel.area import Area, install, installed
 from mainstay_server.kernel.events import install_reactions, prune_outbox
@@ -12,7 +14,13 @@ from mainstay_server.kernel.jobs import install_jobs
 from mainstay_server.kernel.migrations import migrate
 from mainstay_server.kernel.ports import install_answers
 from mainstay_server.kernel.retention import RetentionSettings
-from mainstay_server.kernel.settings import ServerSettings, load_settings, of, secret_key
+from mainstay_server.kernel.settings import (
+    ServerSettings,
+    UnsafeSetting,
+    load_settings,
+    of,
+    secret_key,
+)
 from mainstay_server.tenancy import api, pages, seen
 
 TENANCY = Area(
@@ -72,21 +80,42 @@ def open_stores() -> None:
     urls = store_urls()
     secret_key()
     with ThreadPoolExecutor(1) as beside:
-        opening = beside.submit(
-            columns.open_columns,
-            urls.columns,
-            tables=[table for area in installed() for table in area.tables],
-            retention_days=of(RetentionSettings).days,
-            waiting_bytes=server.waiting_room_mib * 1024 * 1024,
-        )
-        database.open_database(urls.database)
-        migrate()
+        opening = beside.submit(_open_columns)
+        open_relational()
         blobs.open_blobs(urls.blobs)
         shared.open_shared(urls.shared)
         outbound.open_outbound(
             allow_private=_may_reach_private(server), ca_pem=server.outbound_ca or None
         )
         opening.result()
+
+
+def open_relational() -> None:
+    """Open the relational store and bring it to the newest schema.
+
+    Raises:
+        UnsafeSetting: the URL is wrong or nobody answers there.
+    """
+    try:
+        database.open_database(store_urls().database)
+        migrate()
+    except (ArgumentError, DBAPIError) as error:
+        database.close_database()
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise UnsafeSetting(f"MAINSTAY_DATABASE_URL cannot be opened: {reason}") from error
+
+
+def _open_columns() -> None:
+    server = of(ServerSettings)
+    try:
+        columns.open_columns(
+            store_urls().columns,
+            tables=[table for area in installed() for table in area.tables],
+            retention_days=of(RetentionSettings).days,
+            waiting_bytes=server.waiting_room_mib * 1024 * 1024,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise UnsafeSetting(f"MAINSTAY_COLUMNS_URL cannot be opened: {error}") from error
 
 
 def close_stores() -> None:

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -10,12 +12,12 @@ import structlog
 import typer
 
 from mainstay_server.installed import AREAS
-from mainstay_server.kernel import database
-from mainstay_server.kernel.migrations import migrate as migrate_database
+from mainstay_server.kernel.database import close_database
 from mainstay_server.kernel.migrations import newest_revision
+from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.settings import UnsafeSetting
 
-from .assembly import fold, store_urls
+from .assembly import fold, open_relational
 from .demo import Demo
 from .process import ROLES, Started, run
 
@@ -35,9 +37,6 @@ def up(
 ) -> None:
     """Run everything in this one process, on embedded stores unless four URLs say otherwise."""
     sample = Demo() if demo else None
-    if sample:
-        sample.prepare(data_dir)
-    _fold(host=host, port=port, data_dir=data_dir or (sample.data_dir if sample else None))
 
     def announce(started: Started) -> None:
         _say(f"Mainstay is running at {started.url}")
@@ -46,11 +45,15 @@ def up(
         if sample:
             _say(sample.start(started.url))
 
-    try:
-        run(roles=ROLES, on_started=announce)
-    finally:
+    with _refusals_in_words():
         if sample:
-            sample.stop()
+            sample.prepare(data_dir)
+        _fold(host=host, port=port, data_dir=data_dir or (sample.data_dir if sample else None))
+        try:
+            run(roles=ROLES, on_started=announce)
+        finally:
+            if sample:
+                sample.stop()
 
 
 def serve(
@@ -63,27 +66,34 @@ def serve(
     unknown = set(role) - set(ROLES)
     if unknown:
         raise typer.BadParameter(f"unknown role {', '.join(unknown)}; use {', '.join(ROLES)}")
-    _fold(host=host, port=port, data_dir=data_dir)
-    run(
-        roles=tuple(role),
-        on_started=lambda s: _say(f"Mainstay runs {', '.join(s.roles)} at {s.url}"),
-    )
+    with _refusals_in_words():
+        _fold(host=host, port=port, data_dir=data_dir)
+        run(
+            roles=tuple(role),
+            on_started=lambda s: _say(f"Mainstay runs {', '.join(s.roles)} at {s.url}"),
+        )
 
 
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest schema, then end; `up` and `serve` do the same at start."""
-    _fold(data_dir=data_dir)
-    database.open_database(store_urls().database)
-    migrate_database()
-    database.close_database()
+    with _refusals_in_words():
+        _fold(data_dir=data_dir)
+        open_relational()
+        close_database()
     _say(f"The database is at {newest_revision()}.")
 
 
 def _fold(**given: object) -> None:
     _log_in_lines()
+    fold(AREAS, **{name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def _refusals_in_words() -> Iterator[None]:
+    """End with exit code 78 and a sentence when the process may not start as it was asked to."""
     try:
-        fold(AREAS, **{name: value for name, value in given.items() if value is not None})
-    except UnsafeSetting as refusal:
+        yield
+    except (UnsafeSetting, Problem) as refusal:
         _say(f"Mainstay did not start. {refusal}", to=sys.stderr)
         raise typer.Exit(EXIT_BAD_SETTING) from refusal
 

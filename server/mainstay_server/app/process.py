@@ -15,10 +15,11 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import OutboxRunner
 from mainstay_server.kernel.jobs import JobRunner
-from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.kernel.settings import ServerSettings, UnsafeSetting, of
 from mainstay_server.tenancy.service.setup import prepare_first_start
 
 from .assembly import close_stores, lease, open_stores
+from .http_server import HttpServer
 from .web import create_app
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ async def _serve(
     on_started: Callable[[Started], None],
 ) -> None:
     settings = of(ServerSettings)
-    server = uvicorn.Server(
+    server = HttpServer(
         uvicorn.Config(
             create_app(installed() if "web" in roles else ()),
             log_config=None,
@@ -107,14 +108,19 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise UnsafeSetting(
+            f"{host} port {port} cannot be listened on ({error.strerror}); choose another --port."
+        ) from error
     listening.listen(BACKLOG)
     listening.set_inheritable(False)
     return listening
 
 
 async def _announce(
-    server: uvicorn.Server,
+    server: HttpServer,
     listening: socket.socket,
     roles: Sequence[str],
     set_up_path: str | None,
