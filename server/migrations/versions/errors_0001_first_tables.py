@@ -44,7 +44,6 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=300), nullable=False),
         sa.Column("culprit", sa.String(length=200), nullable=False),
         sa.Column("level", sa.String(length=10), nullable=False),
-        sa.Column("platform", sa.String(length=40), nullable=False),
         sa.Column("first_release", sa.String(length=250), nullable=False),
         sa.Column("last_release", sa.String(length=250), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
