@@ -1,12 +1,11 @@
 """Recording results: what is said, once, and what a late or foreign result may not change."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthInterval, HealthState
 from mainstay_server.areas.health_checks.service import checks, recording
-from mainstay_server.areas.health_checks.service.turns import claim_due, next_turn
+from mainstay_server.areas.health_checks.service.turns import claim_due
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
     HealthCheckDegraded,
@@ -220,13 +219,3 @@ def test_pausing_what_is_down_says_that_nobody_looks_any_more(session: Session, 
         ("unknown", 600, 660),
         ("unhealthy", 660, None),
     ]
-
-
-def test_turns_are_absolute_and_spread() -> None:
-    turns = {next_turn(f"check-{n}", 60, NOON) for n in range(1000)}
-
-    assert len(turns) > 900
-    assert all(NOON < turn <= NOON + MINUTE for turn in turns)
-    first = next_turn("check-1", 60, NOON)
-    assert next_turn("check-1", 60, first) == first + MINUTE
-    assert next_turn("check-1", 60, first + timedelta(seconds=59)) == first + MINUTE

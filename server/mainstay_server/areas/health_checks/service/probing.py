@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from mainstay_server.areas.health_checks.models import HealthState
@@ -17,14 +18,16 @@ async def ask_once_confirmed(
 ) -> Finished:
     """Ask, and ask a failure once more after a moment unless the app is known to be down.
 
-    The pause is at most a quarter of the interval. The result dates from the first try. A try
-    that took much longer than its time-out says that this process was stopped, not the app: it
-    is inconclusive.
+    The pause is at most a quarter of the interval. The result dates from the first try, unless
+    that one was inconclusive: then nobody was watching until the second.
     """
     at = clock()
     result, tries = await _ask(order, clock=clock), 1
-    if result.state == HealthState.UNHEALTHY and order.state != HealthState.UNHEALTHY:
+    if not result.conclusive or (
+        result.state == HealthState.UNHEALTHY and order.state != HealthState.UNHEALTHY
+    ):
         await asyncio.sleep(min(confirm_seconds, order.interval_seconds / 4))
+        at = at if result.conclusive else clock()
         result, tries = await _ask(order, clock=clock), 2
     return Finished(
         order=order,
@@ -49,14 +52,13 @@ async def ask_all(
 
 
 async def _ask(order: ProbeOrder, *, clock: Clock) -> ProbeResult:
+    """Ask once. A try that took much longer than its time-out allows is inconclusive.
+
+    It says that this process was stopped or starved meanwhile, which is no fault of the app.
+    """
     began = clock()
     result = await PROBES[order.kind](order)
     took = (clock() - began).total_seconds()
-    if not result.status_code and took > order.timeout_seconds + STALLED_SECONDS:
-        return ProbeResult(
-            state=HealthState.UNHEALTHY,
-            response_ms=result.response_ms,
-            reason="not asked: this process was stopped meanwhile",
-            conclusive=False,
-        )
+    if took > order.timeout_seconds + STALLED_SECONDS:
+        return replace(result, conclusive=False, reason="not asked: this process was stopped")
     return result

@@ -1,0 +1,107 @@
+"""One turn: what a second try is for, and what our own trouble must not be taken for."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder
+from mainstay_server.areas.health_checks.service.probing import ask_all, ask_once_confirmed
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.clock import utc_now
+from tests.areas.health_checks.worlds import NOON
+from tests.servers.http import Answer, HttpReceiver, running_http
+
+
+@pytest.fixture
+def app() -> Iterator[HttpReceiver]:
+    outbound.open_outbound(allow_private=True, max_connections_per_host=1)
+    with running_http() as receiver:
+        yield receiver
+    outbound.close_outbound()
+
+
+def an_order(
+    url: str, *, state: HealthState = HealthState.HEALTHY, timeout_seconds: int = 2
+) -> ProbeOrder:
+    return ProbeOrder(
+        check_id=url,
+        instance_id="instance",
+        kind="http",
+        url=url,
+        interval_seconds=60,
+        timeout_seconds=timeout_seconds,
+        degraded_after_ms=2000,
+        state=state,
+        at=NOON,
+    )
+
+
+def ask(order: ProbeOrder) -> Finished:
+    return asyncio.run(ask_once_confirmed(order, clock=utc_now, confirm_seconds=0.05))
+
+
+def test_a_failure_is_asked_once_more_and_then_believed(app: HttpReceiver) -> None:
+    app.answer_at("/", Answer(status=500))
+
+    found = ask(an_order(f"{app.url}/"))
+
+    assert found.result is not None
+    assert (found.result.state, found.tries, len(app.requests)) == ("unhealthy", 2, 2)
+
+
+def test_an_app_that_is_known_to_be_down_is_asked_once(app: HttpReceiver) -> None:
+    app.answer_at("/", Answer(status=500))
+
+    found = ask(an_order(f"{app.url}/", state=HealthState.UNHEALTHY))
+
+    assert (found.tries, len(app.requests)) == (1, 1)
+
+
+def test_a_try_during_which_we_were_stopped_is_tried_again_and_dates_from_then(
+    app: HttpReceiver,
+) -> None:
+    # As after SIGSTOP: ninety seconds pass on the wall while one request is under way.
+    readings = iter([0.0, 0.0, 90.0, 90.0, 90.0, 90.1, 90.1])
+
+    def clock() -> datetime:
+        return NOON + timedelta(seconds=next(readings))
+
+    found = asyncio.run(ask_once_confirmed(an_order(app.url), clock=clock, confirm_seconds=0))
+
+    assert found.result is not None
+    assert (found.result.state, found.tries) == ("healthy", 2)
+    assert found.at == NOON + timedelta(seconds=90)
+
+
+def test_having_no_connection_of_our_own_free_says_nothing_about_the_app(
+    app: HttpReceiver,
+) -> None:
+    # One connection per host is allowed here, and the first order holds it until its time-out.
+    app.answer_at("/hang", Answer(hang=True))
+    orders = [
+        an_order(f"{app.url}/hang", timeout_seconds=4, state=HealthState.UNHEALTHY),
+        an_order(f"{app.url}/fine", timeout_seconds=1),
+    ]
+
+    hanging, waiting = asyncio.run(ask_all(orders, clock=utc_now, confirm_seconds=0.05, at_once=10))
+
+    assert hanging.result is not None
+    assert hanging.result.state == "unhealthy"
+    assert waiting.result is None
+
+
+def test_many_are_asked_at_once_up_to_the_limit_and_answered_in_order() -> None:
+    outbound.open_outbound(allow_private=True, max_connections_per_host=50)
+    with running_http() as app:
+        for number in range(12):
+            app.answer_at(f"/{number}", Answer(delay_seconds=0.2))
+        orders = [an_order(f"{app.url}/{number}") for number in range(12)]
+        began = utc_now()
+        found = asyncio.run(ask_all(orders, clock=utc_now, confirm_seconds=0, at_once=4))
+        took = (utc_now() - began).total_seconds()
+    outbound.close_outbound()
+
+    assert [one.order for one in found] == orders
+    assert 0.6 <= took < 2.0  # three rounds of four
