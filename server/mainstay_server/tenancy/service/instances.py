@@ -181,6 +181,9 @@ def _apply(instance: Instance, asking: Asking) -> None:
             MOST_DEGRADED_AFTER_MS,
             field="degradedAfterMs",
         )
+    if asking.timeout_seconds is None:
+        # Asking more often than the time-out of before is a wish, not a contradiction.
+        instance.timeout_seconds = min(instance.timeout_seconds, instance.interval_seconds)
     if instance.timeout_seconds > instance.interval_seconds:
         raise invalid(
             "timeoutSeconds", "is longer than intervalSeconds; lower it or ask less often"
