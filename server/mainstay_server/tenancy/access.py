@@ -6,9 +6,10 @@ declaration that tests walk and the guard itself; the endpoint gets what it may 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Depends
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -29,6 +30,9 @@ from .subjects import find_instance, find_project
 SESSION_COOKIE = "mainstay_session"
 
 
+OwnerOf = Callable[[Session, str], str | None]
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule, as declared: what is looked up, which role may, which scope a token needs."""
@@ -37,6 +41,8 @@ class Rule:
     role: Role | None
     scope: Scope | None
     reason: str = ""
+    parameter: str = ""
+    owner_of: "OwnerOf | None" = None
 
     async def __call__(self, request: Request) -> Any:  # noqa: ANN401 - the kind decides
         """Let the request in, and return what it may see. Raises the refusal otherwise."""
@@ -47,6 +53,10 @@ class Rule:
             raise Forbidden(_why_not(caller, self.role, self.scope))
         if self.kind in ("signed_in", "organization"):
             return caller
+        if self.owner_of is not None:
+            value = request.path_params[self.parameter]
+            await run_in_threadpool(_refuse_unless_owner, self.owner_of, value, caller)
+            return value
         return await run_in_threadpool(_look_up, self.kind, request, caller)
 
 
@@ -60,9 +70,12 @@ def signed_in() -> Any:  # noqa: ANN401 - a FastAPI dependency
     return Depends(Rule("signed_in", None, None))
 
 
-def organization(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
-    """A role in the caller's organization; gives the `Caller`."""
-    return Depends(Rule("organization", role, Scope.needed_for(role, "org")))
+def organization(role: Role, *, about: Literal["org", "project"] = "org") -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """A role in the caller's organization; gives the `Caller`.
+
+    What is about all of its projects (a list, a new one) needs a token's scope for projects.
+    """
+    return Depends(Rule("organization", role, Scope.needed_for(role, about)))
 
 
 def project(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
@@ -80,6 +93,16 @@ def instance(role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
     instances are random, so the difference tells nobody anything worth having.
     """
     return Depends(Rule("instance", role, Scope.needed_for(role, "project")))
+
+
+def via(owner_of: OwnerOf, parameter: str, role: Role) -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """A role in the organization that owns what the path names; gives the path's value.
+
+    `owner_of(session, value)` tells the organization's id, or None when there is no such thing. A
+    thing of others is as absent as one that never was: 404.
+    """
+    scope = Scope.needed_for(role, "project")
+    return Depends(Rule("via", role, scope, parameter=parameter, owner_of=owner_of))
 
 
 def rule_of(route_dependencies: list[Callable[..., Any] | None]) -> list[Rule]:
@@ -132,6 +155,13 @@ def _look_up(kind: str, request: Request, caller: Caller) -> Any:  # noqa: ANN40
         if instance.organization_id != caller.organization_id:
             raise Forbidden("That instance is not yours; /api/instances lists those that are.")
         return instance
+
+
+def _refuse_unless_owner(owner_of: OwnerOf, value: str, caller: Caller) -> None:
+    with reading() as session:
+        owner = owner_of(session, value)
+    if owner is None or owner != caller.organization_id:
+        raise NotFound("There is no such thing, or it is not yours; go back to the list.")
 
 
 def _why_not(caller: Caller, role: Role, scope: Scope | None) -> str:

@@ -77,8 +77,10 @@ async def _keep_writing(stop: StopSignal) -> None:
         turns += 1
         if _Noted.untold:
             await run_in_threadpool(_tell)
-        if stop.is_set() or turns % (WRITE_EVERY_SECONDS // TELL_EVERY_SECONDS) == 0:
+        if turns % (WRITE_EVERY_SECONDS // TELL_EVERY_SECONDS) == 0:
             await run_in_threadpool(_write)
+    await run_in_threadpool(_tell)
+    await run_in_threadpool(_write)
 
 
 def _tell() -> None:

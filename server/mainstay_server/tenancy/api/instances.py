@@ -23,7 +23,7 @@ from . import schemas
 router = Router()
 
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
-Viewer = Annotated[Caller, access.organization(Role.VIEWER)]
+Viewer = Annotated[Caller, access.organization(Role.VIEWER, about="project")]
 
 
 @router.get("/api/instances", summary="List instances")
@@ -53,7 +53,7 @@ def list_instances(
 @router.post("/api/instances", summary="Make an instance", status_code=201)
 def create_instance(
     session: Session,
-    caller: Annotated[Caller, access.organization(Role.MEMBER)],
+    caller: Annotated[Caller, access.organization(Role.MEMBER, about="project")],
     body: schemas.InstanceBody,
 ) -> schemas.InstanceAnswer:
     """Make an instance by hand; data that names a new environment makes one by itself."""

@@ -24,7 +24,7 @@ router = Router()
 def create_project(
     request: Request,
     session: Session,
-    caller: Annotated[Caller, access.organization(Role.MEMBER)],
+    caller: Annotated[Caller, access.organization(Role.MEMBER, about="project")],
     body: schemas.ProjectBody,
 ) -> schemas.ProjectAnswer:
     """Make a project with a `production` instance and an ingest key.
@@ -41,7 +41,7 @@ def create_project(
 def list_projects(
     request: Request,
     session: Session,
-    caller: Annotated[Caller, access.organization(Role.VIEWER)],
+    caller: Annotated[Caller, access.organization(Role.VIEWER, about="project")],
     search: Annotated[str, Query(max_length=100, description="Part of a name or slug.")] = "",
     limit: Limit = DEFAULT_PER_PAGE,
     cursor: Cursor = "",
