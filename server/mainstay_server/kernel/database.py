@@ -1,5 +1,6 @@
 """The relational store: one engine per process, one transaction per request or job."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing_extensions import override
 
 from .problems import Unavailable
 
+log = logging.getLogger(__name__)
+
 Row = TypeVar("Row", bound="Base")
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -22,6 +25,11 @@ Insert = sqlite.Insert | postgresql.Insert
 SQLITE_BUSY_SECONDS = 15
 POOL_SIZE = 12
 POOL_OVERFLOW = 24
+AWAY_RETRY_AFTER_SECONDS = 5
+
+# SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN of https://sqlite.org/rescode.html
+AWAY_CODES = {5, 6, 8, 10, 13, 14}
+PRIMARY_CODE = 0xFF
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -94,13 +102,18 @@ def open_database(url: str) -> None:
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
             poolclass=sa.pool.QueuePool,
+            hide_parameters=True,  # what people and apps sent belongs into no log
         )
         sa.event.listen(_Open.engine, "connect", _prepare_sqlite)
         sa.event.listen(_Open.engine, "begin", _begin_sqlite)
         _Open.write_lock = threading.Lock()
     else:
         _Open.engine = sa.create_engine(
-            parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True
+            parsed,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_pre_ping=True,
+            hide_parameters=True,
         )
 
 
@@ -134,9 +147,15 @@ def transaction() -> Iterator[Session]:
 
     On PostgreSQL writers run side by side: what is read to be changed is read `with_for_update`,
     or better changed in one statement.
+
+    Raises:
+        Unavailable: the database is away, or its disk is full; nothing was written.
     """
     lock = _Open.write_lock
-    with Session(engine().execution_options(immediate=True), expire_on_commit=False) as session:
+    with (
+        _refusals(),
+        Session(engine().execution_options(immediate=True), expire_on_commit=False) as session,
+    ):
         if lock is not None and not lock.acquire(timeout=SQLITE_BUSY_SECONDS):
             raise Unavailable("The database is busy; try again.", retry_after_seconds=1)
         try:
@@ -151,12 +170,42 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """One transaction that only reads: a consistent snapshot that blocks no writer."""
+    """One transaction that only reads: a consistent snapshot that blocks no writer.
+
+    Raises:
+        Unavailable: the database is away.
+    """
     options: dict[str, Any] = {}
     if not is_sqlite():
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with Session(engine().execution_options(**options), expire_on_commit=False) as session:
+    with (
+        _refusals(),
+        Session(engine().execution_options(**options), expire_on_commit=False) as session,
+    ):
         yield session
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Refuse for now what the database refuses for now; what is a bug stays one."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        if isinstance(error, sa.exc.DBAPIError) and not _is_away(error):
+            raise
+        log.warning("the database cannot be used: %s", str(error).partition("\n")[0])
+        raise Unavailable(
+            "The database cannot be used right now; try again in a moment.",
+            retry_after_seconds=AWAY_RETRY_AFTER_SECONDS,
+        ) from error
+
+
+def _is_away(error: sa.exc.DBAPIError) -> bool:
+    """Whether the fault is the database's state, and not the statement's."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & PRIMARY_CODE in AWAY_CODES
+    return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
 
 
 def insert(table: type[Base] | sa.Table) -> sqlite.Insert:

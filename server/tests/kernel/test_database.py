@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
-from mainstay_server.kernel.database import insert, new_id, reading, rows_changed, transaction
+from mainstay_server.kernel.database import (
+    insert,
+    is_sqlite,
+    new_id,
+    reading,
+    rows_changed,
+    transaction,
+)
 from mainstay_server.kernel.jobs import JobState
+from mainstay_server.kernel.problems import Unavailable
+from sqlalchemy.orm import Session
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -88,3 +97,33 @@ def no_threads_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() <= before
+
+
+def fail_for_now(session: Session) -> None:
+    """What a full disk does to SQLite, and an operator who ends a statement to PostgreSQL."""
+    if is_sqlite():
+        session.execute(sa.text("PRAGMA max_page_count = 1"))
+        session.add_all(JobState(name=f"{n:0100}", due_at=NOON) for n in range(5_000))
+        session.flush()
+    else:
+        session.execute(sa.text("SET LOCAL statement_timeout = 1"))
+        session.execute(sa.text("SELECT pg_sleep(5)"))
+
+
+def test_a_database_that_cannot_now_is_no_bug_and_what_it_took_is_gone(database: None) -> None:
+    with pytest.raises(Unavailable) as refused, transaction() as session:
+        session.add(JobState(name="kept?", due_at=NOON))
+        session.flush()
+        fail_for_now(session)
+
+    assert refused.value.retry_after_seconds == 5
+    with reading() as session:
+        assert session.get(JobState, "kept?") is None
+
+
+def test_a_wrong_statement_is_a_bug_and_its_error_shows_nothing_of_what_was_sent(
+    database: None,
+) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="nowhere") as failed, reading() as session:
+        session.execute(sa.text("SELECT * FROM nowhere WHERE x = :x"), {"x": "a secret"})
+    assert "a secret" not in str(failed.value)
