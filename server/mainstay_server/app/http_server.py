@@ -20,7 +20,7 @@ class HttpServer(uvicorn.Server):
 
     @override
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # uvicorn writes Generator
+    def capture_signals(self) -> Iterator[None]:
         """Take the signals for the time of serving."""
         loop = asyncio.get_running_loop()
         for number in ENDS:
