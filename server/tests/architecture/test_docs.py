@@ -1,0 +1,148 @@
+"""The docs: tables say what the program says, links lead somewhere, code blocks are code."""
+
+import ast
+import base64
+import hashlib
+import hmac
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SECRET = "whsec_" + base64.b64encode(b"a secret of the receiver").decode()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
+GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def docs() -> ModuleType:
+    """`scripts/docs.py` as a module."""
+    spec = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts/docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_generated_table_is_fresh(docs: ModuleType) -> None:
+    assert [ids(page) for page in docs.stale_pages(ROOT)] == [], "run `make docs`"
+
+
+def test_a_page_that_says_something_else_is_noticed_and_keeps_what_people_wrote(
+    docs: ModuleType, tmp_path: Path
+) -> None:
+    page = tmp_path / "docs/areas/requests.md"
+    page.parent.mkdir(parents=True)
+    page.write_text("# Requests\n\n## Jobs\n\nBy hand.\n")
+
+    (first,) = docs.stale_pages(tmp_path).values()
+    page.write_text(first.replace("No jobs.", "A job that is gone."))
+    (second,) = docs.stale_pages(tmp_path).values()
+    page.write_text(second)
+
+    assert first.startswith("# Requests\n\n## Jobs\n\n<!-- make docs: Jobs -->\n\nNo jobs.\n")
+    assert first.endswith("<!-- end -->\n\nBy hand.\n")
+    assert second == first
+    assert docs.stale_pages(tmp_path) == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=ids)
+def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> None:
+    blocks = python_blocks(page)
+
+    assert blocks, "a guide shows code"
+    assert [name for block in blocks for name in imported(block) if not is_there(name)] == []
+
+
+def test_the_receiver_of_the_guide_believes_what_is_signed_and_nothing_else() -> None:
+    (block,) = python_blocks(ROOT / "docs/guides/webhook-receiver.md")
+    receiver: dict[str, object] = {}
+    exec(compile(block, "webhook-receiver.md", "exec"), receiver)  # noqa: S102 - our own docs
+    is_genuine = receiver["is_genuine"]
+    assert callable(is_genuine)
+    headers = signed(b"{}", at=1_000)
+
+    assert is_genuine(SECRET, headers, b"{}", now=1_010)
+    assert not is_genuine(SECRET, headers, b"{} ", now=1_010), "changed on the way"
+    assert not is_genuine(SECRET, headers, b"{}", now=1_301), "kept and sent again later"
+    assert not is_genuine("whsec_" + "A" * 32, headers, b"{}", now=1_010), "another secret"
+    assert not is_genuine(SECRET, {}, b"{}", now=1_010), "no signature"
+    both = headers | {"webhook-signature": "v1,old " + headers["webhook-signature"]}
+    assert is_genuine(SECRET, both, b"{}", now=1_010), "two signatures while a secret changes"
+
+
+def signed(body: bytes, *, at: int) -> dict[str, str]:
+    """The headers as Standard Webhooks says: HMAC-SHA256 of `id.timestamp.body`."""
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = hmac.digest(key, b"msg_1.%d." % at + body, hashlib.sha256)
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(at),
+        "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+    }
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# There\n\n## What it is, exactly\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](there.md) [b](there.md#what-it-is-exactly) [c](gone.md) [d](there.md#gone)\n"
+        "```sh\n[e](not-a-link.md)\n```\n[f](https://elsewhere.example)\n"
+    )
+
+    assert broken_links(page) == ["gone.md", "there.md#gone"]
+
+
+def broken_links(page: Path) -> list[str]:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = [*re.findall(r"\]\(([^)\s]+)\)", prose), *re.findall(r'src(?:set)?="([^"]+)"', prose)]
+    return [link for link in links if "://" not in link and not leads_somewhere(page, link)]
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, heading = link.partition("#")
+    target = page.parent / path if path else page
+    if not target.exists():
+        return False
+    return not heading or heading in {anchor(line) for line in headings(target)}
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    """The name that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def imported(block: str) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append(node.module or "")
+    return found
+
+
+def is_there(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None
