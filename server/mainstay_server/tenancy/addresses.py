@@ -2,9 +2,13 @@
 
 from urllib.parse import urlsplit, urlunsplit
 
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.kernel.settings import ServerSettings, of
+
+from .models import IngestKey
 
 
 def base_url(request: Request) -> str:
@@ -22,3 +26,14 @@ def dsn(base: str, key: str, number: int) -> str:
     parts = urlsplit(base)
     path = f"{parts.path.rstrip('/')}/{number}"
     return urlunsplit((parts.scheme, f"{key}@{parts.netloc}", path, "", ""))
+
+
+def project_dsn(request: Request, session: Session, *, project_id: str, number: int) -> str:
+    """The DSN with a project's oldest enabled ingest key, for snippets; empty without one."""
+    key = session.scalar(
+        sa.select(IngestKey.key)
+        .where(IngestKey.project_id == project_id, IngestKey.disabled_at.is_(None))
+        .order_by(IngestKey.id)
+        .limit(1)
+    )
+    return dsn(base_url(request), key or "", number)

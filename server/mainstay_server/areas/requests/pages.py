@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
+from mainstay_server.tenancy.addresses import project_dsn
 from mainstay_server.ui import fragment
 
 from . import columns, service
@@ -26,7 +27,12 @@ def draw_metrics(asked: PanelRequest) -> str:
         asked.request,
         "requests/panel.html",
         instance=instance,
-        hours=asked.hours,
+        dsn=project_dsn(
+            asked.request,
+            asked.session,
+            project_id=instance.project_id,
+            number=instance.project_number,
+        ),
         summary=service.summarize(instance.id, hours=asked.hours, now=now),
         traffic={
             "times": [bucket.timestamp.timestamp() for bucket in series],
