@@ -8,10 +8,10 @@ import pytest
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import said_events
-from mainstay_server.tenancy import prepare_first_start
 from mainstay_server.tenancy.access import SESSION_COOKIE
 from mainstay_server.tenancy.models import Organization, Person
 from mainstay_server.tenancy.service.passwords import hash_password
+from mainstay_server.tenancy.service.setup import prepare_first_start
 from tests.world import Browser, World
 
 PASSWORD = "nine ships at anchor"

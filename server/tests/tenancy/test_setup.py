@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.settings import ServerSettings, forget_settings, override_settings
-from mainstay_server.tenancy import prepare_first_start
 from mainstay_server.tenancy.callers import Caller, find_caller
 from mainstay_server.tenancy.models import (
     Instance,
@@ -24,6 +23,7 @@ from mainstay_server.tenancy.models import (
 )
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.service import members, projects
+from mainstay_server.tenancy.service.setup import prepare_first_start
 from pydantic import SecretStr
 from tests.tenancy.worlds import NOON, a_person, an_organization, database_of
 
