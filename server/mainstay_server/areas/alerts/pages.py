@@ -110,7 +110,16 @@ def show_rules(request: Request, session: Session, project: Viewing) -> Response
     """When alerts fire."""
     frame = project_frame(request, session, project, page="alerts", now=utc_now())
     found = rules.rules_for(session, project.id, frame["instance"].id)
-    return _page(request, session, project, "rules", rules=list(found.values()), windows=WINDOWS)
+    edited = _chosen(request, "edit", AlertType)
+    return _page(
+        request,
+        session,
+        project,
+        "rules",
+        rules=list(found.values()),
+        edited=found.get(edited) if edited else None,
+        windows=WINDOWS,
+    )
 
 
 @router.get("/deliveries")
@@ -338,7 +347,11 @@ def _channels_page(
 
 
 def _page(
-    request: Request, session: Session, project: ProjectRef, part: str, **context: object
+    request: Request,
+    session: Session,
+    project: ProjectRef,
+    part: str,
+    **context: Any,  # noqa: ANN401 - a template's names
 ) -> Response:
     frame = project_frame(request, session, project, page="alerts", now=utc_now())
     failed = history.list_notifications(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Event, Refused
@@ -14,7 +14,17 @@ from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limi
 
 from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 
-WindowSeconds = Literal[60, 300, 900, 3600]
+WINDOWS = (60, 300, 900, 3600)
+
+
+def _offered(seconds: int) -> int:
+    if seconds not in WINDOWS:
+        raise ValueError(f"must be one of {', '.join(map(str, WINDOWS))}")
+    return seconds
+
+
+# Few, because each window in use is one question to the column store every minute.
+WindowSeconds = Annotated[int, AfterValidator(_offered)]
 
 
 class AlertNotificationDue(Event, frozen=True, kw_only=True):

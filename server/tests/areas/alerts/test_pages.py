@@ -1,0 +1,202 @@
+"""The panel, the tile and the pages: what people read, and what their buttons do."""
+
+from collections.abc import Callable
+
+import pytest
+from mainstay_server.areas import alerts
+from mainstay_server.areas.alerts import pages
+from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service import channels, firing
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.events import run_waiting
+from tests.servers.http import Answer, HttpReceiver
+from tests.world import World
+
+ClientFor = Callable[..., World]
+PAGES = ("alerts", "alerts/channels", "alerts/rules", "alerts/deliveries", "panels/alerts")
+
+
+@pytest.fixture
+def world(client_for: ClientFor) -> World:
+    return client_for(alerts.area)
+
+
+def url(world: World, page: str) -> str:
+    return f"/dashboard/projects/{world.project}/{page}"
+
+
+def an_alert(world: World, title: str = "inspections production is down") -> str:
+    found = firing.Firing(type=AlertType.INSTANCE_DOWN, title=title, message="It answered 500.")
+    with transaction() as session:
+        alert_id, _ = firing.open_alert(
+            session, world.instance, found, Severity.CRITICAL, now=utc_now()
+        )
+    return alert_id
+
+
+def a_channel(world: World, hook: str) -> str:
+    about = (world.instance.organization_id, world.instance.project_id, None)
+    with transaction() as session:
+        made = channels.create_channel(
+            session, about, "webhook", {"webhookUrl": hook}, now=utc_now()
+        )
+    return made.id
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("alerts", "No alert yet"),
+        ("alerts/channels", "Nobody is told yet"),
+        ("alerts/rules", "above 5 % of at least 20 requests in 5 min"),
+        ("alerts/deliveries", "Nothing here"),
+        ("panels/alerts", "Nobody is told yet"),
+    ],
+)
+def test_every_page_says_something_useful_when_there_is_nothing(
+    world: World, page: str, says: str
+) -> None:
+    answer = world.bob.get(url(world, page))
+
+    assert answer.status_code == 200, answer.text
+    assert says in answer.text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_others_and_strangers_see_no_page(world: World, page: str) -> None:
+    assert world.charlie.get(url(world, page)).status_code == 404
+    assert world.stranger.get(url(world, page)).status_code in (303, 401)
+
+
+def test_the_panel_shows_active_alerts_and_resolving_moves_them_away(world: World) -> None:
+    alert_id = an_alert(world)
+    panel = world.alice.get(url(world, "panels/alerts")).text
+    assert "inspections production is down" in panel
+    assert "nobody told" in panel
+
+    answer = world.bob.post(url(world, f"alerts/{alert_id}/resolve"), data={"back": "monitoring"})
+
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(url(world, "monitoring"))
+    panel = world.alice.get(url(world, "panels/alerts")).text
+    assert "Show resolved in the last 24 hours (1)" in panel
+    assert "Resolved by Bob." in panel
+
+
+def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None:
+    form = {
+        "instanceId": world.instance.id,
+        "kind": "webhook",
+        "target": "https://hooks.example/services/T0/B0/secret",
+        "minimumSeverity": "warning",
+        "scope": "instance",
+    }
+
+    added = world.bob.post(url(world, "alerts/channels"), data=form)
+
+    assert added.status_code == 200, added.text
+    assert "whsec_" in added.text
+    again = world.bob.get(url(world, "alerts/channels")).text
+    assert "https://hooks.example/services/…" in again
+    assert "whsec_" not in again
+    assert "T0/B0/secret" not in again
+
+
+def test_a_target_that_makes_no_sense_is_refused_on_the_page(world: World) -> None:
+    form = {"instanceId": world.instance.id, "kind": "email", "target": "nobody"}
+
+    answer = world.bob.post(url(world, "alerts/channels"), data=form)
+
+    assert answer.status_code == 303
+    with reading() as session:
+        assert channels.list_channels(session, world.instance.project_id, None) == []
+
+
+def test_a_test_that_failed_is_shown_beside_its_channel_and_resent_from_the_dead_letters(
+    world: World, http_receiver: HttpReceiver
+) -> None:
+    http_receiver.answer(Answer(status=400, body=b"no such room"))
+    channel_id = a_channel(world, f"{http_receiver.url}/hook")
+
+    world.bob.post(url(world, f"alerts/channels/{channel_id}/test"))
+    run_waiting(now=utc_now())
+
+    assert "no such room" in world.bob.get(url(world, "alerts/channels")).text
+    dead = world.bob.get(url(world, "alerts/deliveries?state=failed")).text
+    path = dead.split("/alerts/deliveries/")[1].split("/resend")[0]
+    assert world.bob.post(url(world, f"alerts/deliveries/{path}/resend")).status_code == 303
+    run_waiting(now=utc_now())
+    assert "Delivers" in world.bob.get(url(world, "alerts/channels")).text
+    first, second = http_receiver.requests
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+
+
+def test_channels_are_switched_off_and_on_and_removed_on_the_page(world: World) -> None:
+    channel_id = a_channel(world, "https://hooks.example/a")
+    base = f"alerts/channels/{channel_id}"
+    project_id = world.instance.project_id
+
+    world.bob.post(url(world, f"{base}/change"), data={"enabled": "off"})
+    with reading() as session:
+        assert not channels.get_channel(session, project_id, None, channel_id).enabled
+    world.bob.post(url(world, f"{base}/change"), data={"minimum_severity": "critical"})
+    world.bob.post(url(world, f"{base}/change"), data={"enabled": "on"})
+    with reading() as session:
+        found = channels.get_channel(session, project_id, None, channel_id)
+    assert (found.enabled, found.minimum_severity) == (True, "critical")
+    world.bob.post(url(world, f"{base}/remove"))
+    assert "hooks.example/a" not in world.bob.get(url(world, "alerts/channels")).text
+
+
+def test_a_rule_changed_on_the_page_holds(world: World) -> None:
+    assert (
+        "Above how many percent"
+        in world.bob.get(url(world, "alerts/rules?edit=high_error_rate")).text
+    )
+    form = {
+        "instanceId": world.instance.id,
+        "switch": "on",
+        "severity": "warning",
+        "threshold": "2.5",
+        "windowSeconds": "900",
+        "minimumCount": "50",
+        "scope": "instance",
+    }
+
+    answer = world.bob.post(url(world, "alerts/rules/high_error_rate"), data=form)
+
+    assert answer.status_code == 303, answer.text
+    page = world.bob.get(url(world, "alerts/rules")).text
+    assert "above 2.5 % of at least 50 requests in 15 min" in page
+
+
+def test_charlie_can_press_no_button(world: World) -> None:
+    alert_id, channel_id = an_alert(world), a_channel(world, "https://hooks.example/a")
+    for path in (
+        f"alerts/{alert_id}/resolve",
+        f"alerts/channels/{channel_id}/remove",
+        f"alerts/channels/{channel_id}/test",
+    ):
+        assert world.charlie.post(url(world, path)).status_code == 404
+
+
+def test_the_list_is_searched_and_filtered(world: World) -> None:
+    an_alert(world)
+
+    assert "is down" in world.bob.get(url(world, "alerts?q=PRODUCTION&severity=critical")).text
+    assert "No alert fits" in world.bob.get(url(world, "alerts?q=100%25")).text
+    assert "No alert fits" in world.bob.get(url(world, "alerts?status=resolved")).text
+
+
+def test_the_tile_and_the_summary_count_by_severity(world: World) -> None:
+    an_alert(world)
+    with reading() as session:
+        tile = pages.tiles(session, [world.instance.id, "none"], utc_now())
+        summary = pages.summary(session, [world.instance.id], utc_now())
+
+    assert (tile[world.instance.id].value, tile[world.instance.id].tone) == ("1", "critical")
+    assert (tile["none"].value, tile["none"].tone) == ("0", "ok")
+    assert summary == {
+        world.instance.id: {"activeAlerts": {"info": 0, "warning": 0, "critical": 1}}
+    }
