@@ -31,6 +31,8 @@ SLOTS = 90
 SHOWN_RESULTS = 10
 TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
+# The word of each state that the drawings know a shape and a colour for.
+LIGHTS = {state: state.value for state in HealthState} | {HealthState.UNHEALTHY: "down"}
 TONES = {
     HealthState.HEALTHY: "ok",
     HealthState.DEGRADED: "warn",
@@ -76,6 +78,28 @@ def run_now(instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]) -> R
     return redirect_with(_monitoring(instance), text, tone)
 
 
+@router.post("/pause")
+def pause(
+    session: Session, instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]
+) -> Response:
+    """Stop asking until somebody resumes it."""
+    check = checks.find_main_check(session, instance.id)
+    if check is not None:
+        checks.pause_check(session, check, now=utc_now())
+    return redirect_with(_monitoring(instance), "Paused: this time does not count for uptime.")
+
+
+@router.post("/resume")
+def resume(
+    session: Session, instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]
+) -> Response:
+    """Ask again, at once."""
+    check = checks.find_main_check(session, instance.id)
+    if check is not None:
+        checks.resume_check(session, check, now=utc_now())
+    return redirect_with(_monitoring(instance), "Resumed: it is being asked now.")
+
+
 def draw_panel(asked: PanelRequest) -> str:
     """The health of one instance over the page's range, or how to begin."""
     check = checks.find_main_check(asked.session, asked.instance.id)
@@ -87,6 +111,7 @@ def draw_panel(asked: PanelRequest) -> str:
         instance=asked.instance,
         hours=asked.hours,
         may_write=asked.may_write,
+        lights=LIGHTS,
         **shown,
     )
 
@@ -126,17 +151,22 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
     return {
         "metrics": health.metrics,
+        "every": _every(check.interval_seconds),
         "recent": health.recent_checks[:SHOWN_RESULTS],
         "uptime": uptime_of(spells, since=since, until=asked.now).percent,
         "slots": [
             {
-                "status": state or "none",
+                "status": LIGHTS.get(state, "none") if state else "none",
                 "title": f"{start:%d %b %H:%M} UTC: {state or 'no data'}",
             }
             for start, state in slots
         ],
         "chart": _chart(asked, check, since),
     }
+
+
+def _every(seconds: int) -> str:
+    return f"every {seconds} s" if seconds % 60 else f"every {seconds // 60} min"
 
 
 def _chart(asked: PanelRequest, check: HealthCheck, since: datetime) -> dict[str, Any]:

@@ -91,10 +91,25 @@ def test_check_now_asks_and_the_panel_shows_it(world: World, app: HttpReceiver) 
     assert "time-chart" in drawn
 
 
+def test_pause_and_resume_are_buttons_too(world: World) -> None:
+    follow(world, "https://shop.example/health")
+    base = f"/dashboard/projects/{world.project}/health/{world.instance.id}"
+
+    paused = world.bob.post(f"{base}/pause")
+    resting = panel_of(world)
+    resumed = world.bob.post(f"{base}/resume")
+
+    assert (paused.status_code, resumed.status_code) == (303, 303)
+    assert "Paused: nothing is asked." in resting
+    assert f"{base}/resume" in resting
+    assert f"{base}/pause" in panel_of(world)
+
+
 def test_the_buttons_are_not_for_charlie(world: World) -> None:
     base = f"/dashboard/projects/{world.project}/health/{world.instance.id}"
 
-    assert world.charlie.post(f"{base}/run").status_code == 403
+    for button in ("run", "pause", "resume"):
+        assert world.charlie.post(f"{base}/{button}").status_code == 403
     assert world.charlie.post(f"{base}/url", data={"url": "https://x.example"}).status_code == 403
 
 
