@@ -1,0 +1,315 @@
+"""The API as REQUIREMENTS P9 names it, and who may use it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mainstay_server.areas import alerts
+from mainstay_server.contracts.alerts import (
+    AlertChannelCreated,
+    AlertChannelRemoved,
+    AlertChannelUpdated,
+    AlertResolvedByHand,
+    AlertRuleChanged,
+)
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.events import Event, run_waiting, said_events
+from tests.servers.http import Answer, HttpReceiver
+from tests.world import World
+
+BACKUP_FAILED = {
+    "type": "backup_failed",
+    "severity": "critical",
+    "title": "The dump of tonight is empty",
+    "message": "0 bytes were written.",
+}
+NOBODY = "0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90"
+
+
+@pytest.fixture
+def world(client_for: Callable[..., World]) -> World:
+    return client_for(alerts.area)
+
+
+def path(world: World, rest: str = "alerts") -> str:
+    return f"/api/instances/{world.instance.id}/{rest}"
+
+
+def a_webhook(world: World, url: str = "https://hooks.example/services/T0/B0") -> dict[str, Any]:
+    body = {"type": "webhook", "config": {"webhookUrl": url}}
+    answer = world.bob.post(path(world, "alert-channels"), json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def audited() -> list[Event]:
+    with reading() as session:
+        return [event for _, event in said_events(session) if event.audited]
+
+
+def test_an_alert_is_opened_listed_and_resolved_in_the_shapes_of_p9(world: World) -> None:
+    opened = world.bob.post(path(world), json=BACKUP_FAILED)
+    assert opened.status_code == 201
+    alert = opened.json()
+
+    listed = world.bob.get(path(world, "alerts?active=true")).json()
+    assert listed == {
+        "alerts": [
+            {
+                "id": alert["id"],
+                "instanceId": world.instance.id,
+                **BACKUP_FAILED,
+                "status": "active",
+                "createdAt": alert["createdAt"],
+                "lastSeenAt": alert["createdAt"],
+                "count": 1,
+            }
+        ]
+    }
+
+    body = {"alertId": alert["id"], "action": "resolve"}
+    resolved = world.alice.post(path(world), json=body)
+    assert resolved.status_code == 200
+    assert resolved.json()["status"] == "resolved"
+    assert resolved.json()["resolvedBy"] == "Alice"
+    assert world.bob.get(path(world, "alerts?active=true")).json() == {"alerts": []}
+    assert len(world.bob.get(path(world)).json()["alerts"]) == 1
+    again = world.bob.post(path(world), json=body)
+    assert again.json() == resolved.json(), "the first one who resolved it stays"
+    assert [type(e) for e in audited()] == [AlertResolvedByHand]
+
+
+def test_opening_the_same_alert_twice_counts_it(world: World) -> None:
+    first = world.bob.post(path(world), json=BACKUP_FAILED)
+    second = world.bob.post(path(world), json=BACKUP_FAILED)
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["id"] == first.json()["id"]
+    assert second.json()["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"alertId": NOBODY},
+        {"alertId": NOBODY, "action": "explode"},
+        {**BACKUP_FAILED, "type": "moon_is_full"},
+        {**BACKUP_FAILED, "severity": "panic"},
+        {**BACKUP_FAILED, "colour": "red"},
+        [],
+    ],
+)
+def test_a_body_that_makes_no_sense_is_told_what_is_wrong(world: World, body: object) -> None:
+    answer = world.bob.post(path(world), json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"]
+
+
+def test_an_unknown_alert_is_not_found(world: World) -> None:
+    answer = world.bob.post(path(world), json={"alertId": NOBODY, "action": "resolve"})
+    assert answer.status_code == 404
+
+
+def test_an_alert_of_another_instance_is_not_found(world: World) -> None:
+    alert_id = world.bob.post(path(world), json=BACKUP_FAILED).json()["id"]
+    theirs = f"/api/instances/{world.charlies_instance.id}/alerts"
+
+    answer = world.charlie.post(theirs, json={"alertId": alert_id, "action": "resolve"})
+
+    assert answer.status_code == 404
+
+
+def test_lists_are_filtered_and_paged(world: World) -> None:
+    for number in range(5):
+        world.bob.post(path(world), json={**BACKUP_FAILED, "title": f"Dump {number}"})
+
+    page = world.bob.get(path(world, "alerts?limit=3")).json()
+    rest = world.bob.get(path(world, f"alerts?limit=3&cursor={page['nextCursor']}")).json()
+
+    titles = [alert["title"] for alert in page["alerts"] + rest["alerts"]]
+    assert titles == ["Dump 4", "Dump 3", "Dump 2", "Dump 1", "Dump 0"]
+    assert "nextCursor" not in rest
+    assert world.bob.get(path(world, "alerts?severity=info")).json() == {"alerts": []}
+    assert len(world.bob.get(path(world, "alerts?q=dump%203")).json()["alerts"]) == 1
+    assert world.bob.get(path(world, "alerts?limit=0")).status_code == 400
+
+
+def test_a_webhook_shows_its_secret_once_and_its_url_masked(world: World) -> None:
+    made = a_webhook(world)
+
+    assert made["secret"].startswith("whsec_")
+    assert made["config"] == {"webhookUrl": "https://hooks.example/services/…"}
+    (listed,) = world.bob.get(path(world, "alert-channels")).json()["channels"]
+    assert listed["id"] == made["id"]
+    assert "secret" not in listed
+    assert listed["config"] == made["config"]
+    assert [type(e) for e in audited()] == [AlertChannelCreated]
+
+
+def test_an_address_can_be_added_before_mail_is_set_up_and_says_so(world: World) -> None:
+    body = {"type": "email", "config": {"email": "team@ships.example"}}
+
+    made = world.bob.post(path(world, "alert-channels"), json=body)
+
+    assert made.status_code == 201
+    assert made.json()["secret"] is None
+    assert "MAINSTAY_SMTP_HOST" in made.json()["notReady"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("webhook", {"webhookUrl": "ftp://hooks.example/a"}),
+        ("webhook", {"webhookUrl": "https://user:word@hooks.example/a"}),
+        ("webhook", {"webhookUrl": "https:///a"}),
+        ("webhook", {"webhookUrl": "https://hooks.example:port/a"}),
+        ("webhook", {"webhookUrl": "https://hooks.example/" + "a" * 2000}),
+        ("webhook", {"email": "team@ships.example"}),
+        ("webhook", {}),
+        ("email", {"email": "team@ships.example, boss@ships.example"}),
+        ("email", {"email": "team@ships.example\nBcc: all@ships.example"}),
+        ("email", {"email": "team"}),
+        ("pigeon", {"loft": "north"}),
+    ],
+)
+def test_a_config_that_cannot_work_is_refused(
+    world: World, kind: str, config: dict[str, str]
+) -> None:
+    answer = world.bob.post(path(world, "alert-channels"), json={"type": kind, "config": config})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"]
+
+
+def test_a_channel_is_changed_and_removed(world: World) -> None:
+    made = a_webhook(world)
+    one = path(world, f"alert-channels/{made['id']}")
+
+    changed = world.bob.patch(one, json={"enabled": False, "minimumSeverity": "critical"})
+    assert (changed.json()["enabled"], changed.json()["minimumSeverity"]) == (False, "critical")
+    assert world.bob.post(f"{one}/test").status_code == 409
+    assert world.bob.delete(one).status_code == 204
+    assert world.bob.delete(one).status_code == 404
+    kinds = [AlertChannelCreated, AlertChannelUpdated, AlertChannelRemoved]
+    assert [type(e) for e in audited()] == kinds
+
+
+def test_the_same_target_twice_and_a_twenty_first_channel_are_refused(world: World) -> None:
+    for number in range(20):
+        a_webhook(world, f"https://hooks.example/{number}")
+
+    def refused(url: str) -> str:
+        body = {"type": "webhook", "config": {"webhookUrl": url}}
+        answer = world.bob.post(path(world, "alert-channels"), json=body)
+        assert answer.status_code == 409
+        return str(answer.json()["detail"])
+
+    assert "already" in refused("https://hooks.example/3")
+    assert "20 channels" in refused("https://hooks.example/one-more")
+
+
+def test_a_project_wide_channel_serves_every_instance(world: World) -> None:
+    body = {"type": "webhook", "config": {"webhookUrl": "https://hooks.example/all"}}
+    base = f"/api/projects/{world.project}/alert-channels"
+
+    made = world.bob.post(base, json=body).json()
+
+    assert (made["scope"], made["instanceId"]) == ("project", None)
+    assert [c["id"] for c in world.bob.get(base).json()["channels"]] == [made["id"]]
+    assert [c["id"] for c in world.bob.get(path(world, "alert-channels")).json()["channels"]] == [
+        made["id"]
+    ]
+
+
+def test_a_test_goes_the_way_of_alerts_and_its_result_can_be_seen(
+    world: World, http_receiver: HttpReceiver
+) -> None:
+    made = a_webhook(world, f"{http_receiver.url}/hook/secret")
+    http_receiver.answer(Answer(status=404))
+
+    sent = world.bob.post(path(world, f"alert-channels/{made['id']}/test"))
+    assert (sent.status_code, sent.json()["state"]) == (202, "waiting")
+    run_waiting(now=utc_now())
+
+    history = f"/api/projects/{world.project}/alert-notifications"
+    (failed,) = world.bob.get(f"{history}?state=failed").json()["notifications"]
+    assert (failed["id"], failed["change"], failed["attempts"]) == (sent.json()["id"], "test", 1)
+    assert failed["lastError"] == "The receiver answered 404: ok"
+    assert world.bob.post(f"{history}/{failed['id']}/resend").status_code == 202
+    run_waiting(now=utc_now())
+    (sent_again,) = world.bob.get(history).json()["notifications"]
+    assert sent_again["state"] == "delivered"
+    assert world.bob.post(f"{history}/{failed['id']}/resend").status_code == 409
+    assert world.bob.post(f"{history}/{NOBODY}/resend").status_code == 404
+
+
+def test_rules_start_with_defaults_and_the_nearest_change_wins(world: World) -> None:
+    rules = path(world, "alert-rules")
+    by_type = {rule["type"]: rule for rule in world.bob.get(rules).json()["rules"]}
+    assert len(by_type) == 8
+    assert by_type["high_error_rate"] == {
+        "type": "high_error_rate",
+        "enabled": True,
+        "severity": "critical",
+        "threshold": 5,
+        "windowSeconds": 300,
+        "minimumCount": 20,
+        "changed": None,
+    }
+
+    project = f"/api/projects/{world.project}/alert-rules/high_error_rate"
+    assert world.bob.patch(project, json={"threshold": 2}).json()["changed"] == "project"
+    here = world.bob.patch(f"{rules}/high_error_rate", json={"severity": "warning"}).json()
+    assert (here["threshold"], here["severity"], here["changed"]) == (2, "warning", "instance")
+    world.bob.patch(project, json={"threshold": 3})
+    by_type = {rule["type"]: rule for rule in world.bob.get(rules).json()["rules"]}
+    assert by_type["high_error_rate"]["threshold"] == 2
+    assert [type(e) for e in audited()] == [AlertRuleChanged] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("high_error_rate", {"threshold": 0}),
+        ("high_error_rate", {"threshold": 101}),
+        ("high_error_rate", {"windowSeconds": 17}),
+        ("new_issue", {"threshold": 0}),
+        ("moon_is_full", {"enabled": False}),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(
+    world: World, kind: str, change: dict[str, object]
+) -> None:
+    answer = world.bob.patch(path(world, f"alert-rules/{kind}"), json=change)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [
+        ("GET", "alerts"),
+        ("POST", "alerts"),
+        ("GET", "alert-channels"),
+        ("POST", "alert-channels"),
+        ("GET", "alert-rules"),
+        ("PATCH", "alert-rules/new_issue"),
+    ],
+)
+def test_charlie_and_strangers_are_refused(world: World, method: str, rest: str) -> None:
+    assert world.charlie.request(method, path(world, rest), json={}).status_code == 403
+    assert world.stranger.request(method, path(world, rest), json={}).status_code == 401
+    unknown = f"/api/instances/{NOBODY}/{rest}"
+    assert world.alice.request(method, unknown, json={}).status_code == 404
+
+
+def test_charlie_reaches_no_channel_through_an_instance_of_his_own(world: World) -> None:
+    made = a_webhook(world)
+    theirs = f"/api/instances/{world.charlies_instance.id}/alert-channels/{made['id']}"
+
+    assert world.charlie.patch(theirs, json={"enabled": False}).status_code == 404
+    assert world.charlie.delete(theirs).status_code == 404
+    assert world.charlie.post(f"{theirs}/test").status_code == 404

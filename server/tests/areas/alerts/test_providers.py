@@ -1,0 +1,168 @@
+"""Each kind of channel: what it accepts, masks and says, and how it reads answers."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from mainstay_server.areas.alerts.models import Change
+from mainstay_server.areas.alerts.providers import KINDS, email, webhook
+from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.events import Refused, RetryLater
+from tests.servers.http import Answer, HttpReceiver
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOTICE = Notice(
+    change=Change.OPENED,
+    at=NOON,
+    alert_id="alert",
+    type="instance_down",
+    severity="critical",
+    title="inspections production is down",
+    message="<b>It</b> answered 500.",
+    resolution="",
+    opened_at=NOON,
+    resolved_at=None,
+    supersedes="",
+    instance_id="instance",
+    environment="production",
+    instance_url="https://inspections.example",
+    project_slug="inspections",
+    project_name="Inspections & more",
+    url="https://mainstay.example/dashboard/projects/inspections/alerts",
+)
+
+
+@pytest.fixture(autouse=True)
+def _way_out() -> Iterator[None]:
+    outbound.open_outbound(allow_private=True)
+    yield
+    outbound.close_outbound()
+
+
+def post(receiver: HttpReceiver, answer: Answer) -> None:
+    receiver.answer(answer)
+    config = {"webhookUrl": f"{receiver.url}/hook"}
+    webhook.send(NOTICE, config=config, secret=SECRET, delivery_id="msg", now=NOON)
+
+
+def test_the_signature_is_that_of_the_specification() -> None:
+    # The worked example of the Standard Webhooks reference libraries.
+    signed = webhook.signature(
+        SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}'
+    )
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_2xx_is_taken(http_receiver: HttpReceiver, status: int) -> None:
+    post(http_receiver, Answer(status=status, body=b""))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 401, 403])
+def test_what_may_pass_is_tried_again(http_receiver: HttpReceiver, status: int) -> None:
+    with pytest.raises(RetryLater, match=str(status)):
+        post(http_receiver, Answer(status=status))
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 404, 405, 413, 422])
+def test_what_will_not_pass_is_refused(http_receiver: HttpReceiver, status: int) -> None:
+    with pytest.raises(Refused, match=str(status)):
+        post(http_receiver, Answer(status=status, headers={"Location": "/elsewhere"}))
+    assert len(http_receiver.requests) == 1
+
+
+def test_gone_is_gone(http_receiver: HttpReceiver) -> None:
+    with pytest.raises(ReceiverGone):
+        post(http_receiver, Answer(status=410))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        (format_datetime(NOON + timedelta(minutes=5), usegmt=True), 300),
+        (format_datetime(NOON - timedelta(minutes=5), usegmt=True), 0),
+        ("99999999", 24 * 3600),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms_and_bounded(
+    http_receiver: HttpReceiver, header: str, seconds: float | None
+) -> None:
+    with pytest.raises(RetryLater) as refusal:
+        post(http_receiver, Answer(status=503, headers={"Retry-After": header}))
+    assert refusal.value.after_seconds == seconds
+
+
+def test_who_refuses_our_credentials_is_given_time_to_renew_them(
+    http_receiver: HttpReceiver,
+) -> None:
+    with pytest.raises(RetryLater) as refusal:
+        post(http_receiver, Answer(status=401))
+    assert refusal.value.after_seconds == 900
+
+
+def test_a_receiver_that_hangs_is_tried_again(
+    http_receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "TIMEOUT_SECONDS", 0.3)
+    with pytest.raises(RetryLater):
+        post(http_receiver, Answer(hang=True))
+
+
+def test_an_endless_answer_is_not_read_to_its_end(http_receiver: HttpReceiver) -> None:
+    with pytest.raises(Refused) as refusal:
+        post(http_receiver, Answer(status=400, body=b"x" * 300_000))
+    assert len(str(refusal.value)) < 200
+
+
+def test_an_address_that_nobody_may_reach_is_refused_for_good() -> None:
+    config = {"webhookUrl": "http://169.254.169.254/latest/meta-data"}
+    with pytest.raises(Refused):
+        webhook.send(NOTICE, config=config, secret=SECRET, delivery_id="msg", now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/…"),
+        ("https://hooks.example", "https://hooks.example/"),
+        ("https://hooks.example/a", "https://hooks.example/a"),
+        ("https://hooks.example/a?token=secret", "https://hooks.example/a/…"),
+    ],
+)
+def test_secrets_in_urls_are_masked(url: str, shown: str) -> None:
+    assert webhook.shown({"webhookUrl": url}) == shown
+
+
+def test_the_mail_escapes_what_apps_say_and_has_no_remote_parts() -> None:
+    mail = email.mail(NOTICE, to="a@ships.example", sender="m@ships.example", delivery_id="d")
+    page = mail.get_body(("html",))
+    assert page is not None
+    html = page.get_content()
+
+    assert "&lt;b&gt;It&lt;/b&gt; answered 500." in html
+    assert "Inspections &amp; more" in html
+    assert "<img" not in html
+    assert 'href="http' in html
+    assert "prefers-color-scheme: dark" in html
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert "<b>It</b> answered 500." in text.get_content()
+
+
+def test_a_title_cannot_smuggle_a_header_into_the_mail() -> None:
+    evil = replace(NOTICE, title="down\r\nBcc: all@ships.example")
+    with pytest.raises(ValueError, match="Header"):
+        email.mail(evil, to="a@ships.example", sender="m@ships.example", delivery_id="d")
+
+
+def test_every_kind_offers_the_same() -> None:
+    for name, kind in KINDS.items():
+        assert kind.LABEL, name
+        assert kind.CONFIG_KEY
