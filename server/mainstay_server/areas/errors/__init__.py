@@ -1,16 +1,23 @@
 """Errors: what Sentry's SDKs send, grouped into issues that people work on."""
 
-from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.area import Area, MenuEntry
 
-from . import ingest, jobs
+from . import api, ingest, jobs, pages, readiness
 from .columns import ERROR_EVENTS
+from .service.figures import PAGE, draw_tiles, summarize
 from .settings import ErrorsSettings
 
 area = Area(
     name="errors",
     title="Errors",
+    api=api.router,
+    pages=pages.router,
     doors=ingest.doors,
-    jobs=(jobs.finish_crashed, jobs.forget_intakes),
+    jobs=(jobs.finish_crashed, jobs.forget_intakes, jobs.reopen_due),
+    readiness=(readiness.receives, readiness.release_known, readiness.worked_on),
     settings=(ErrorsSettings,),
     tables=(ERROR_EVENTS,),
+    tiles=draw_tiles,
+    summary=summarize,
+    menu=(MenuEntry(label="Errors", page=PAGE, icon="bug", group="observe", order=20),),
 )

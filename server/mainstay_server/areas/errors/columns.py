@@ -14,23 +14,13 @@ ERROR_EVENTS = Table(
         "intake": "LowCardinality(String)",
         "batch": "UInt64 CODEC(ZSTD(1))",
         "received_at": "DateTime64(3, 'UTC') CODEC(ZSTD(1))",
-        "timestamp": "DateTime64(3, 'UTC') CODEC(ZSTD(1))",
-        "grouping": "LowCardinality(String)",
         "grouping_hash": "String",
         "title": "String CODEC(ZSTD(1))",
         "culprit": "LowCardinality(String)",
         "level": "LowCardinality(String)",
-        "platform": "LowCardinality(String)",
         "release": "LowCardinality(String)",
-        "environment": "LowCardinality(String)",
-        "transaction": "LowCardinality(String)",
-        "server_name": "LowCardinality(String)",
-        "sdk": "LowCardinality(String)",
         "trace_id": "String",
         "user_key": "String CODEC(ZSTD(1))",
-        "user_id": "String CODEC(ZSTD(1))",
-        "user_email": "String CODEC(ZSTD(1))",
-        "user_ip": "String CODEC(ZSTD(1))",
         "tags": "Map(LowCardinality(String), String) CODEC(ZSTD(1))",
         "payload": "String CODEC(ZSTD(1))",
     },
@@ -40,6 +30,9 @@ ERROR_EVENTS = Table(
 )
 """`received_at` is when the server got it: a wrong clock of a client moves no event out of sight.
 
-`payload` is the event as it was sent; `user_key` tells users apart (id, else address, else IP).
-`intake` and `batch` say which batch stored the row, see `IntakeName`.
+`tags` are the app's own and what is told of the event beside them (environment, transaction,
+server_name, user.id, user.email, user.ip …), `user_key` tells users apart (id, else address, else
+name, else IP), and `payload` is the event as it was sent. `intake` and `batch` say which batch
+stored the row, see `IntakeName`. Every column costs each insert and merge: 26 of them took a third
+more processor time than these.
 """

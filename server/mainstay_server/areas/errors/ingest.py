@@ -190,12 +190,11 @@ def _takers() -> dict[str, EnvelopeItem]:
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
     if scope["method"] != "POST":
         raise MethodNotAllowed("Events are sent with POST, or with GET as ?sentry_data=.")
-    body: bytes = await read_incoming(scope, receive, most_bytes=limit)
-    return body
+    return await read_incoming(scope, receive, most_bytes=limit)
 
 
 def _in_query(scope: Scope) -> bytes:
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    query: dict[str, list[str]] = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     data = query.get("sentry_data")
     if not data:
         raise Invalid("There is no sentry_data in the query; send the event there or with POST.")

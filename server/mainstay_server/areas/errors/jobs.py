@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.jobs import job
 
-from .service import finishing
+from .service import finishing, issues
 
 
 @job(every=timedelta(minutes=1), in_transaction=False)
@@ -19,3 +19,9 @@ def finish_crashed(*, now: datetime) -> None:
 def forget_intakes(session: Session, *, now: datetime) -> None:
     """Forget the names of intakes that ended long ago."""
     finishing.forget_names(session, now=now)
+
+
+@job(every=timedelta(minutes=1))
+def reopen_due(session: Session, *, now: datetime) -> None:
+    """Reopen what was ignored until now."""
+    issues.reopen_due(session, now=now)

@@ -43,7 +43,6 @@ class Issue(Base):
     title: Mapped[str] = mapped_column(sa.String(LONGEST_TITLE))
     culprit: Mapped[str] = mapped_column(sa.String(LONGEST_CULPRIT))
     level: Mapped[str] = mapped_column(sa.String(10))
-    platform: Mapped[str] = mapped_column(sa.String(40))
     first_release: Mapped[str] = mapped_column(sa.String(LONGEST_RELEASE))
     last_release: Mapped[str] = mapped_column(sa.String(LONGEST_RELEASE))
     count: Mapped[int] = mapped_column(sa.BigInteger)

@@ -21,6 +21,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import IngestKey, Instance, Organization, Project
 from mainstay_server.tenancy.subjects import find_instance
 from sqlalchemy import select
+from tests.world import World
 
 KEY = "0123456789abcdef0123456789abcdef"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -193,3 +194,21 @@ def an_envelope(*items: tuple[dict[str, Any], bytes], **headers: Any) -> bytes:
 def event_envelope(event: dict[str, Any], **headers: Any) -> bytes:
     """An envelope with one event."""
     return an_envelope(({"type": "event"}, json.dumps(event).encode()), **headers)
+
+
+@pytest.fixture
+def world(client_for: Callable[..., World]) -> Iterator[World]:
+    """Alice, Bob and Charlie in front of the whole app."""
+    yield client_for(area)
+    close_intake()
+
+
+def report(world: World, event: dict[str, Any], *, key: str = "", number: int = 0) -> None:
+    """Send one event the way an SDK does."""
+    number = number or world.instance.project_number
+    answer = world.stranger.post(
+        f"/api/{number}/envelope/",
+        content=event_envelope(event),
+        headers={"x-sentry-auth": f"Sentry sentry_key={key or world.ingest_key}"},
+    )
+    assert answer.status_code == 200, answer.text

@@ -1,21 +1,29 @@
 """The way in, from an unmodified SDK to rows and issues."""
 
-import sentry_sdk
+import subprocess
+import sys
+
 from mainstay_server.kernel import columns
 
 from .conftest import Listening, issues
 
+APP = """
+import sentry_sdk, sys
+
+sentry_sdk.init(dsn=sys.argv[1], release="shop@1.2", environment="production")
+
+def divide(number):
+    return number / 0
+
+divide(1)
+"""
+
 
 def test_what_an_unmodified_sdk_sends_becomes_an_issue_with_its_event(listening: Listening) -> None:
-    with sentry_sdk.isolation_scope() as scope:
-        client = sentry_sdk.Client(dsn=listening.dsn, release="shop@1.2", environment="production")
-        scope.set_client(client)
-        try:
-            1 / 0
-        except ZeroDivisionError:
-            sentry_sdk.capture_exception()
-        client.flush()
-        client.close()
+    ended = subprocess.run(
+        [sys.executable, "-c", APP, listening.dsn], check=False, capture_output=True, text=True
+    )
+    assert "ZeroDivisionError" in ended.stderr
 
     (issue,) = issues()
     assert issue.title == "ZeroDivisionError: division by zero"

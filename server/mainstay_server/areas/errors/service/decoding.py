@@ -14,7 +14,7 @@ from mainstay_server.kernel.problems import Invalid, TooLarge
 Words = dict[str, Any] | list[Any] | str | int | float | bool | None
 
 
-class Frame(msgspec.Struct, omit_defaults=True):
+class Frame(msgspec.Struct, gc=False):
     """One call of a stack, as far as grouping cares."""
 
     function: str | None = None
@@ -25,13 +25,13 @@ class Frame(msgspec.Struct, omit_defaults=True):
     in_app: bool | None = None
 
 
-class Stack(msgspec.Struct):
+class Stack(msgspec.Struct, gc=False):
     """The calls of a thread or exception, the oldest first."""
 
     frames: list[Frame | None] | None = None
 
 
-class ExceptionValue(msgspec.Struct):
+class ExceptionValue(msgspec.Struct, gc=False):
     """One exception of a chain."""
 
     type: str | None = None
@@ -40,13 +40,13 @@ class ExceptionValue(msgspec.Struct):
     stacktrace: Stack | None = None
 
 
-class ExceptionList(msgspec.Struct):
+class ExceptionList(msgspec.Struct, gc=False):
     """The chain of exceptions, the cause first."""
 
     values: list[ExceptionValue | None] | None = None
 
 
-class Thread(msgspec.Struct):
+class Thread(msgspec.Struct, gc=False):
     """One thread of the process."""
 
     crashed: bool | None = None
@@ -54,20 +54,20 @@ class Thread(msgspec.Struct):
     stacktrace: Stack | None = None
 
 
-class ThreadList(msgspec.Struct):
+class ThreadList(msgspec.Struct, gc=False):
     """All threads of the process."""
 
     values: list[Thread | None] | None = None
 
 
-class LogEntry(msgspec.Struct):
+class LogEntry(msgspec.Struct, gc=False):
     """A log message: the template, and what it became."""
 
     message: str | None = None
     formatted: str | None = None
 
 
-class User(msgspec.Struct):
+class User(msgspec.Struct, gc=False):
     """Who it happened to."""
 
     id: str | int | None = None
@@ -76,26 +76,26 @@ class User(msgspec.Struct):
     username: str | None = None
 
 
-class Sdk(msgspec.Struct):
+class Sdk(msgspec.Struct, gc=False):
     """Who sent it."""
 
     name: str | None = None
     version: str | None = None
 
 
-class Trace(msgspec.Struct):
+class Trace(msgspec.Struct, gc=False):
     """The trace it happened in."""
 
     trace_id: str | None = None
 
 
-class Contexts(msgspec.Struct):
+class Contexts(msgspec.Struct, gc=False):
     """What surrounded it."""
 
     trace: Trace | None = None
 
 
-class ErrorEvent(msgspec.Struct):
+class ErrorEvent(msgspec.Struct, gc=False):
     """An error event in the shapes that SDKs send; every field may be missing."""
 
     event_id: str | None = None

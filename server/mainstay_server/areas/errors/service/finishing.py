@@ -27,9 +27,9 @@ _LEFT = (
     " LIMIT {most:UInt32}"
 )
 _BATCH = (
-    "SELECT issue_id, instance_id, any(grouping) AS grouping, any(grouping_hash) AS hash,"
-    " any(title) AS title, any(culprit) AS culprit, any(level) AS level,"
-    " any(platform) AS platform, max(release) AS release, count() AS n,"
+    "SELECT issue_id, instance_id, any(grouping_hash) AS hash, any(title) AS title,"
+    " any(culprit) AS culprit, any(level) AS level,"
+    " max(release) AS release, count() AS n,"
     " min(received_at) AS first_seen, max(received_at) AS last_seen FROM error_events"
     " WHERE received_at >= {since:DateTime64(3)} AND intake = {intake:String}"
     " AND batch = {batch:UInt64} GROUP BY issue_id, instance_id"
@@ -82,12 +82,10 @@ def _seen(session: Session, rows: Sequence[dict[str, Any]]) -> list[Seen]:
         Seen(
             issue_id=row["issue_id"],
             instance=instance,
-            grouping=row["grouping"],
             grouping_hash=row["hash"],
             title=row["title"],
             culprit=row["culprit"],
             level=row["level"],
-            platform=row["platform"],
             release=row["release"],
             first_seen=row["first_seen"],
             last_seen=row["last_seen"],

@@ -23,6 +23,8 @@ from mainstay_server.kernel.events import say
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Instance
 
+from .grouping import GROUPING
+
 ISSUES = cast("sa.Table", Issue.__table__)
 ISSUE_INSTANCES = cast("sa.Table", IssueInstance.__table__)
 
@@ -33,12 +35,10 @@ class Seen:
 
     issue_id: str
     instance: InstanceRef
-    grouping: str
     grouping_hash: str
     title: str
     culprit: str
     level: str
-    platform: str
     release: str
     first_seen: datetime
     last_seen: datetime
@@ -129,12 +129,11 @@ def _new_issue(seen: Seen, number: int) -> dict[str, Any]:
         "project_id": seen.instance.project_id,
         "number": number,
         "first_instance_id": seen.instance.id,
-        "grouping": seen.grouping,
+        "grouping": GROUPING,
         "grouping_hash": seen.grouping_hash,
         "title": seen.title,
         "culprit": seen.culprit,
         "level": seen.level,
-        "platform": seen.platform,
         "first_release": seen.release[:LONGEST_RELEASE],
         "last_release": "",
         "count": 0,

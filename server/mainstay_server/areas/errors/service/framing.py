@@ -51,7 +51,7 @@ def read_envelope(body: bytes) -> Envelope:
     return Envelope(headers, normal_event_id(headers.get("event_id")), items)
 
 
-class _OwnId(msgspec.Struct):
+class _OwnId(msgspec.Struct, gc=False):
     event_id: str | None = None
 
 

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .decoding import ErrorEvent, Frame, Stack
 
@@ -24,6 +25,8 @@ LONGEST_MESSAGE = 1_000
 MOST_FRAMES = 250
 MOST_EXCEPTIONS = 50
 MOST_PARTS = 50
+LONGEST_NAME = 200
+PLACES_REMEMBERED = 20_000
 
 _DEFAULT = re.compile(r"\{\{\s*default\s*\}\}")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
@@ -72,6 +75,7 @@ def group(event: ErrorEvent) -> Grouped:
     return Grouped(digest, title_of(event), culprit_of(event), level_of(event))
 
 
+@lru_cache(maxsize=PLACES_REMEMBERED)
 def issue_id_of(project_id: str, grouping_hash: str) -> str:
     """The id of a project's issue: the same in every process, before anything was looked up."""
     name = f"{project_id}/{GROUPING}/{grouping_hash}".encode()
@@ -208,17 +212,22 @@ def _places(stack: Stack | None) -> list[str]:
 
 
 def _place(frame: Frame) -> str:
-    function = _GENERATED.sub("", _ADDRESS.sub("", frame.function or ""))
-    if function in _NAMELESS:
-        function = _line(frame)
-    return f"{_place_name(frame)}\x01{function}"
+    function = _function_name((frame.function or "")[:LONGEST_NAME])
+    return f"{_place_name(frame)}\x01{_line(frame) if function in _NAMELESS else function}"
 
 
 def _place_name(frame: Frame) -> str:
     """The module, or the file without what differs from machine to machine and build to build."""
-    if frame.module:
-        return frame.module
-    name = frame.filename or frame.abs_path or ""
+    return frame.module or _file_name((frame.filename or frame.abs_path or "")[-LONGEST_NAME:])
+
+
+@lru_cache(maxsize=PLACES_REMEMBERED)
+def _function_name(function: str) -> str:
+    return _GENERATED.sub("", _ADDRESS.sub("", function))
+
+
+@lru_cache(maxsize=PLACES_REMEMBERED)
+def _file_name(name: str) -> str:
     absolute = name.startswith(("/", "file:", "http:", "https:", "webpack")) or name[1:3] == ":\\"
     if absolute:
         name = "/".join(re.split(r"[/\\]", name)[-2:])

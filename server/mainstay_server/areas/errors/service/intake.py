@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 BATCH_EVENTS = 2_000
 BATCH_BYTES = 8 * MIB
 GATHER_SECONDS = 0.020
-WORTH_A_BATCH_BYTES = 256 << 10
+WORTH_A_BATCH_BYTES = 128 << 10
 """A batch costs about 10 ms of processor time, whatever its size: as much as this many bytes."""
 
 MOST_IDS_REMEMBERED = 100_000
@@ -313,12 +313,10 @@ def seen_in(rows: Iterable[tuple[Row, InstanceRef]]) -> list[Seen]:
             found[row.issue_id, row.instance_id] = Seen(
                 issue_id=row.issue_id,
                 instance=instance,
-                grouping=row.grouping,
                 grouping_hash=row.grouping_hash,
                 title=row.title,
                 culprit=row.culprit,
                 level=row.level,
-                platform=row.platform,
                 release=row.release,
                 first_seen=row.received_at,
                 last_seen=row.received_at,

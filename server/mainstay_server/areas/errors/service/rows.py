@@ -1,7 +1,8 @@
 """Rows: one error event as the column store keeps it."""
 
 import ipaddress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -9,16 +10,14 @@ from mainstay_server.areas.errors.models import LONGEST_CULPRIT, LONGEST_RELEASE
 from mainstay_server.kernel.subjects import InstanceRef
 
 from .decoding import ErrorEvent, User
-from .grouping import GROUPING, group, issue_id_of
+from .grouping import group, issue_id_of
 
 LONGEST_WORD = 200
 LONGEST_TAG_NAME = 64
 MOST_TAGS = 100
-AHEAD = timedelta(minutes=5)
-BEHIND = timedelta(days=30)
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """One row of `error_events`; the names are those of its columns."""
 
     project_id: str
@@ -28,23 +27,13 @@ class Row(msgspec.Struct):
     intake: str
     batch: int
     received_at: datetime
-    timestamp: datetime
-    grouping: str
     grouping_hash: str
     title: str
     culprit: str
     level: str
-    platform: str
     release: str
-    environment: str
-    transaction: str
-    server_name: str
-    sdk: str
     trace_id: str
     user_key: str
-    user_id: str
-    user_email: str
-    user_ip: str
     tags: dict[str, str]
     payload: msgspec.Raw
 
@@ -67,9 +56,9 @@ def row_of(
 ) -> Row:
     """Make the row of an event; its batch is told later. `payload` is JSON that decodes."""
     grouped = group(event)
-    user = event.user or User()
+    user = event.user or _NOBODY
     user_id = "" if user.id is None else str(user.id)
-    sdk, trace = event.sdk, event.contexts.trace if event.contexts is not None else None
+    trace = event.contexts.trace if event.contexts is not None else None
     return Row(
         project_id=instance.project_id,
         instance_id=instance.id,
@@ -78,59 +67,54 @@ def row_of(
         intake="",
         batch=0,
         received_at=received_at,
-        timestamp=happened_at(event.timestamp, received_at=received_at),
-        grouping=GROUPING,
         grouping_hash=grouped.hash,
         title=grouped.title[:LONGEST_TITLE],
         culprit=grouped.culprit[:LONGEST_CULPRIT],
         level=grouped.level,
-        platform=_word(event.platform),
         release=(event.release or "")[:LONGEST_RELEASE],
-        environment=instance.environment,
-        transaction=_word(event.transaction),
-        server_name=_word(event.server_name),
-        sdk=_word(f"{sdk.name or ''} {sdk.version or ''}".strip() if sdk is not None else ""),
         trace_id=_word(trace.trace_id if trace is not None else ""),
         user_key=_word(user_id or user.email or user.username or user.ip_address),
-        user_id=_word(user_id),
-        user_email=_word(user.email),
-        user_ip=_address(user.ip_address),
-        tags=tags_of(event),
+        tags=tags_of(event, environment=instance.environment),
         # ClickHouse reads an object into a String column as its text: escaping it would take as
         # long as decoding the event did.
         payload=msgspec.Raw(payload),
     )
 
 
-def happened_at(given: float | str | None, *, received_at: datetime) -> datetime:
-    """When the client says it happened; when it was received if that cannot be right."""
-    told: datetime | None = None
-    try:
-        if isinstance(given, str):
-            told = datetime.fromisoformat(given)
-        elif given is not None:
-            told = datetime.fromtimestamp(given, tz=UTC)
-    except (ValueError, OverflowError, OSError):
-        return received_at
-    if told is None:
-        return received_at
-    told = told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
-    return told if received_at - BEHIND <= told <= received_at + AHEAD else received_at
+_NOBODY = User()
 
 
-def tags_of(event: ErrorEvent) -> dict[str, str]:
-    """The tags, from an object or from pairs; what is no tag is left out."""
-    given = event.tags
-    if not given:
-        return {}
-    pairs = given.items() if isinstance(given, dict) else [_pair(each) for each in given]
-    tags: dict[str, str] = {}
-    for name, value in pairs:
+def tags_of(event: ErrorEvent, *, environment: str) -> dict[str, str]:
+    """The app's own tags, from an object or from pairs, and what else an event is found by."""
+    tags = {"environment": environment}
+    user = event.user or _NOBODY
+    known = (
+        ("level", event.level),
+        ("release", event.release),
+        ("transaction", event.transaction),
+        ("server_name", event.server_name),
+        ("logger", event.logger),
+        ("user.id", user.id),
+        ("user.email", user.email),
+        ("user.username", user.username),
+        ("user.ip", _address(user.ip_address)),
+    )
+    for name, value in known:
+        if value is not None and value != "":
+            tags[name] = str(value)[:LONGEST_WORD]
+    for key, given in _own_tags(event):
         if len(tags) >= MOST_TAGS:
             break
-        if isinstance(name, str) and name and isinstance(value, str | int | float | bool):
-            tags[name[:LONGEST_TAG_NAME]] = _tag_value(value)
+        if isinstance(key, str) and key and isinstance(given, str | int | float | bool):
+            tags.setdefault(key[:LONGEST_TAG_NAME], _tag_value(given))
     return tags
+
+
+def _own_tags(event: ErrorEvent) -> Iterable[tuple[object, object]]:
+    given = event.tags
+    if isinstance(given, dict):
+        return given.items()
+    return [_pair(each) for each in given or ()]
 
 
 def _tag_value(value: object) -> str:
