@@ -20,7 +20,7 @@ from .subjects import ProjectRef, instances_of_project
 HOURS = ((1, "1h"), (6, "6h"), (24, "24h"), (168, "7d"))
 DEFAULT_HOURS = 24
 FLASH_COOKIE = "mainstay_flash"
-FLASH_SECONDS = 10
+FLASH_SECONDS = 5
 LONGEST_FLASH = 500
 GROUPS = ("observe", "respond", "guard", "keep", "ship")
 

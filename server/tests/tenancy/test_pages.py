@@ -33,6 +33,7 @@ PAGES = (
     "/dashboard/new-project",
     "/dashboard/account",
     "/dashboard/organization",
+    "/dashboard/organization?member=nobody",
     "/dashboard/projects/inspections/start",
     "/dashboard/projects/inspections/start/arrived",
     "/dashboard/projects/inspections/monitoring",
@@ -163,6 +164,16 @@ def test_a_member_cannot_invite_and_an_owner_can(world: World) -> None:
     assert world.bob.post("/dashboard/organization/invitations").status_code == 403
     page = world.alice.post("/dashboard/organization/invitations", data={"role": "viewer"})
     assert re.search(r"http://mainstay\.test/join/[\w-]{40,}", page.text)
+
+
+def test_a_members_form_and_an_instances_form_open_on_the_page(world: World) -> None:
+    member = world.alice.get(f"/dashboard/organization?member={world.bob.person_id}").text
+    assert f"/members/{world.bob.person_id}/remove" in member
+    settings = "/dashboard/projects/inspections/settings"
+    world.alice.post(f"{settings}/instances", data={"environment": "staging"})
+    form = world.alice.get(f"{settings}?edit={world.instance.id}").text
+    assert f"/instances/{world.instance.id}/delete" in form
+    assert "/delete" not in world.bob.get(f"{settings}?edit={world.instance.id}").text
 
 
 def test_forms_without_their_pages_token_are_refused(world: World) -> None:

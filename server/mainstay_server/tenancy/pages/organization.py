@@ -28,9 +28,11 @@ Admin = Annotated[Caller, access.organization(Role.ADMIN)]
 
 
 @router.get(PATH)
-def show_organization(request: Request, session: Session, caller: Viewer) -> Response:
-    """Who belongs to the organization, and who may join."""
-    return _page(request, session, caller)
+def show_organization(
+    request: Request, session: Session, caller: Viewer, member: str = ""
+) -> Response:
+    """Who belongs to the organization, and who may join; `member` opens one's form."""
+    return _page(request, session, caller, edited=member)
 
 
 @router.post(f"{PATH}/name")
@@ -88,18 +90,22 @@ def revoke_invitation(session: Session, caller: Admin, invitation_id: str) -> Re
     )
 
 
-def _page(request: Request, session: Session, caller: Caller, *, new_link: str = "") -> Response:
+def _page(
+    request: Request, session: Session, caller: Caller, *, new_link: str = "", edited: str = ""
+) -> Response:
     now = utc_now()
     may_administer = caller.role.covers(Role.ADMIN)
     invitations = (
         links.list_invitations(session, caller.organization_id, now=now) if may_administer else ()
     )
+    found = members.list_members(session, caller.organization_id)
     return render(
         request,
         "tenancy/organization.html",
         **organization_frame(request, page="organization", now=now),
         organizations=sessions.list_organizations(session, caller),
-        members=members.list_members(session, caller.organization_id),
+        members=found,
+        edited=next((row for row in found if row[1].id == edited), None),
         invitations=invitations,
         new_link=new_link,
         roles=[(str(role), str(role)) for role in Role if caller.role.covers(role)],
