@@ -10,7 +10,12 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict
-from mainstay_server.kernel.settings import ServerSettings, forget_settings, override_settings
+from mainstay_server.kernel.settings import (
+    ServerSettings,
+    UnsafeSetting,
+    forget_settings,
+    override_settings,
+)
 from mainstay_server.tenancy.callers import Caller, find_caller
 from mainstay_server.tenancy.models import (
     Instance,
@@ -23,6 +28,7 @@ from mainstay_server.tenancy.models import (
 )
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.service import members, projects
+from mainstay_server.tenancy.service.people import Newcomer, create_person
 from mainstay_server.tenancy.service.setup import prepare_first_start
 from pydantic import SecretStr
 from tests.tenancy.worlds import NOON, a_person, an_organization, database_of
@@ -98,6 +104,31 @@ def test_without_anybody_only_the_last_link_opens(any_database: None) -> None:
     forget_settings()
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"bootstrap_password": "password123"}, "first that anybody would try"),
+        ({"bootstrap_email": "nobody"}, "e-mail address"),
+        ({"bootstrap_project": "Not A Slug"}, "slug"),
+        ({"bootstrap_email": "", "bootstrap_password": ""}, "needs an owner"),
+    ],
+)
+def test_an_unattended_start_refuses_what_would_be_unsafe(
+    given: dict[str, str], reason: str, database: None
+) -> None:
+    good = {
+        "bootstrap_email": "ops@ships.example",
+        "bootstrap_password": "nine ships at anchor",
+        "bootstrap_token": "a-token-from-the-vault",
+    }
+    override_settings(ServerSettings.model_validate({**good, **given}))
+
+    with pytest.raises(UnsafeSetting, match=reason):
+        start(0)
+    with reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Organization)) == 0
+
+
 def test_projects_made_at_once_get_numbers_and_slugs_of_their_own(any_database: None) -> None:
     with transaction() as session:
         organization_id = an_organization(session).id
@@ -135,3 +166,16 @@ def test_two_owners_who_demote_each_other_leave_one(any_database: None) -> None:
         return True
 
     assert sorted(at_once(2, demote)) == [False, True]
+
+
+def test_of_two_who_claim_one_address_at_once_one_gets_it(any_database: None) -> None:
+    def claim(_n: int) -> bool:
+        newcomer = Newcomer(email="Dora@ships.example", name="Dora", password_hash="x")
+        try:
+            with transaction() as session:
+                create_person(session, newcomer, now=NOON)
+        except Conflict:
+            return False
+        return True
+
+    assert sorted(at_once(4, claim)) == [False, False, False, True]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.tenancy import PasswordChanged, PersonSignedIn, SignInRefused
 from mainstay_server.kernel import shared
-from mainstay_server.kernel.database import new_id
+from mainstay_server.kernel.database import insert, new_id, rows_changed
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict, Forbidden, TooManyRequests
 from mainstay_server.tenancy.callers import Caller
@@ -112,19 +112,22 @@ def create_person(session: Session, newcomer: Newcomer, *, now: datetime) -> Per
         Conflict: the address has an account.
         Invalid: the address or name is none.
     """
-    email = clean_email(newcomer.email)
-    if session.scalar(sa.select(Person.id).where(Person.email == email)):
+    person_id = new_id()
+    # Of two who claim one address at once, the unique address lets one in and refuses the other.
+    if not rows_changed(
+        session,
+        insert(Person)
+        .values(
+            id=person_id,
+            email=clean_email(newcomer.email),
+            name=clean_name(newcomer.name),
+            password_hash=newcomer.password_hash,
+            created_at=now,
+        )
+        .on_conflict_do_nothing(),
+    ):
         raise Conflict("This address has an account; sign in with it, then open the link again.")
-    person = Person(
-        id=new_id(),
-        email=email,
-        name=clean_name(newcomer.name),
-        password_hash=newcomer.password_hash,
-        created_at=now,
-    )
-    session.add(person)
-    session.flush()
-    return person
+    return session.get_one(Person, person_id)
 
 
 def new_password_hash(

@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.settings import ServerSettings, UnsafeSetting, of
 from mainstay_server.tenancy.models import Organization, Person, Project, Role
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.versions import mark_changed
@@ -30,11 +31,18 @@ def prepare_first_start(session: Session, now: datetime) -> str | None:
     start at the same moment wait for each other at the first statement, so it happens once.
 
     Raises:
-        Invalid: the settings give a weak password or an impossible address or slug.
+        UnsafeSetting: a weak password, an impossible address or slug, a token without an owner.
     """
     mark_changed(session)
     if session.scalar(sa.select(Person.id).limit(1)):
         return None
+    try:
+        return _prepare(session, now=now)
+    except Invalid as problem:
+        raise UnsafeSetting(f"MAINSTAY_BOOTSTRAP_…: {problem.detail}") from problem
+
+
+def _prepare(session: Session, *, now: datetime) -> str | None:
     organization = _first_organization(session, now=now)
     settings = of(ServerSettings)
     if settings.bootstrap_project and not session.scalar(sa.select(Project.id).limit(1)):
@@ -42,6 +50,11 @@ def prepare_first_start(session: Session, now: datetime) -> str | None:
         name = slug.replace("-", " ").capitalize()
         create_project(session, organization.id, name=name, slug=slug, now=now)
     if not settings.bootstrap_email:
+        if settings.bootstrap_token.get_secret_value():
+            raise UnsafeSetting(
+                "MAINSTAY_BOOTSTRAP_TOKEN needs an owner; give MAINSTAY_BOOTSTRAP_EMAIL and"
+                " MAINSTAY_BOOTSTRAP_PASSWORD too."
+            )
         return new_set_up_link(session, organization.id, now=now)
     _bootstrap_owner(session, organization.id, settings, now=now)
     return None
