@@ -126,7 +126,7 @@ def test_cleaning_up_forgets_what_was_resolved_180_days_ago_and_nothing_active(
     harbour.goes_down()
     install_jobs(alerts.area.jobs)
 
-    run_task("cleanup", now=harbour.now + timedelta(days=180), lease=MINUTE)
+    run_task("cleanup", now=harbour.now + timedelta(days=180) - 2 * MINUTE, lease=MINUTE)
     assert [alert.type for alert in harbour.alerts()] == ["instance_degraded", "instance_down"]
     run_task("cleanup", now=harbour.now + timedelta(days=181), lease=MINUTE)
 
