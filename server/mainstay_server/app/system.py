@@ -19,7 +19,7 @@ from mainstay_server.kernel.web import Router
 from mainstay_server.kernel.web.bodies import rfc3339
 from mainstay_server.tenancy import access
 
-from .assembly import lease
+from .assembly import lease, store_urls
 from .telemetry import exposition
 from .version import VERSION
 
@@ -30,6 +30,8 @@ TASKS = ("health", "backup", "cleanup", "all")
 MEMORY_WARNING_PERCENT = 75
 MEMORY_CRITICAL_PERCENT = 90
 BYTES_PER_MIB = 1024 * 1024
+DISK_WARNING_PERCENT = 90
+DISK_CRITICAL_FREE_MIB = 32  # a batch, and the merge of a few before it
 
 
 @router.get("/healthz", summary="Is the server well", dependencies=[FOR_PROBES])
@@ -87,6 +89,7 @@ def health_document(*, now: datetime) -> dict[str, Any]:
         "columns": _timed(_ask_columns),
         "shared": _timed(_ask_shared),
         "memory": _memory(),
+        "disk": _disk(),
         "environment": {"status": "healthy"},
     }
     states = {check["status"] for check in checks.values()}
@@ -133,3 +136,18 @@ def _memory() -> dict[str, Any]:
         status = "unhealthy"
     mib = psutil.Process().memory_info().rss // BYTES_PER_MIB
     return {"status": status, "usage": {"percentage": percent, "residentMiB": mib}}
+
+
+def _disk() -> dict[str, Any]:
+    """The disk of the data dir; without embedded stores nothing depends on it."""
+    urls = store_urls()
+    if not any(url.startswith(("sqlite:", "chdb:", "file:")) for url in vars(urls).values()):
+        return {"status": "healthy"}
+    usage = psutil.disk_usage(str(of(ServerSettings).data_dir))
+    status = "degraded" if usage.percent > DISK_WARNING_PERCENT else "healthy"
+    if usage.free < DISK_CRITICAL_FREE_MIB * BYTES_PER_MIB:
+        status = "unhealthy"
+    return {
+        "status": status,
+        "usage": {"percentage": usage.percent, "freeMiB": usage.free // BYTES_PER_MIB},
+    }

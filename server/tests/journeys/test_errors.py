@@ -75,16 +75,16 @@ def test_a_thousand_events_of_twenty_kinds_become_twenty_issues_with_exact_count
         exec(f"def kind_{kind}(n):\n    raise ValueError('inspection %d failed' % n)", namespace)  # noqa: S102
     names = [f"kind_{n * n % KINDS if n % 3 else n % KINDS}" for n in range(EVENTS)]
 
-    def send(part: Sequence[str]) -> None:
-        client = sentry_sdk.Client(dsn=mainstay.project["dsn"])
+    def send(client: sentry_sdk.Client, part: Sequence[str]) -> None:
         for n, name in enumerate(part):
             capture(client, functools.partial(namespace[name], n))
             if n % 50 == 49:
                 client.flush(timeout=30)  # its queue holds a hundred
         client.close(timeout=30)
 
+    clients = [sentry_sdk.Client(dsn=mainstay.project["dsn"]) for _ in range(PROCESSES)]
     with ThreadPoolExecutor(PROCESSES) as pool:
-        list(pool.map(send, (names[n::PROCESSES] for n in range(PROCESSES))))
+        list(pool.map(send, clients, (names[n::PROCESSES] for n in range(PROCESSES))))
 
     def counted() -> Counter[str]:
         found = [i for i in issues(mainstay) if i["title"].startswith("ValueError")]

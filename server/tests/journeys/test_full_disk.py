@@ -1,0 +1,161 @@
+"""No room: events are refused with the time to come back, nobody falls over, and it heals."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from tests.journeys.crashing import issues_of
+from tests.journeys.loads import Sending, Sent, sending_to
+from tests.journeys.running import Mainstay, eventually, running_mainstay
+from tests.servers.clickhouse import clickhouse_server
+
+pytestmark = pytest.mark.slow
+
+DISK_MIB = 96
+SENDERS = 20
+HEALED_SECONDS = 20
+PAGES = ("/login", "/dashboard", "/api/projects", "/api/openapi.json", "/metrics")
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 96 MiB; it is gone afterwards."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "mainstay-small-disk", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.fail(
+            f"A small disk cannot be mounted ({mounted.stderr.strip()}). Run the tests as root, in"
+            " a container with --cap-add SYS_ADMIN.",
+            pytrace=False,
+        )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Leave next to nothing free, so that no part of the store fits."""
+    with path.open("wb", buffering=0) as filler:
+        for size_bytes in (1 << 20, 64 << 10, 4 << 10):
+            with suppress(OSError):
+                while filler.write(b"x" * size_bytes) == size_bytes:
+                    pass
+
+
+def refused(sending: Sending, *, after: int) -> Sequence[Sent]:
+    """What was answered after so many tries, once there are enough answers to judge."""
+    found: Sequence[Sent] = eventually(
+        lambda: len(sending.tries()) > after + 3 * SENDERS and sending.tries()[after:],
+        within_seconds=15,
+    )
+    return found
+
+
+def assert_refused_with_a_time(tries: Sequence[Sent]) -> None:
+    """Whoever is not acknowledged is told when to come back, at once."""
+    assert {sent.status for sent in tries} <= {200, 429, 503}
+    turned_away = [sent for sent in tries if not sent.acknowledged]
+    assert turned_away, "nothing was refused, so nothing was proven"
+    assert all(int(sent.retry_after or 0) >= 1 for sent in turned_away)
+    assert max(sent.seconds for sent in turned_away) < 10
+
+
+def assert_calm(mainstay: Mainstay, *, writing: int) -> None:
+    """Pages answer or refuse, and nobody outside sees the inside; `writing` is how a write ends."""
+    for page in PAGES:
+        answer = mainstay.call("GET", page)
+        assert answer.status_code in (200, 303, 401, 503), f"{page}: {mainstay.lines[-3:]}"
+        assert "Traceback" not in answer.text
+        assert "sqlite3" not in answer.text
+    wrote = mainstay.call("POST", "/api/projects", json={"name": f"Made at {time.time()}"})
+    assert wrote.status_code == writing, wrote.text
+    assert (int(wrote.headers.get("retry-after", "0")) >= 1) is (writing == 503)
+
+
+def assert_counted_exactly(mainstay: Mainstay, tries: Sequence[Sent]) -> None:
+    """Everything acknowledged is counted, and nothing that was never sent.
+
+    What was refused and given up may have been stored all the same; what was acknowledged must be.
+    """
+    acknowledged = {sent.event_id for sent in tries if sent.acknowledged}
+    all_sent = {sent.event_id for sent in tries}
+
+    def counted() -> int:
+        return sum(count for _, count in issues_of(mainstay).values())
+
+    eventually(lambda: counted() >= len(acknowledged), within_seconds=5)
+    assert len(acknowledged) <= counted() <= len(all_sent)
+
+
+def healthz(mainstay: Mainstay) -> httpx.Response:
+    return mainstay.call("GET", "/healthz")
+
+
+def test_a_full_disk_refuses_for_now_and_heals_by_itself(tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "disk") as disk,
+        running_mainstay(data_dir=disk / "data") as mainstay,
+        sending_to(mainstay.project, mainstay.url, tmp_path, senders=SENDERS) as sending,
+    ):
+        eventually(lambda: any(s.acknowledged for s in sending.tries()), within_seconds=10)
+        assert healthz(mainstay).status_code == 200
+
+        fill(disk / "filler")
+        eventually(lambda: sending.tries()[-1].status in (429, 503), within_seconds=15)
+        assert_refused_with_a_time(refused(sending, after=len(sending.tries())))
+        unwell = eventually(
+            lambda: healthz(mainstay).status_code == 503 and healthz(mainstay), within_seconds=5
+        )
+        assert unwell.json()["status"] == "unhealthy"
+        assert unwell.json()["checks"]["disk"]["status"] == "unhealthy"
+        assert_calm(mainstay, writing=503)
+        os.kill(mainstay.pid, 0)
+
+        (disk / "filler").unlink()
+        freed = len(sending.tries())
+        eventually(
+            lambda: any(s.acknowledged for s in sending.tries()[freed:]),
+            within_seconds=HEALED_SECONDS,
+        )
+        eventually(lambda: healthz(mainstay).status_code == 200, within_seconds=5)
+        tries = sending.stop()
+        assert tries[-1].acknowledged
+        assert_counted_exactly(mainstay, tries)
+        assert mainstay.stop() == 0
+
+
+def test_a_column_server_that_is_away_refuses_for_now_and_heals_by_itself(tmp_path: Path) -> None:
+    with (
+        clickhouse_server(tmp_path) as clickhouse,
+        running_mainstay({"MAINSTAY_COLUMNS_URL": clickhouse.new_database()}) as mainstay,
+        sending_to(mainstay.project, mainstay.url, tmp_path, senders=SENDERS) as sending,
+    ):
+        eventually(lambda: any(s.acknowledged for s in sending.tries()), within_seconds=10)
+
+        clickhouse.stop()
+        eventually(lambda: sending.tries()[-1].status == 503, within_seconds=15)
+        assert_refused_with_a_time(refused(sending, after=len(sending.tries())))
+        assert healthz(mainstay).status_code == 503
+        assert healthz(mainstay).json()["checks"]["columns"]["status"] == "unhealthy"
+        assert_calm(mainstay, writing=201)
+
+        clickhouse.start()
+        freed = len(sending.tries())
+        eventually(
+            lambda: any(s.acknowledged for s in sending.tries()[freed:]),
+            within_seconds=HEALED_SECONDS,
+        )
+        tries = sending.stop()
+        assert tries[-1].acknowledged
+        assert_counted_exactly(mainstay, tries)
