@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -26,6 +25,7 @@ from .turns import claim_due, give_back, is_due, release_dead_owners, renew
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+SHORTEST_REST_SECONDS = 0.1
 RENEW_SECONDS = 5.0
 MOST_UNSTORED = 10_000
 
@@ -35,7 +35,8 @@ class Watch:
 
     Once a second one exchange with the database records what was found and claims the turns of
     the next second, each of which then starts at its own moment. So a second costs one
-    transaction, or none, however many results it has; and a target that hangs holds up nobody.
+    transaction, or none, however many results it has; and a target that hangs holds up nobody. An
+    answer that changes what is known does not wait for the second to end.
     """
 
     def __init__(self, settings: HealthCheckSettings, *, clock: Clock) -> None:
@@ -45,6 +46,7 @@ class Watch:
         self._owner = str(leases.this_process())
         self._asking: dict[str, asyncio.Task[Finished]] = {}
         self._fences: dict[str, int] = {}
+        self._changed = asyncio.Event()
         self._found: list[Finished] = []
         self._unstored: list[Finished] = []
         self._storing: asyncio.Task[None] | None = None
@@ -57,17 +59,28 @@ class Watch:
             while not stop.is_set():
                 began = time.monotonic()
                 await self.tick()
-                left = TICK_SECONDS - (time.monotonic() - began)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), timeout=max(left, 0.05))
+                await self._rest(stop, TICK_SECONDS - (time.monotonic() - began))
         finally:
             await self._end()
+
+    async def _rest(self, stop: StopSignal, seconds: float) -> None:
+        """Wait for the next second, or for an answer that changes what is known of an app."""
+        await asyncio.sleep(SHORTEST_REST_SECONDS)
+        wakers = [asyncio.ensure_future(w) for w in (stop.wait(), self._changed.wait())]
+        await asyncio.wait(
+            wakers,
+            timeout=max(seconds - SHORTEST_REST_SECONDS, 0),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for waker in wakers:
+            waker.cancel()
 
     async def tick(self) -> None:
         """Exchange with the database once and begin what was claimed.
 
         When the database is away, nothing is lost: what was found waits for the next tick.
         """
+        self._changed.clear()
         found, self._found = self._found, []
         recorded = {one.order.check_id for one in found}
         # A copy made here: the exchange runs in a thread, and answers come in meanwhile.
@@ -123,7 +136,10 @@ class Watch:
             return
         error = task.exception()
         if error is None:
-            self._found.append(task.result())
+            one = task.result()
+            self._found.append(one)
+            if one.result is not None and one.result.state != order.state:
+                self._changed.set()
             return
         # A bug of a probe: no longer renewed, the turn is free again when its lease runs out.
         log.error("health check %s could not be asked", order.check_id, exc_info=error)
