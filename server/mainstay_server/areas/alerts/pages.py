@@ -341,6 +341,7 @@ def _channels_page(
         project,
         "channels",
         channels=found,
+        edited=next((c for c in found if c.id == request.query_params.get("edit")), None),
         made=made,
         tests=history.latest_tests(session, [channel.id for channel in found]),
     )

@@ -135,6 +135,8 @@ def test_a_test_that_failed_is_shown_beside_its_channel_and_resent_from_the_dead
 def test_channels_are_switched_off_and_on_and_removed_on_the_page(world: World) -> None:
     channel_id = a_channel(world, "https://hooks.example/a")
     base = f"alerts/channels/{channel_id}"
+    edit = world.bob.get(url(world, f"alerts/channels?edit={channel_id}")).text
+    assert "Remove this channel" in edit
     project_id = world.instance.project_id
 
     world.bob.post(url(world, f"{base}/change"), data={"enabled": "off"})
