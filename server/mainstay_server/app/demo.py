@@ -2,8 +2,8 @@
 
 The server starts one process of its own, the conductor (`python -m mainstay_server.app.demo`). It
 asks the server's API for the DSN, starts the sample app twice (production and staging) with
-visitors, and says where they run. Nothing in the stores is made up: what the pages show, the app
-sent or a health check found.
+visitors and somebody who is told of alerts, and says where they run. Nothing in the stores is made
+up: what the pages show, the app sent or a health check found.
 
 The conductor ends when its standard input does, which the kernel of the machine sees to however the
 server ends, and takes its children along; they are killed with it when it is killed itself.
@@ -165,7 +165,7 @@ def _given(name: str) -> str:
 
 
 class Api:
-    """The server's HTTP API, for a caller that needs four calls and no dependency."""
+    """The server's HTTP API, for a caller that needs a few calls and no dependency."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
@@ -182,7 +182,7 @@ class Api:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         with self._opener.open(request, timeout=ANSWER_SECONDS) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
 
 class Conductor:
@@ -198,6 +198,7 @@ class Conductor:
         """Start every place, then say where each runs; raises `OSError` when nobody answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
         project = _patiently(self._get_project)
+        self._start_receiver(project)
         urls = {place: self._start_app(place, project["dsn"]) for place in PLACES}
         for place, url in urls.items():
             _patiently(lambda url=url: _connect(url))  # type: ignore[misc] # bound at once
@@ -260,6 +261,20 @@ class Conductor:
         # Its errors go to the server; written down here as well they would fill the disk.
         self._run(place.environment, [*app, "--log-level", "critical"], environment)
         return f"http://127.0.0.1:{port}"
+
+    def _start_receiver(self, project: dict[str, Any]) -> None:
+        """Let the team's pager be told of alerts, instead of the last start's, which is gone."""
+        port = _free_port()
+        path = f"/api/projects/{self._project}/alert-channels"
+        for channel in self._api.call("GET", path)["channels"]:
+            if channel["config"].get("webhookUrl", "").startswith("http://127.0.0.1:"):
+                instance = f"/api/instances/{project['instances'][0]['id']}"
+                self._api.call("DELETE", f"{instance}/alert-channels/{channel['id']}")
+        config = {"webhookUrl": f"http://127.0.0.1:{port}/pager"}
+        made = self._api.call("POST", path, {"type": "webhook", "config": config})
+        self._run(
+            "pager", [str(SAMPLE / "receiver.py"), str(port)], {"WEBHOOK_SECRET": made["secret"]}
+        )
 
     def _start_visitors(self, place: Place, url: str) -> None:
         visitors = [str(SAMPLE / "traffic.py"), url, "--per-second", str(place.per_second)]
