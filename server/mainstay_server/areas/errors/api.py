@@ -149,7 +149,7 @@ def _detail(session: Session, issue: Issue, slug: str) -> schemas.ErrorDetailAns
         resolved_at=issue.resolved_at,
         ignored_until=issue.ignored_until,
         ignored_until_count=issue.ignored_until_count,
-        users_14d=trend[issue.id].users if issue.id in trend else 0,
+        users=trend[issue.id].users if issue.id in trend else 0,
         instances=[
             schemas.InInstanceAnswer.model_validate(seen)
             for seen in issues.instances_of_issue(session, issue.id)

@@ -74,7 +74,7 @@ class ErrorDetailAnswer(ErrorAnswer):
     resolved_at: Instant | None
     ignored_until: Instant | None
     ignored_until_count: int | None
-    users_14d: Annotated[int, Field(description="Different users in the last 14 days.")]
+    users: Annotated[int, Field(description="Different users in the last 14 days.")]
     instances: list[InInstanceAnswer]
 
 

@@ -46,7 +46,7 @@ VARYING = (
     ("<ip>", r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4}\b"),
     ("<hex>", r"\b0x[0-9a-fA-F]+\b|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b"),
     ("<quoted>", r"(?<!\w)'[^'\n]{1,200}'(?!\w)|\"[^\"\n]{1,200}\""),
-    ("<number>", r"(?<![A-Za-z_])[-+]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?"),
+    ("<number>", r"(?<!\w)[-+]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?"),
 )
 """What stands for the same error in a message; the first that matches wins."""
 

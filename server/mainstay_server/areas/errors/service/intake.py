@@ -343,7 +343,8 @@ def _row_of(arrived: Arrived) -> tuple[Row, InstanceRef]:
 def _refusal_of(error: BaseException) -> Problem:
     """A refusal for one sender: each gets its own, as it grows a traceback."""
     if isinstance(error, columns.EngineRefused | Unavailable):
-        return Unavailable(error.detail, retry_after_seconds=error.retry_after_seconds)
+        seconds = error.retry_after_seconds or BROKEN_RETRY_AFTER_SECONDS
+        return Unavailable(error.detail, retry_after_seconds=seconds)
     return Unavailable(
         "The event could not be stored for now; send it again later.",
         retry_after_seconds=BROKEN_RETRY_AFTER_SECONDS,
