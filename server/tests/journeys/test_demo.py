@@ -1,0 +1,123 @@
+"""The demo fills every page by itself, and leaves nothing running however it ends."""
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import psutil
+import pytest
+from tests.journeys.running import Mainstay, eventually
+
+pytestmark = pytest.mark.slow
+
+FULL_SECONDS = 60
+CHILDREN = 6  # the conductor, the app twice, its visitors twice, and the pager
+
+
+@contextmanager
+def running_demo(data_dir: Path) -> Iterator[Mainstay]:
+    arguments = ["up", "--demo", "--port", "0", "--data-dir", str(data_dir)]
+    demo = Mainstay(arguments, {"MAINSTAY_LOG_FORMAT": "json"})
+    demo.start()
+    try:
+        yield demo
+    finally:
+        demo.kill()
+
+
+def signed_in(demo: Mainstay) -> httpx.Client:
+    """A browser that used what the demo printed."""
+    eventually(lambda: "Ctrl-C" in "".join(demo.lines), within_seconds=5)
+    printed = dict(re.findall(r"(e-mail|password) +(\S+)", "\n".join(demo.lines)))
+    browser = httpx.Client(base_url=demo.url, timeout=30)
+    form = {"email": printed["e-mail"], "password": printed["password"]}
+    answer = browser.post("/login", data=form, headers={"origin": demo.url})
+    assert answer.status_code == 303, answer.text
+    return browser
+
+
+def children_of(demo: Mainstay) -> list[psutil.Process]:
+    return psutil.Process(demo.pid).children(recursive=True)
+
+
+def leave_nobody(children: list[psutil.Process]) -> bool:
+    """Whether all of them are gone soon."""
+    _gone, left = psutil.wait_procs(children, timeout=15)
+    return left == []
+
+
+def fullness(browser: httpx.Client) -> dict[str, dict[str, Any]]:
+    """What the overview knows of each environment."""
+    found = browser.get("/api/summaries").json()["summaries"]
+    return {one["environment"]: one for one in found}
+
+
+def is_full(summary: dict[str, Any]) -> bool:
+    return (
+        summary.get("requests24h", 0) >= 20
+        and summary.get("unresolvedIssues", 0) >= 3
+        and summary.get("checks", 0) >= 2
+        and sum(summary.get("activeAlerts", {}).values()) >= 1
+    )
+
+
+def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path: Path) -> None:
+    with running_demo(tmp_path / "demo") as demo, signed_in(demo) as browser:
+        eventually(
+            lambda: len(seen := fullness(browser)) == 2 and all(map(is_full, seen.values())),
+            within_seconds=FULL_SECONDS,
+            every_seconds=1,
+        )
+        seen = fullness(browser)
+        assert seen["production"]["status"] == "healthy"
+        assert seen["staging"]["status"] == "unhealthy", "it forgot an environment variable"
+        assert seen["staging"]["activeAlerts"]["critical"] >= 1
+        pager = tmp_path / "demo" / "demo" / "pager.log"
+        eventually(lambda: "inspections staging is down" in pager.read_text(), within_seconds=15)
+        children = children_of(demo)
+        assert len(children) == CHILDREN
+
+        assert demo.stop() == 0
+
+        assert leave_nobody(children)
+    assert [line for line in demo.lines if '"level": "error"' in line] == []
+
+
+def test_a_killed_server_leaves_nobody_and_the_next_one_knows_the_password(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        children = eventually(
+            lambda: len(found := children_of(demo)) == CHILDREN and found,
+            within_seconds=FULL_SECONDS,
+        )
+
+        demo.kill()
+
+        assert leave_nobody(children)
+    with running_demo(tmp_path) as again, signed_in(again) as browser:
+        assert browser.get("/api/me").json()["email"] == "demo@mainstay.example"
+
+
+def test_a_killed_conductor_takes_its_children_along(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        children = eventually(
+            lambda: len(found := children_of(demo)) == CHILDREN and found,
+            within_seconds=FULL_SECONDS,
+        )
+        (conductor,) = psutil.Process(demo.pid).children()
+
+        conductor.send_signal(signal.SIGKILL)
+
+        assert leave_nobody([child for child in children if child.pid != conductor.pid])
+        assert demo.stop() == 0
+
+
+def test_somebody_elses_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mainstay.db").touch()
+    demo = Mainstay(["up", "--demo", "--data-dir", str(tmp_path)], {})
+
+    with pytest.raises(RuntimeError, match="choose another --data-dir"):
+        demo.start()
