@@ -287,6 +287,9 @@ def draw_panel(asked: PanelRequest) -> str:
         instance=asked.instance,
         base=f"/dashboard/projects/{asked.instance.project_slug}",
         active=active,
+        active_count=sum(
+            history.count_active(asked.session, [asked.instance.id])[asked.instance.id].values()
+        ),
         ended=ended,
         names=history.names_of(asked.session, ended),
         deliveries=history.deliveries_of(asked.session, [alert.id for alert in shown]),
@@ -355,9 +358,6 @@ def _page(
     **context: Any,  # noqa: ANN401 - a template's names
 ) -> Response:
     frame = project_frame(request, session, project, page="alerts", now=utc_now())
-    failed = history.list_notifications(
-        session, project.id, state=NotificationState.FAILED, limit=PER_PAGE
-    )
     return render(
         request,
         f"alerts/{part}.html",
@@ -366,7 +366,7 @@ def _page(
         part=part,
         base=f"/dashboard/projects/{project.slug}",
         may_write=request.state.caller.role.covers(Role.MEMBER),
-        failed_count=len(failed.items),
+        failed_count=history.count_failed(session, project.id),
         **context,
     )
 

@@ -1,6 +1,7 @@
 """A project with one instance, its health as events, and the outbox run by hand."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,9 +26,10 @@ from mainstay_server.tenancy.models import Instance, Organization, Project
 from mainstay_server.tenancy.subjects import find_instance
 from sqlalchemy.orm import Session
 from tests.servers.http import http_receiver
+from tests.servers.postgres import postgres
 from tests.servers.smtp import smtp
 
-__all__ = ["http_receiver", "smtp"]
+__all__ = ["http_receiver", "postgres", "smtp"]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -140,13 +142,22 @@ class Harbour:
 
 @pytest.fixture
 def harbour(database: None) -> Iterator[Harbour]:
+    with a_harbour() as made:
+        yield made
+
+
+@contextmanager
+def a_harbour() -> Iterator[Harbour]:
+    """The harbour on whatever database is open."""
     install_reactions(alerts.area.reactions)
     outbound.open_outbound(allow_private=True)
-    with transaction() as session:
-        instance = an_instance(session)
-    yield Harbour(instance)
-    outbound.close_outbound()
-    install_reactions(())
+    try:
+        with transaction() as session:
+            instance = an_instance(session)
+        yield Harbour(instance)
+    finally:
+        outbound.close_outbound()
+        install_reactions(())
 
 
 def an_instance(session: Session) -> InstanceRef:

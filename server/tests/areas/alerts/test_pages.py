@@ -84,6 +84,22 @@ def test_the_panel_shows_active_alerts_and_resolving_moves_them_away(world: Worl
     assert "Resolved by Bob." in panel
 
 
+def test_the_panel_shows_the_gravest_twenty_and_says_that_there_are_more(world: World) -> None:
+    with transaction() as session:
+        for number in range(25):
+            found = firing.Firing(
+                type=AlertType.NEW_ISSUE, about=f"{number}", title="E", message=""
+            )
+            firing.open_alert(session, world.instance, found, Severity.INFO, now=utc_now())
+    an_alert(world)
+
+    panel = world.alice.get(url(world, "panels/alerts")).text
+
+    assert panel.count("Resolve</button>") == 20
+    assert "inspections production is down" in panel
+    assert "All 26 active alerts" in panel
+
+
 def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None:
     form = {
         "instanceId": world.instance.id,

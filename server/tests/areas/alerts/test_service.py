@@ -1,14 +1,25 @@
 """Alerts begin and end once, whoever fires at the same moment."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from mainstay_server.areas.alerts.models import AlertType, Severity
-from mainstay_server.areas.alerts.service import channels, firing, history, notifications
+from mainstay_server.areas.alerts.service import channels, firing, history, notifications, rules
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
-from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.database import (
+    Base,
+    close_database,
+    engine,
+    open_database,
+    reading,
+    transaction,
+)
 from mainstay_server.kernel.problems import Conflict
-from tests.areas.alerts.conftest import MINUTE, Harbour
+from mainstay_server.kernel.settings import forget_settings
+from tests.areas.alerts.conftest import MINUTE, Harbour, a_harbour
+from tests.servers.http import running_http
+from tests.servers.postgres import PostgresServer
 
 DISK = firing.Firing(type=AlertType.STORAGE_LIMIT, about="disk", title="Disk", message="95 %")
 
@@ -94,3 +105,40 @@ def test_an_instance_that_is_gone_gets_no_alert(harbour: Harbour) -> None:
         session.connection().exec_driver_sql("DELETE FROM instances")
     harbour.happens(event)
     assert harbour.alerts() == []
+
+
+@pytest.mark.slow
+def test_both_relational_stores_keep_one_active_alert_per_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    """On PostgreSQL workers really run side by side; SQLite is what the other tests run on."""
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MAINSTAY_SECRET_KEY", "k" * 32)
+    forget_settings()
+    open_database(postgres.url_of(postgres.new_database()))
+    Base.metadata.create_all(engine())
+    with a_harbour() as harbour, running_http() as receiver:
+        harbour.channel(receiver.url, project_wide=True)
+        about = (harbour.instance.organization_id, harbour.instance.project_id, None)
+        with transaction() as session:
+            for severity in ("info", "warning"):
+                changes = {"severity": severity}
+                rules.change_rule(session, about, AlertType.STORAGE_LIMIT, changes, now=harbour.now)
+        with ThreadPoolExecutor(8) as pool:
+            ids = set(pool.map(lambda _: fires(harbour), range(8)))
+            ended = [one for one in pool.map(lambda _: ends(harbour), range(8)) if one]
+        harbour.deliver()
+        assert len(ids) == len(ended) == 1
+        assert [alert.count for alert in harbour.alerts()] == [8]
+        assert harbour.alerts()[0].severity == "warning"
+        assert len(receiver.requests) == 2
+
+        harbour.degrades()
+        harbour.later(MINUTE)
+        harbour.goes_down()
+        harbour.later(MINUTE)
+        harbour.recovers()
+        assert harbour.active() == []
+        assert len(receiver.requests) == 5
+    close_database()
+    forget_settings()

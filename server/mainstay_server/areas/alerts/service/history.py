@@ -22,7 +22,7 @@ from mainstay_server.kernel.web import Page, decode_cursor, page_of
 from mainstay_server.tenancy.models import Person
 
 MOST_FORGOTTEN_AT_ONCE = 10_000
-MOST_ACTIVE_SHOWN = 100
+MOST_ACTIVE_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def list_alerts(
 
 
 def active_alerts(session: Session, instance_id: str) -> Sequence[Alert]:
-    """An instance's active alerts, the gravest first, then the newest; at most 100."""
+    """An instance's active alerts, the gravest first, then the newest; at most 20."""
     rank = sa.case({severity: severity.rank for severity in Severity}, value=Alert.severity)
     return session.scalars(
         sa.select(Alert)
@@ -142,6 +142,20 @@ def list_notifications(
     rows = session.execute(found.order_by(AlertNotification.id.desc()).limit(limit + 1)).all()
     triples = [(notification, channel, alert) for notification, channel, alert in rows]
     return page_of(triples, limit=limit, key=lambda triple: (triple[0].id,))
+
+
+def count_failed(session: Session, project_id: str) -> int:
+    """How many of a project's tellings are dead letters."""
+    failed = (
+        sa.select(sa.func.count())
+        .select_from(AlertNotification)
+        .join(AlertChannel)
+        .where(
+            AlertChannel.project_id == project_id,
+            AlertNotification.state == NotificationState.FAILED,
+        )
+    )
+    return session.scalar(failed) or 0
 
 
 def latest_tests(session: Session, channel_ids: Sequence[str]) -> Mapping[str, AlertNotification]:
