@@ -58,6 +58,7 @@ class Mainstay:
             self.kill()
             raise TimeoutError("Mainstay did not start:\n" + "\n".join(self.lines[-40:]))
         if not self.url:
+            self.kill()
             raise RuntimeError("Mainstay ended at its start:\n" + "\n".join(self.lines[-40:]))
 
     def stop(self) -> int:
