@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,35 @@ ROOT = Path(__file__).parents[3]
 SECRET = "whsec_" + base64.b64encode(b"a secret of the receiver").decode()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
 GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
+WITH_PYTHON = [*GUIDES, ROOT / "README.md", ROOT / "sdk/README.md"]
+# What a reader would do after copying a guide's code into `guide.py`.
+ASKED_AS_ASGI = """
+from starlette.testclient import TestClient
+import guide
+with TestClient(guide.app) as client:
+    print(client.get("/articles/7").json(), client.get("/api/health").json()["status"])
+"""
+ASKED_AS_WSGI = """
+import json
+from wsgiref.util import setup_testing_defaults
+import guide
+def get(path):
+    environ = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    body = served(environ, lambda status, headers, exc_info=None: None)
+    return json.loads(b"".join(body))
+served = guide.APPLICATION
+print(get("/articles/7"), get("/api/health")["status"])
+"""
+DJANGO_SITE = """
+from django.http import JsonResponse
+from django.urls import path
+SECRET_KEY = "guide"
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "mysite.settings"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+urlpatterns = [path("articles/<int:number>", lambda _, number: JsonResponse({"number": number}))]
+"""
 
 
 def ids(page: Path) -> str:
@@ -60,12 +90,36 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     assert broken_links(page) == []
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=ids)
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=ids)
 def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> None:
     blocks = python_blocks(page)
 
     assert blocks, "a guide shows code"
     assert [name for block in blocks for name in imported(block) if not is_there(name)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("guide", "asked"),
+    [
+        ("fastapi", ASKED_AS_ASGI),
+        ("flask", ASKED_AS_WSGI.replace("APPLICATION", "app")),
+        ("django", ASKED_AS_WSGI.replace("APPLICATION", "application")),
+        ("sentry-sdk", "import guide; print({'number': 7}, 'healthy')"),
+    ],
+)
+def test_an_app_copied_from_a_guide_answers_and_says_that_it_is_well(
+    guide: str, asked: str, tmp_path: Path
+) -> None:
+    (tmp_path / "guide.py").write_text("".join(python_blocks(ROOT / f"docs/guides/{guide}.md")))
+    (tmp_path / "mysite").mkdir()
+    (tmp_path / "mysite" / "settings.py").write_text(DJANGO_SITE)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert ended.stdout == "{'number': 7} healthy\n", ended.stderr
 
 
 def test_the_receiver_of_the_guide_believes_what_is_signed_and_nothing_else() -> None:
