@@ -166,10 +166,10 @@ def who_may(rule: Rule) -> str:
 def door_rows(area: Area) -> Iterator[Row]:
     """The ways in before any framework, and the envelope items that come through another's."""
     for door in area.doors:
-        yield code(f"POST /api/{{number}}/{door.path}"), "Ingest", "an ingest key of the project"
+        yield code(f"POST /api/{{number}}/{door.path}"), promise(door.app), "an ingest key"
     for item in area.envelope_items:
         kind = f"envelope item {code(item.type)}, at most {item.max_bytes:,} bytes"
-        yield code("POST /api/{number}/envelope/"), kind, "an ingest key of the project"
+        yield code("POST /api/{number}/envelope/"), kind, "an ingest key"
 
 
 def settings_table(classes: Iterable[type[Settings]]) -> str:
