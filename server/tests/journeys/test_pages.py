@@ -11,7 +11,15 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.browsing import CHROMIUM, CHROMIUM_FLAGS, LOOKS, faults_of, new_look, watch
-from tests.journeys.running import EMAIL, PASSWORD, PROJECT, Mainstay, eventually, running_mainstay
+from tests.journeys.running import (
+    EMAIL,
+    PASSWORD,
+    PROJECT,
+    Mainstay,
+    bootstrap,
+    eventually,
+    running_mainstay,
+)
 from tests.servers.http import running_http
 
 pytestmark = pytest.mark.slow
@@ -115,7 +123,7 @@ def send_requests(server: Mainstay) -> None:
 def sign_in(context: BrowserContext, server: Mainstay) -> Page:
     page = context.new_page()
     page.goto(f"{server.url}/dashboard")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard")
@@ -157,17 +165,18 @@ def keep_picture(page: Page, name: str) -> None:
 
 def test_a_newcomer_gets_from_the_printed_link_to_the_first_error(browser: Browser) -> None:
     with running_mainstay(
-        {"MAINSTAY_BOOTSTRAP_EMAIL": "", "MAINSTAY_BOOTSTRAP_PASSWORD": ""}
+        {name: "" for name in bootstrap(Path()) if "BOOTSTRAP" in name}
     ) as server:
         eventually(lambda: any("/set-up/" in line for line in server.lines), within_seconds=5)
         link = next(line for line in server.lines if "/set-up/" in line).split()[-1]
         context = new_look(browser, theme="light", width=1440, url=server.url)
         page = context.new_page()
         page.goto(link)
+        page.get_by_label("Organization").fill("Ferrand")
         page.get_by_label("Your name").fill("Alice Ferrand")
-        page.get_by_label("Email").fill(EMAIL)
+        page.get_by_label("E-mail address").fill(EMAIL)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Finish").click()
+        page.get_by_role("button", name="Finish set-up").click()
         page.wait_for_url("**/dashboard*")
         page.goto(link)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
