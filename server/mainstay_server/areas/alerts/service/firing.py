@@ -97,22 +97,19 @@ def open_alert(
     ).one()
     if count > 1:
         return alert_id, False
-    say(
-        session,
-        AlertOpened(
-            organization_id=instance.organization_id,
-            project_id=instance.project_id,
-            instance_id=instance.id,
-            alert_id=alert_id,
-            type=firing.type,
-            severity=severity,
-            title=title,
-            message=message,
-            opened_at=now,
-            supersedes=firing.supersedes,
-        ),
-        now=now,
+    opened = AlertOpened(
+        organization_id=instance.organization_id,
+        project_id=instance.project_id,
+        instance_id=instance.id,
+        alert_id=alert_id,
+        type=firing.type,
+        severity=severity,
+        title=title,
+        message=message,
+        opened_at=now,
+        supersedes=firing.supersedes,
     )
+    say(session, opened, now=now)
     return alert_id, True
 
 

@@ -98,9 +98,10 @@ def change_rule(
         "changed_at": now,
     }
     wide = instance_id is None
+    row = {"id": new_id(), "project_id": project_id, "instance_id": instance_id, "type": kind}
     session.execute(
         insert(AlertRule)
-        .values(id=new_id(), project_id=project_id, instance_id=instance_id, type=kind, **values)
+        .values(**row, **values)
         .on_conflict_do_update(
             index_elements=["project_id" if wide else "instance_id", "type"],
             index_where=PROJECT_WIDE if wide else ONE_INSTANCE,
