@@ -177,6 +177,18 @@ def test_a_watch_that_ends_leaves_no_claim_behind(app: HttpReceiver) -> None:
         assert (check.owner, check.claimed_until, check.state) == ("", None, "unknown")
 
 
+def test_when_everything_falls_at_once_each_is_said_once(app: HttpReceiver) -> None:
+    app.stop()
+    ids = {watched(f"{app.url}/{number}", number=number) for number in range(1, 151)}
+
+    asyncio.run(watch_until(lambda: len(health_said()) >= 150))
+
+    said = health_said()
+    assert {event.health_check_id for event in said} == ids
+    assert len(said) == 150
+    assert {row["health_check_id"] for row in results()} == ids
+
+
 def test_nothing_due_takes_no_transaction() -> None:
     async def one_tick() -> None:
         await Watch(SETTINGS, clock=utc_now).tick()

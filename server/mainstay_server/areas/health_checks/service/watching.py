@@ -20,13 +20,17 @@ from mainstay_server.kernel.problems import Problem
 
 from .probing import Clock, ask_once_confirmed
 from .recording import record_results, rows_of
+from .states import SEVERITY
 from .turns import claim_due, give_back, is_due, release_dead_owners, renew
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+LOOK_AHEAD_SECONDS = 2.0  # turns are held before they begin, so a tick that is late delays none
 SHORTEST_REST_SECONDS = 0.1
 RENEW_SECONDS = 5.0
+# A change of state costs about 4 ms on SQLite, whose write lock others wait for meanwhile.
+MOST_RECORDED_AT_ONCE = 100
 MOST_UNSTORED = 10_000
 
 
@@ -34,7 +38,7 @@ class Watch:
     """One process's part of the asking: what it holds, what it found and has not yet written.
 
     Once a second one exchange with the database records what was found and claims the turns of
-    the next second, each of which then starts at its own moment. So a second costs one
+    the next two, each of which then starts at its own moment. So a second costs one
     transaction, or none, however many results it has; and a target that hangs holds up nobody. An
     answer that changes what is known does not wait for the second to end.
     """
@@ -81,7 +85,12 @@ class Watch:
         When the database is away, nothing is lost: what was found waits for the next tick.
         """
         self._changed.clear()
-        found, self._found = self._found, []
+        found, self._found = (
+            self._found[:MOST_RECORDED_AT_ONCE],
+            self._found[MOST_RECORDED_AT_ONCE:],
+        )
+        if self._found:
+            self._changed.set()
         recorded = {one.order.check_id for one in found}
         # A copy made here: the exchange runs in a thread, and answers come in meanwhile.
         asked = {id_: fence for id_, fence in self._fences.items() if id_ not in recorded}
@@ -100,7 +109,7 @@ class Watch:
     def _exchange(
         self, found: Sequence[Finished], asked: Mapping[str, int], now: datetime
     ) -> tuple[list[Finished], list[ProbeOrder]]:
-        until = now + timedelta(seconds=TICK_SECONDS)
+        until = now + timedelta(seconds=LOOK_AHEAD_SECONDS)
         room = self._settings.health_checks_at_once - len(asked)
         renewing = bool(asked) and time.monotonic() - self._renewed > RENEW_SECONDS
         if not found and not renewing and not _is_anything_due(until=until, now=now):
@@ -138,7 +147,8 @@ class Watch:
         if error is None:
             one = task.result()
             self._found.append(one)
-            if one.result is not None and one.result.state != order.state:
+            known = order.state in SEVERITY
+            if known and one.result is not None and one.result.state != order.state:
                 self._changed.set()
             return
         # A bug of a probe: no longer renewed, the turn is free again when its lease runs out.
