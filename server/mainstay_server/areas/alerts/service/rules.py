@@ -85,7 +85,7 @@ def change_rule(
     Raises:
         Invalid: a threshold that makes no sense for the type.
     """
-    organization_id, project_id, instance_id = about
+    _, project_id, instance_id = about
     before = rules_for(session, project_id, instance_id)[kind]
     rule = replace(before, **changes, changed="project" if instance_id is None else "instance")
     _refuse_nonsense(rule)
@@ -108,13 +108,21 @@ def change_rule(
             set_=values,
         )
     )
+    _say_changed(session, about, rule, now=now)
+    return rule
+
+
+def _say_changed(
+    session: Session, about: tuple[str, str, str | None], rule: Rule, *, now: datetime
+) -> None:
+    organization_id, project_id, instance_id = about
     say(
         session,
         AlertRuleChanged(
             organization_id=organization_id,
             project_id=project_id,
             instance_id=instance_id or "",
-            type=kind,
+            type=rule.type,
             enabled=rule.enabled,
             severity=rule.severity,
             threshold=rule.threshold,
@@ -123,7 +131,6 @@ def change_rule(
         ),
         now=now,
     )
-    return rule
 
 
 def _refuse_nonsense(rule: Rule) -> None:
