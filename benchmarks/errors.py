@@ -7,6 +7,7 @@ An event counts when its issue's counter in the database holds it. The yardstick
 that reads the body and answers at once, under the same server settings, in the same run.
 """
 
+# ruff: noqa: ANN401, S311 - ASGI is loosely typed, and nothing here is secret
 import argparse
 import asyncio
 import gzip
@@ -20,13 +21,17 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
+from typing_extensions import override
 
 KEY = "0123456789abcdef0123456789abcdef"
 KINDS = 50
 EVENT_BYTES = 5_000
+FRAMES_OF_LIBRARIES = 5
+PATIENCE_SECONDS = 10
 
 
 @dataclass
@@ -69,7 +74,9 @@ def _compare(options: argparse.Namespace) -> None:
     accepted = {k: statistics.median(m.accepted for m in runs[k]) for k in runs}
     cpu = {k: statistics.median(m.cpu_us for m in runs[k]) for k in runs}
     print(f"accepted  {accepted['errors']:8.0f} /s   null server {accepted['null']:8.0f} /s")
-    print(f"visible   {visible['errors']:8.0f} /s   ratio {visible['errors'] / visible['null']:.2f}")
+    print(
+        f"visible   {visible['errors']:8.0f} /s   ratio {visible['errors'] / visible['null']:.2f}"
+    )
     print(f"processor {cpu['errors']:8.0f} us/event   null server {cpu['null']:.0f} us/event")
 
 
@@ -98,7 +105,9 @@ def _measure(
     began, ended = _send(port, options.events, options.connections)
     visible = ended
     while kind == "errors" and _visible(folder) - before < options.events:
-        assert time.time() - ended < 10, f"{_visible(folder) - before} of {options.events}"
+        assert time.time() - ended < PATIENCE_SECONDS, (
+            f"{_visible(folder) - before} of {options.events}"
+        )
         time.sleep(0.005)
         visible = time.time()
     spent = sum(server.cpu_times()[:2]) - cpu
@@ -148,15 +157,17 @@ class _Sender(asyncio.Protocol):
         self.requests = requests
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    @override
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def next(self) -> None:
         if self.requests:
-            self.transport.write(self.requests.pop())  # type: ignore[attr-defined] # a Transport
+            self.transport.write(self.requests.pop())
         elif not self.done.done():
             self.done.set_result(None)
 
+    @override
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"HTTP/1.1") and not data.startswith(b"HTTP/1.1 200"):
             self.done.set_exception(AssertionError(data[:300]))
@@ -187,7 +198,7 @@ def _event(event_id: str, kind: int) -> dict[str, object]:
             "module": f"shop.part{depth}",
             "function": f"step_{depth}_of_kind_{kind}",
             "lineno": 10 + depth,
-            "in_app": depth > 4,
+            "in_app": depth >= FRAMES_OF_LIBRARIES,
             "pre_context": [f"    value = load({depth}, {line})" for line in range(3)],
             "context_line": f"    return next_step(value, kind={kind})",
             "post_context": ["", "", "def another():"],
@@ -237,25 +248,25 @@ def _serve(kind: str, folder: Path) -> None:
     asyncio.run(_announce_and_serve(uvicorn.Server(config)))
 
 
-async def _announce_and_serve(server: object) -> None:
-    serving = asyncio.create_task(server.serve())  # type: ignore[attr-defined] # a uvicorn.Server
-    while not server.started:  # type: ignore[attr-defined] # noqa: ASYNC110 - once, at start
+async def _announce_and_serve(server: Any) -> None:
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - once, at start
         await asyncio.sleep(0.01)
-    sockets = [each.getsockname() for one in server.servers for each in one.sockets]  # type: ignore[attr-defined]
+    sockets = [each.getsockname() for one in server.servers for each in one.sockets]
     print(sockets[0][1], flush=True)
     await serving
 
 
-async def _null_app(_scope: object, receive: object, send: object) -> None:
+async def _null_app(_scope: Any, receive: Any, send: Any) -> None:
     """Read the body and answer, as the least that any server does."""
-    while (await receive()).get("more_body"):  # type: ignore[operator]
+    while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
-    await send({"type": "http.response.body", "body": b"{}"})  # type: ignore[operator]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
 
 
-def _errors_app(folder: Path) -> object:
+def _errors_app(folder: Path) -> Any:
     import gc  # noqa: PLC0415
     import os  # noqa: PLC0415
 
@@ -270,7 +281,7 @@ def _errors_app(folder: Path) -> object:
     _make_project()
     gc.collect()
     gc.freeze()  # as the real process does
-    return Front({door.path: door for door in area.doors}, _null_app)  # type: ignore[arg-type]
+    return Front({door.path: door for door in area.doors}, _null_app)
 
 
 def _make_project() -> None:

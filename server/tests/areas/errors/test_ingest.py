@@ -215,7 +215,8 @@ def mutations() -> Iterator[tuple[bytes, str]]:
     yield from ((packed[:cut], "gzip") for cut in range(len(packed)))
     yield from ((_changed(chance, SHORT, 1), "") for _ in range(3_000))
     yield from ((_changed(chance, packed, 3), "gzip") for _ in range(1_500))
-    for length in (-1, 0, 1, 511, 513, 1 << 31, 1 << 70, 1.5, "512", None, True, [], {}):
+    lengths: list[object] = [-1, 0, 1, 511, 513, 1 << 31, 1 << 70, 1.5, "512", None, True, [], {}]
+    for length in lengths:
         yield SHORT.replace(b'"length":512', b'"length":' + json.dumps(length).encode()), ""
     for encoding in ("", "gzip", "br", "zstd", "deflate"):
         yield from ((chance.randbytes(size), encoding) for size in range(180))
