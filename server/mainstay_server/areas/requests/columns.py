@@ -110,7 +110,7 @@ def counts_by_instance(
 def newest(instance_id: str, *, since: datetime) -> dict[str, Any]:
     """When the newest request came, how many different releases and templates were seen."""
     return columns.query_row(
-        "SELECT count() AS total, max(at) AS at, countIf(path != '(unmatched)') AS matched"
+        "SELECT count() AS total, max(at) AS newest_at, countIf(path != '(unmatched)') AS matched"
         " FROM request_metrics"
         " WHERE instance_id = {instance_id:String} AND at >= {since:DateTime64(3, 'UTC')}",
         instance_id=instance_id,

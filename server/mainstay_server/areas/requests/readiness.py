@@ -27,7 +27,7 @@ def requests_are_measured(_session: Session, instance: InstanceRef, now: datetim
     """Ask whether the SDK reported a request within a day."""
     found = columns.newest(instance.id, since=now - DAY)
     if found["total"]:
-        minutes = int((now - found["at"]).total_seconds() // 60)
+        minutes = int((now - found["newest_at"]).total_seconds() // 60)
         return Passed(evidence=f"{found['total']:,} in the last day, newest {minutes} min ago")
     return Finding(
         problem="No request was reported in the last day.",
