@@ -53,6 +53,7 @@ def run(*, roles: Sequence[str], on_started: Callable[[Started], None]) -> None:
         # What was loaded so far lives as long as the process: no collection need look at it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         try:
             asyncio.run(_serve(roles, set_up_path, on_started))
         finally:
