@@ -18,11 +18,14 @@ def test_a_key_into_another_area_is_noticed() -> None:
     class Elsewhere(DeclarativeBase):
         pass
 
+    classes = []  # SQLAlchemy itself forgets a class that nobody holds
+
     def table(module: str, name: str, points_at: str = "") -> None:
         columns = {"id": sa.Column(sa.Integer, primary_key=True)}
         if points_at:
             columns["other"] = sa.Column(sa.ForeignKey(f"{points_at}.id"))
-        type(name, (Elsewhere,), {"__tablename__": name, "__module__": module, **columns})
+        body = {"__tablename__": name, "__module__": module, **columns}
+        classes.append(type(name, (Elsewhere,), body))
 
     table("mainstay_server.tenancy.models", "projects")
     table("mainstay_server.areas.alerts.models", "alerts", "projects")
