@@ -1,12 +1,12 @@
-"""The one list of areas: adding an area is adding its line here."""
+"""The one list of areas: adding an area is adding its line here. Tiles stand in this order."""
 
 from mainstay_server.areas import alerts, errors, health_checks, requests, scorecard
 from mainstay_server.kernel.area import Area
 
 AREAS: tuple[Area, ...] = (
+    health_checks.area,
     alerts.area,
     errors.area,
-    health_checks.area,
     requests.area,
     scorecard.area,
 )
