@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from tests.servers.postgres import PostgresServer, postgres
 
 from .conftest import KEY, NOON, a_project, event_envelope
-from .test_intake import a_kind
+from .test_service_intake import a_kind
 
 __all__ = ["postgres"]
 
