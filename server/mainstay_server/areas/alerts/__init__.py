@@ -15,6 +15,7 @@ area = Area(
         reactions.open_down,
         reactions.open_degraded,
         reactions.resolve_health,
+        reactions.resolve_unwatched,
         reactions.open_new_issue,
         reactions.open_regressed_issue,
         reactions.tell_of_opening,

@@ -9,6 +9,7 @@ from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
 from mainstay_server.contracts.health_checks import (
     HealthCheckDegraded,
     HealthCheckRecovered,
+    HealthCheckStopped,
     HealthCheckWentDown,
 )
 from mainstay_server.kernel.clock import utc_now
@@ -37,6 +38,12 @@ def open_degraded(session: Session, event: HealthCheckDegraded, *, now: datetime
 def resolve_health(session: Session, event: HealthCheckRecovered, *, now: datetime) -> None:
     """An instance is well again."""
     conditions.record_recovery(session, event, now=now)
+
+
+@on(HealthCheckStopped)
+def resolve_unwatched(session: Session, event: HealthCheckStopped, *, now: datetime) -> None:
+    """Nobody looks at an instance any more, so nobody would say that it is well again."""
+    conditions.record_stop(session, event, now=now)
 
 
 @on(IssueOpened)

@@ -16,6 +16,7 @@ from mainstay_server.contracts.health_checks import (
     HealthChanged,
     HealthCheckDegraded,
     HealthCheckRecovered,
+    HealthCheckStopped,
     HealthCheckWentDown,
 )
 from mainstay_server.kernel import outbound
@@ -65,6 +66,9 @@ class Harbour:
     def recovers(self, *, after: timedelta = 12 * MINUTE) -> None:
         event = HealthCheckRecovered(**self._facts("ok"), troubled_since=self.now - after)
         self.happens(event)
+
+    def is_not_watched_any_more(self) -> None:
+        self.happens(self._health(HealthCheckStopped, reason="the health check was paused"))
 
     def new_issue(self, name: str) -> IssueOpened:
         return IssueOpened(**self._issue(name))

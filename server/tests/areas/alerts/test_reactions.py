@@ -167,6 +167,21 @@ def test_an_app_that_is_down_is_never_called_resolved_because_a_rule_is_off(
     assert harbour.active() == []
 
 
+def test_an_outage_that_nobody_watches_any_more_is_closed_with_the_reason(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.channel(http_receiver.url)
+    harbour.goes_down()
+    harbour.later(MINUTE)
+    harbour.is_not_watched_any_more()
+
+    assert harbour.active() == []
+    assert harbour.alerts()[0].resolution == (
+        "Its health is not watched now: the health check was paused."
+    )
+    assert told(http_receiver)[-1] == ("alert.resolved", "instance_down")
+
+
 def test_a_late_word_of_an_older_state_opens_nothing(
     harbour: Harbour, http_receiver: HttpReceiver
 ) -> None:

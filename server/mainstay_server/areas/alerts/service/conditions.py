@@ -8,7 +8,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertHealthHeard, AlertStatus, AlertType
 from mainstay_server.contracts.errors import IssueOpened
-from mainstay_server.contracts.health_checks import HealthChanged, HealthCheckRecovered
+from mainstay_server.contracts.health_checks import (
+    HealthChanged,
+    HealthCheckRecovered,
+    HealthCheckStopped,
+)
 from mainstay_server.contracts.requests import RequestCount
 from mainstay_server.kernel.database import insert
 from mainstay_server.kernel.subjects import InstanceRef
@@ -71,14 +75,21 @@ def record_recovery(session: Session, event: HealthCheckRecovered, *, now: datet
         return
     minutes = round((event.since - event.troubled_since).total_seconds() / 60)
     lasted = f"{minutes} min" if minutes else "less than a minute"
+    _end_trouble(session, instance, f"It is healthy again after {lasted}.", now=now)
+
+
+def record_stop(session: Session, event: HealthCheckStopped, *, now: datetime) -> None:
+    """Nobody looks at an instance any more: what was open about it would never end by itself."""
+    instance = _instance_heard(session, event)
+    if instance is not None:
+        _end_trouble(session, instance, f"Its health is not watched now: {event.reason}.", now=now)
+
+
+def _end_trouble(
+    session: Session, instance: InstanceRef, resolution: str, *, now: datetime
+) -> None:
     for kind in (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED):
-        resolve(
-            session,
-            instance.id,
-            identity_of(kind),
-            resolution=f"It is healthy again after {lasted}.",
-            now=now,
-        )
+        resolve(session, instance.id, identity_of(kind), resolution=resolution, now=now)
 
 
 def record_issue(session: Session, event: IssueOpened, kind: AlertType, *, now: datetime) -> None:
