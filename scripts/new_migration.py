@@ -24,7 +24,7 @@ def main(area: str, message: str) -> None:
     """Compare the models with what the present migrations make, and write the difference."""
     assert AREAS is not None, "importing the areas is what makes their tables known"
     tables = {
-        mapper.local_table.name
+        mapper.class_.__tablename__
         for mapper in Base.registry.mappers
         if owner_of(mapper.class_.__module__) == area
     }

@@ -1,5 +1,7 @@
 """Alembic's entry: migrates the connection it is given; the models are all that is installed."""
 
+from typing import Literal
+
 from alembic import context
 from mainstay_server.installed import AREAS
 from mainstay_server.kernel.database import Base, UtcDateTime
@@ -7,7 +9,7 @@ from mainstay_server.kernel.database import Base, UtcDateTime
 assert AREAS is not None, "importing the areas is what makes their tables known"
 
 
-def spell_out(kind: str, item: object, _context: object) -> str | bool:
+def spell_out(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Write our own column types as what the database sees, so that history needs no code."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"

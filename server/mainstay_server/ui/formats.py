@@ -15,6 +15,7 @@ _AGES = (
 _JUST_NOW_SECONDS = 45
 _MOMENT_SECONDS = 5
 _TENS, _HUNDREDS = 10, 100
+WHOLE = 100.0
 
 
 def age_in_words(age: timedelta) -> str:
@@ -81,13 +82,18 @@ def bytes_(size: float | None) -> str:
 def percent(share: float | None, digits: int = 1) -> str:
     """`99.95 %` of a value that is already in percent.
 
-    Cut, not rounded: 99.99 must never read 100 %, since people take that for "no outage".
+    Rounded, but never up to 100 (99.996 must not read as "no outage") nor down to nothing.
     """
     if share is None:
         return NOTHING
-    scale = 10**digits
-    cut = int(share * scale + 1e-6) / scale
-    return f"{cut:.{digits}f}".rstrip("0").rstrip(".") + " %" if digits else f"{int(cut)} %"
+    smallest = 10.0**-digits
+    shown = round(share, digits)
+    if share < WHOLE <= shown:
+        shown = WHOLE - smallest
+    if share > 0 and shown == 0:
+        return f"< {smallest:.{digits}f} %"
+    text = f"{shown:.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if digits else text) + " %"
 
 
 def plural(count: int | None, one: str, many: str = "") -> str:

@@ -78,7 +78,10 @@ def test_a_percentage_never_rounds_an_outage_away() -> None:
     assert formats.percent(99.996, 2) == "99.99 %"
     assert formats.percent(100.0, 2) == "100 %"
     assert formats.percent(99.9, 0) == "99 %"
-    assert formats.percent(0.29) == "0.2 %"
+    assert formats.percent(0.29) == "0.3 %"
+    assert formats.percent(1.96) == "2 %"
+    assert formats.percent(0.01) == "< 0.1 %"
+    assert formats.percent(0.0) == "0 %"
 
 
 def test_plural_takes_the_irregular_form_when_given() -> None:

@@ -32,7 +32,7 @@ def requests_are_measured(_session: Session, instance: InstanceRef, now: datetim
     return Finding(
         problem="No request was reported in the last day.",
         fix="Add mainstay.init(…) and the middleware to the app.",
-        fix_url=f"/dashboard/projects/{instance.project_slug}/get-started",
+        fix_url=f"/dashboard/projects/{instance.project_slug}/start",
     )
 
 
