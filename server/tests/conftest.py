@@ -1,7 +1,6 @@
 """Fixtures that every test of the server may use; the servers behind them are real."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,22 @@ from mainstay_server.kernel.database import Base, close_database, engine, open_d
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
+from tests.serving import client_for
 
-with suppress(ImportError):  # until every kernel part has landed
-    from tests.serving import client_for  # noqa: F401
+__all__ = ["client_for"]
+
+# What a real server behind a parameter is called in the names of tests.
+REAL_SERVERS = ("postgres", "clickhouse", "redis", "s3")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a real server is slow, wherever it stands."""
+    for item in items:
+        parameters = item.name.partition("[")[2]
+        fixtures = getattr(item, "fixturenames", ())
+        if any(server in parameters or server in fixtures for server in REAL_SERVERS):
+            item.add_marker(pytest.mark.slow)
+
 
 Said = Callable[[], list[Event]]
 

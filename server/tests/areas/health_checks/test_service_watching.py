@@ -23,7 +23,7 @@ from mainstay_server.kernel.events import said_events
 from tests.areas.health_checks.worlds import SETTINGS, a_check, watch_until
 from tests.servers.http import Answer, HttpReceiver, running_http
 
-pytestmark = pytest.mark.usefixtures("stores")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stores")]
 
 
 @pytest.fixture

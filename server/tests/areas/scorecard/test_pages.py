@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mainstay_server.areas.scorecard import area as scorecard
-from tests.areas.scorecard.test_api import fine, leak, ship
+from tests.areas.scorecard.test_service import fine, leak, ship
 from tests.world import World
 
 

@@ -1,4 +1,4 @@
-"""The scorecard over HTTP: live answers, in the order in which they should be mended."""
+"""The scorecard: live answers, in the order in which they should be mended."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -83,10 +83,3 @@ def test_an_instance_is_ready_when_no_must_is_open(
     client_for: Callable[..., World], *, checks: tuple[object, ...], ready: bool
 ) -> None:
     assert card(client_for(scorecard, ship(*checks)))["ready"] is ready
-
-
-def test_others_do_not_see_it(client_for: Callable[..., World]) -> None:
-    world = client_for(scorecard)
-    path = f"/api/instances/{world.instance.id}/scorecard"
-    assert world.charlie.get(path).status_code == 403
-    assert world.stranger.get(path).status_code == 401

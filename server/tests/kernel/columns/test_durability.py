@@ -13,6 +13,8 @@ from tests.servers.clickhouse import ClickHouseServer, clickhouse_server
 
 from .worlds import VISITS, visit
 
+pytestmark = pytest.mark.slow
+
 APPENDER = """
 import asyncio, sys
 from mainstay_server.kernel import columns
