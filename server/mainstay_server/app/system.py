@@ -20,6 +20,7 @@ from mainstay_server.kernel.web.bodies import rfc3339
 from mainstay_server.tenancy import access
 
 from .assembly import lease, store_urls
+from .schemas import HEALTH, CronAnswer, LivenessAnswer
 from .telemetry import exposition
 from .version import VERSION
 
@@ -32,11 +33,35 @@ MEMORY_CRITICAL_PERCENT = 90
 BYTES_PER_MIB = 1024 * 1024
 DISK_WARNING_PERCENT = 90
 DISK_CRITICAL_FREE_MIB = 32  # a batch, and the merge of a few before it
+BY_SECRET = access.public("opened by the cron secret, which the endpoint asks for")
+CRON_SECRET: dict[str, Any] = {"security": [{"cronSecret": []}]}
+METRICS = """\
+# HELP process_resident_memory_bytes Resident memory size in bytes.
+# TYPE process_resident_memory_bytes gauge
+process_resident_memory_bytes 3.1457e+08
+"""
 
 
-@router.get("/healthz", summary="Is the server well", dependencies=[FOR_PROBES])
-@router.get("/api/health", summary="Is it well, part by part", dependencies=[FOR_PROBES])
-@router.get("/api/health/ready", summary="May it get traffic", dependencies=[FOR_PROBES])
+@router.get(
+    "/healthz",
+    summary="Is the server well",
+    operation_id="get_healthz",
+    responses=HEALTH,
+    dependencies=[FOR_PROBES],
+)
+@router.get(
+    "/api/health/ready",
+    summary="May it get traffic",
+    operation_id="get_readiness",
+    responses=HEALTH,
+    dependencies=[FOR_PROBES],
+)
+@router.get(
+    "/api/health",
+    summary="Is it well, part by part",
+    responses=HEALTH,
+    dependencies=[FOR_PROBES],
+)
 def get_health() -> Response:
     """Ask every store now. 200 when healthy or degraded, 503 when a store does not answer."""
     document = health_document(now=utc_now())
@@ -44,15 +69,17 @@ def get_health() -> Response:
 
 
 @router.get("/api/health/live", summary="Does it run", dependencies=[FOR_PROBES])
-def get_live() -> dict[str, str]:
+def get_liveness() -> LivenessAnswer:
     """Answer as long as the process does; asks no store."""
-    return {"status": "healthy"}
+    return LivenessAnswer(status="healthy")
 
 
 @router.get(
     "/metrics",
     summary="The server's own metrics for Prometheus",
+    operation_id="get_server_metrics",
     response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"example": METRICS}}}},
     dependencies=[access.public("counts of the process, nothing of any tenant")],
 )
 def get_metrics() -> Response:
@@ -61,16 +88,25 @@ def get_metrics() -> Response:
     return Response(body, media_type=content_type)
 
 
-@router.api_route(
+@router.get(
     "/api/cron",
-    methods=["GET", "POST"],
     summary="Run scheduled tasks from outside",
-    dependencies=[access.public("opened by the cron secret, which the endpoint asks for")],
+    openapi_extra=CRON_SECRET,
+    dependencies=[BY_SECRET],
+)
+@router.post(
+    "/api/cron",
+    summary="Run scheduled tasks from outside",
+    operation_id="post_cron",
+    openapi_extra=CRON_SECRET,
+    dependencies=[BY_SECRET],
 )
 def run_cron(
-    task: Annotated[str, Query(description="Which task.", examples=["health"])] = "all",
+    task: Annotated[
+        str, Query(description="`health`, `backup`, `cleanup` or `all`.", examples=["health"])
+    ] = "all",
     authorization: Annotated[str, Header()] = "",
-) -> dict[str, Any]:
+) -> CronAnswer:
     """Run a task's jobs now and answer when they are done; the scheduler's own turns stay."""
     secret = of(ServerSettings).cron_secret.get_secret_value()
     given = authorization.removeprefix("Bearer ")
@@ -79,7 +115,7 @@ def run_cron(
     if task not in TASKS:
         raise Invalid(f"There is no task {task[:40]!r}; use one of {', '.join(TASKS)}.")
     chosen: Any = None if task == "all" else task
-    return {"task": task, "jobs": run_task(chosen, now=utc_now(), lease=lease())}
+    return CronAnswer(task=task, jobs=run_task(chosen, now=utc_now(), lease=lease()))
 
 
 def health_document(*, now: datetime) -> dict[str, Any]:

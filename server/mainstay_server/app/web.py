@@ -16,7 +16,7 @@ from mainstay_server.kernel.problems import Problem, Unauthenticated
 from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
 from mainstay_server.ui import assets_app, render
 
-from . import system
+from . import api_docs, system
 from .front import Front
 from .version import VERSION
 
@@ -36,10 +36,13 @@ def create_framework(areas: Sequence[Area]) -> FastAPI:
     app = FastAPI(
         title="Mainstay",
         version=VERSION,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
+    app.state.areas = areas
+    app.include_router(api_docs.router)
     app.include_router(system.router)
     for area in areas:
         for router in (area.api, area.pages):

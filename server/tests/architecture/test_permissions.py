@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from mainstay_server.app.api_docs import router as docs_router
 from mainstay_server.app.assembly import TENANCY
 from mainstay_server.app.system import router as system_router
 from mainstay_server.installed import AREAS
@@ -16,6 +17,7 @@ from tests.world import Browser, World
 
 READING = {"GET", "HEAD"}
 ROUTERS = [
+    docs_router,
     system_router,
     *(router for area in (TENANCY, *AREAS) for router in (area.api, area.pages) if router),
 ]

@@ -169,8 +169,8 @@ AlertAction = Annotated[
 class NewChannel(Body):
     """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address."""
 
-    type: str = Field(max_length=20)
-    config: dict[str, str]
+    type: str = Field(max_length=20, examples=["webhook"])
+    config: dict[str, str] = Field(examples=[{"webhookUrl": "https://hooks.example/services/…"}])
     minimum_severity: Severity = Severity.INFO
 
 

@@ -87,7 +87,11 @@ def change_error(
     return _detail(session, issue, slug)
 
 
-@router.get("/api/errors/{issue_id}/events", summary="List an error's events")
+@router.get(
+    "/api/errors/{issue_id}/events",
+    summary="List an error's events",
+    operation_id="list_error_events",
+)
 def list_events(
     session: Session,
     issue_id: ViewedIssue,
@@ -108,7 +112,11 @@ def list_events(
     )
 
 
-@router.get("/api/errors/{issue_id}/events/{event_id}", summary="Show an event")
+@router.get(
+    "/api/errors/{issue_id}/events/{event_id}",
+    summary="Show an event",
+    operation_id="get_error_event",
+)
 def get_event(session: Session, issue_id: ViewedIssue, event_id: str) -> schemas.EventDetailAnswer:
     """One event with its payload as the SDK sent it; `latest` is the latest."""
     issue, _ = issues.get_issue(session, issue_id)

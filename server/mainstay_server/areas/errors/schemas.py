@@ -12,6 +12,8 @@ from .models import Status
 
 LONGEST_QUERY = 500
 
+AnId = Annotated[str, Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])]
+
 
 class ErrorsQuery(BaseModel):
     """Which issues are listed, and in which order."""
@@ -59,8 +61,8 @@ class ErrorsAnswer(Answer):
 class InInstanceAnswer(Answer):
     """What one instance saw of an issue."""
 
-    instance_id: str
-    count: int
+    instance_id: AnId
+    count: Annotated[int, Field(examples=[96])]
     first_seen: Instant
     last_seen: Instant
 
@@ -69,12 +71,12 @@ class ErrorDetailAnswer(ErrorAnswer):
     """One issue with everything that is known of it; its numbers are those of all instances."""
 
     project: Annotated[str, Field(examples=["inspections"])]
-    first_release: str
-    last_release: str
+    first_release: Annotated[str, Field(examples=["inspections@1.4.1"])]
+    last_release: Annotated[str, Field(examples=["inspections@1.4.2"])]
     resolved_at: Instant | None
     ignored_until: Instant | None
     ignored_until_count: int | None
-    users: Annotated[int, Field(description="Different users in the last 14 days.")]
+    users: Annotated[int, Field(description="Different users in the last 14 days.", examples=[31])]
     instances: list[InInstanceAnswer]
 
 
@@ -95,12 +97,12 @@ class EventAnswer(Answer):
 
     event_id: Annotated[str, Field(examples=["c9574dc5d01042558c518b8c07ae22e6"])]
     received_at: Instant
-    title: str
-    level: str
-    release: str
-    instance_id: str
-    user: str
-    tags: dict[str, str]
+    title: Annotated[str, Field(examples=["ZeroDivisionError: division by zero"])]
+    level: Annotated[str, Field(examples=["error"])]
+    release: Annotated[str, Field(examples=["inspections@1.4.2"])]
+    instance_id: AnId
+    user: Annotated[str, Field(examples=["id:42"])]
+    tags: Annotated[dict[str, str], Field(examples=[{"browser": "Firefox"}])]
 
 
 class EventsAnswer(Answer):
@@ -115,4 +117,6 @@ class EventDetailAnswer(EventAnswer):
 
     older_event_id: str | None
     newer_event_id: str | None
-    payload: dict[str, Any]
+    payload: Annotated[
+        dict[str, Any], Field(examples=[{"message": "The queue is empty", "level": "error"}])
+    ]

@@ -94,7 +94,12 @@ def _example(value: object, status: int = 200) -> dict[int | str, dict[str, Any]
     return {status: {"content": {"application/json": {"example": value}}}}
 
 
-@router.get("/health", summary="Health of an instance", responses=_example(_HEALTH))
+@router.get(
+    "/health",
+    summary="Health of an instance",
+    operation_id="get_instance_health",
+    responses=_example(_HEALTH),
+)
 def get_health(
     session: Session,
     instance: Viewed,
@@ -181,7 +186,12 @@ def run_health_check(instance: Worked, check_id: str) -> ResultAnswer:
     )
 
 
-@router.get("/uptime", summary="Uptime of an instance", responses=_example(_UPTIME))
+@router.get(
+    "/uptime",
+    summary="Uptime of an instance",
+    operation_id="get_instance_uptime",
+    responses=_example(_UPTIME),
+)
 def get_uptime(
     session: Session,
     instance: Viewed,

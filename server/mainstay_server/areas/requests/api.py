@@ -16,7 +16,11 @@ from .schemas import Metrics
 router = Router()
 
 
-@router.get("/api/instances/{instance_id}/metrics", summary="Request metrics of an instance")
+@router.get(
+    "/api/instances/{instance_id}/metrics",
+    summary="Request metrics of an instance",
+    operation_id="get_instance_metrics",
+)
 def get_metrics(
     instance: Annotated[InstanceRef, access.instance(Role.VIEWER)],
     hours: Annotated[int, Query(description="How far back.", examples=[24])] = 24,

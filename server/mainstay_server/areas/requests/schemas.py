@@ -64,32 +64,32 @@ class StoredRequest(msgspec.Struct, frozen=True):
 class MetricsSummary(Answer):
     """All requests of the span; latencies in milliseconds, the error rate in percent."""
 
-    instance_id: str
+    instance_id: str = Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])
     period: str = Field(examples=["24h"])
-    total_requests: int
-    avg_latency_ms: float
-    p95_latency_ms: float
-    p99_latency_ms: float
-    error_rate: float
-    requests_per_second: float
+    total_requests: int = Field(examples=[12_480])
+    avg_latency_ms: float = Field(examples=[41.7])
+    p95_latency_ms: float = Field(examples=[130.9])
+    p99_latency_ms: float = Field(examples=[310.2])
+    error_rate: float = Field(examples=[0.35])
+    requests_per_second: float = Field(examples=[0.14])
 
 
 class EndpointMetrics(Answer):
     """One endpoint, by its route template."""
 
     path: str = Field(examples=["/inspections/{inspection_id}"])
-    count: int
-    avg_latency: float
-    error_rate: float
+    count: int = Field(examples=[8_211])
+    avg_latency: float = Field(examples=[38.2])
+    error_rate: float = Field(examples=[0.12])
 
 
 class MetricsBucket(Answer):
     """One interval; `timestamp` is its beginning."""
 
     timestamp: Instant
-    requests: int
-    avg_latency: float
-    errors: int
+    requests: int = Field(examples=[520])
+    avg_latency: float = Field(examples=[40.1])
+    errors: int = Field(examples=[2])
 
 
 class Metrics(Answer):

@@ -21,23 +21,23 @@ class CheckResult(Answer):
 
     id: str = Field(examples=["alerts.has_channel"])
     area: str = Field(examples=["Alerts"])
-    question: str
+    question: str = Field(examples=["Is somebody told when this breaks?"])
     weight: str = Field(examples=["must"])
     status: Status
-    evidence: str
-    fix: str
-    fix_url: str
+    evidence: str = Field(examples=["1 channel is on: a webhook."])
+    fix: str = Field(examples=[""])
+    fix_url: str = Field(examples=[""])
 
 
 class Scorecard(Answer):
     """All questions about one instance. `ready` is true when no `must` failed or is unknown."""
 
-    instance_id: str
-    environment: str
+    instance_id: str = Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])
+    environment: str = Field(examples=["production"])
     asked_at: Instant
     ready: bool
-    passed: int
-    asked: int
+    passed: int = Field(examples=[9])
+    asked: int = Field(examples=[9])
     checks: list[CheckResult]
 
 

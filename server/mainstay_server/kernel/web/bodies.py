@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from mainstay_server.kernel.problems import Invalid
@@ -23,7 +23,10 @@ def _aware(value: datetime) -> datetime:
 
 
 Instant = Annotated[
-    datetime, AfterValidator(_aware), PlainSerializer(rfc3339, return_type=str, when_used="json")
+    datetime,
+    AfterValidator(_aware),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    Field(examples=["2026-11-21T09:41:45.001Z"], json_schema_extra={"format": "date-time"}),
 ]
 
 

@@ -1,6 +1,6 @@
 """Instances: where projects run, and how each place is asked."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from sqlalchemy.orm import Session
@@ -92,8 +92,12 @@ def delete_instance(
     instances.delete_instance(session, instance.id, now=utc_now())
 
 
-@router.get("/api/instances/{instance_id}/summary", summary="How an instance is")
-def get_summary(session: Session, instance: Viewed) -> dict[str, Any]:
+@router.get(
+    "/api/instances/{instance_id}/summary",
+    summary="How an instance is",
+    operation_id="get_instance_summary",
+)
+def get_summary(session: Session, instance: Viewed) -> schemas.SummaryAnswer:
     """What every area has to say about an instance: alerts, health, requests of the last day."""
     parts = summaries_of(session, [instance.id], now=utc_now())
     return schemas.instance_summary(instance, parts[instance.id])

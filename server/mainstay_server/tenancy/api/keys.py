@@ -21,7 +21,9 @@ Viewed = Annotated[ProjectRef, access.project(Role.VIEWER)]
 Administered = Annotated[ProjectRef, access.project(Role.ADMIN)]
 
 
-@router.get("/api/projects/{slug}/ingest-keys", summary="List ingest keys")
+@router.get(
+    "/api/projects/{slug}/ingest-keys", summary="List ingest keys", operation_id="list_ingest_keys"
+)
 def list_keys(request: Request, session: Session, project: Viewed) -> schemas.KeysAnswer:
     """A project's ingest keys, oldest first, disabled ones too."""
     base = base_url(request)
@@ -31,7 +33,12 @@ def list_keys(request: Request, session: Session, project: Viewed) -> schemas.Ke
     )
 
 
-@router.post("/api/projects/{slug}/ingest-keys", summary="Make an ingest key", status_code=201)
+@router.post(
+    "/api/projects/{slug}/ingest-keys",
+    summary="Make an ingest key",
+    operation_id="create_ingest_key",
+    status_code=201,
+)
 def create_key(
     request: Request, session: Session, project: Administered, body: schemas.KeyBody
 ) -> schemas.KeyAnswer:
@@ -40,7 +47,11 @@ def create_key(
     return schemas.key_answer(key, base_url(request), project.number)
 
 
-@router.post("/api/projects/{slug}/ingest-keys/{key_id}/disable", summary="Disable an ingest key")
+@router.post(
+    "/api/projects/{slug}/ingest-keys/{key_id}/disable",
+    summary="Disable an ingest key",
+    operation_id="disable_ingest_key",
+)
 def disable_key(
     request: Request, session: Session, project: Administered, key_id: str
 ) -> schemas.KeyAnswer:
@@ -49,7 +60,11 @@ def disable_key(
     return schemas.key_answer(key, base_url(request), project.number)
 
 
-@router.post("/api/projects/{slug}/ingest-keys/{key_id}/enable", summary="Enable an ingest key")
+@router.post(
+    "/api/projects/{slug}/ingest-keys/{key_id}/enable",
+    summary="Enable an ingest key",
+    operation_id="enable_ingest_key",
+)
 def enable_key(
     request: Request, session: Session, project: Administered, key_id: str
 ) -> schemas.KeyAnswer:
@@ -61,6 +76,7 @@ def enable_key(
 @router.post(
     "/api/projects/{slug}/ingest-keys/{key_id}/rotate",
     summary="Rotate an ingest key",
+    operation_id="rotate_ingest_key",
     status_code=201,
 )
 def rotate_key(

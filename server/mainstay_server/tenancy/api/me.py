@@ -1,6 +1,6 @@
 """About oneself: who am I, my sessions, my access tokens."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from . import schemas
 router = Router()
 
 SignedIn = Annotated[Caller, access.signed_in()]
+BROWSERS_ONLY: dict[str, Any] = {"security": [{"session": []}]}
 
 
 @router.get("/api/me", summary="Who am I")
@@ -47,7 +48,9 @@ def switch_organization(session: Session, caller: SignedIn, body: schemas.Switch
     sessions.switch_organization(session, caller, body.organization_id)
 
 
-@router.post("/api/me/password", summary="Change my password", status_code=204)
+@router.post(
+    "/api/me/password", summary="Change my password", status_code=204, openapi_extra=BROWSERS_ONLY
+)
 def change_password(request: Request, caller: SignedIn, body: schemas.PasswordBody) -> None:
     """Set a new password; every other session of the person ends."""
     _refuse_token(caller)
@@ -73,14 +76,19 @@ def list_sessions(session: Session, caller: SignedIn) -> schemas.SessionsAnswer:
     return schemas.SessionsAnswer(sessions=[_session(each, caller) for each in found])
 
 
-@router.delete("/api/sessions/{session_id}", summary="End one of my sessions", status_code=204)
+@router.delete(
+    "/api/sessions/{session_id}",
+    summary="End one of my sessions",
+    status_code=204,
+    openapi_extra=BROWSERS_ONLY,
+)
 def end_session(session: Session, caller: SignedIn, session_id: str) -> None:
     """Sign one browser out."""
     _refuse_token(caller)
     sessions.end_session(session, caller, session_id, now=utc_now())
 
 
-@router.delete("/api/sessions", summary="End all my other sessions")
+@router.delete("/api/sessions", summary="End all my other sessions", openapi_extra=BROWSERS_ONLY)
 def end_other_sessions(session: Session, caller: SignedIn) -> schemas.EndedAnswer:
     """Sign every browser out but this one."""
     _refuse_token(caller)

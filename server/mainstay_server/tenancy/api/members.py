@@ -39,7 +39,12 @@ def list_members(session: Session, caller: Viewer) -> schemas.MembersAnswer:
     )
 
 
-@router.patch("/api/members/{person_id}", summary="Change a member's role", status_code=204)
+@router.patch(
+    "/api/members/{person_id}",
+    summary="Change a member's role",
+    operation_id="change_member_role",
+    status_code=204,
+)
 def change_role(session: Session, caller: Admin, person_id: str, body: schemas.RoleBody) -> None:
     """Give a member another role; an organization always keeps an owner."""
     members.change_role(session, caller, person_id, body.role, now=utc_now())
@@ -60,7 +65,9 @@ def list_invitations(session: Session, caller: Admin) -> schemas.InvitationsAnsw
     )
 
 
-@router.post("/api/invitations", summary="Invite somebody", status_code=201)
+@router.post(
+    "/api/invitations", summary="Invite somebody", operation_id="create_invitation", status_code=201
+)
 def invite(
     request: Request, session: Session, caller: Admin, body: schemas.RoleBody
 ) -> schemas.NewInvitationAnswer:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Answer, Body
@@ -19,6 +19,10 @@ HealthPath = Annotated[str, Field(examples=["/health"])]
 IntervalSeconds = Annotated[int, Field(examples=[60])]
 TimeoutSeconds = Annotated[int, Field(examples=[10])]
 DegradedAfterMs = Annotated[int, Field(examples=[2000])]
+Scopes = Annotated[list[str], Field(examples=[["project:read", "project:releases"]])]
+Dsn = Annotated[
+    str, Field(examples=["https://0123456789abcdef0123456789abcdef@mainstay.example/1"])
+]
 AnId = Annotated[str, Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])]
 
 
@@ -38,7 +42,7 @@ class MeAnswer(Answer):
     email: Annotated[str, Field(examples=["alice@ships.example"])]
     organization: OrganizationAnswer
     organizations: list[OrganizationAnswer]
-    scopes: list[str] | None = Field(description="What the token may; null for a person.")
+    scopes: Scopes | None = Field(description="What the token may; null for a person.")
 
 
 class SwitchBody(Body):
@@ -50,8 +54,8 @@ class SwitchBody(Body):
 class PasswordBody(Body):
     """The present password, and the new one."""
 
-    current_password: str
-    new_password: str
+    current_password: Annotated[str, Field(examples=["correct horse battery staple"])]
+    new_password: Annotated[str, Field(examples=["seven sails over a calm harbour"])]
 
 
 class SessionAnswer(Answer):
@@ -82,7 +86,7 @@ class TokenBody(Body):
     """An access token to make."""
 
     name: Annotated[str, Field(examples=["deploy script"])]
-    scopes: Annotated[list[str], Field(examples=[["project:read", "project:releases"]])]
+    scopes: Scopes
     expires_at: Instant | None = None
 
 
@@ -92,7 +96,7 @@ class TokenAnswer(Answer):
     id: AnId
     name: Annotated[str, Field(examples=["deploy script"])]
     hint: Annotated[str, Field(examples=["mst_4fGh"])]
-    scopes: list[str]
+    scopes: Scopes
     created_at: Instant
     expires_at: Instant | None
     last_used_at: Instant | None
@@ -101,7 +105,7 @@ class TokenAnswer(Answer):
 class NewTokenAnswer(TokenAnswer):
     """A token right after it was made: `token` is shown this once."""
 
-    token: str
+    token: Annotated[str, Field(examples=["mst_4fGh8kLmNpQrStUvWxYz0123456789AbCdEfGhJk"])]
 
 
 class TokensAnswer(Answer):
@@ -181,9 +185,7 @@ class ProjectAnswer(Answer):
     number: Annotated[int, Field(examples=[1])]
     slug: Slug
     name: Name
-    dsn: Annotated[
-        str, Field(examples=["https://0123456789abcdef0123456789abcdef@mainstay.example/1"])
-    ]
+    dsn: Dsn
     ingest_key: Annotated[str, Field(examples=["0123456789abcdef0123456789abcdef"])]
     instances: list[InstanceInProject]
 
@@ -207,7 +209,7 @@ class KeyAnswer(Answer):
     id: AnId
     key: Annotated[str, Field(examples=["0123456789abcdef0123456789abcdef"])]
     label: Annotated[str, Field(examples=["browser"])]
-    dsn: str
+    dsn: Dsn
     enabled: bool
     created_at: Instant
     disabled_at: Instant | None
@@ -270,10 +272,21 @@ class InstancesAnswer(Answer):
     next_cursor: str | None
 
 
+class SummaryAnswer(Answer):
+    """How an instance is: beside who it is, one member per area that has something to say."""
+
+    model_config = ConfigDict(extra="allow")
+
+    instance_id: AnId
+    project: Slug
+    environment: Environment
+    url: Url
+
+
 class SummariesAnswer(Answer):
     """The summaries of all the caller's instances."""
 
-    summaries: list[dict[str, Any]]
+    summaries: list[SummaryAnswer]
 
 
 def project_answer(view: ProjectView, base: str) -> ProjectAnswer:
@@ -330,12 +343,12 @@ def invitation_answer(link: OneTimeLink, url: str) -> NewInvitationAnswer:
     )
 
 
-def instance_summary(instance: InstanceRef, parts: dict[str, Any]) -> dict[str, Any]:
+def instance_summary(instance: InstanceRef, parts: dict[str, Any]) -> SummaryAnswer:
     """One instance's summary: who it is, and what each area says about it."""
-    return {
-        "instanceId": instance.id,
-        "project": instance.project_slug,
-        "environment": instance.environment,
-        "url": instance.url,
+    return SummaryAnswer(
+        instance_id=instance.id,
+        project=instance.project_slug,
+        environment=instance.environment,
+        url=instance.url,
         **parts,
-    }
+    )

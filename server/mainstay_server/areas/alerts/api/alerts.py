@@ -71,8 +71,10 @@ def list_alerts(
     "/api/instances/{instance_id}/alerts",
     summary="Resolve or open an alert",
     response_model_exclude_none=True,
+    operation_id="resolve_or_open_alert",
     responses={
-        status: {"content": {"application/json": {"example": ALERT}}} for status in (200, 201)
+        status: {"model": AlertAnswer, "content": {"application/json": {"example": ALERT}}}
+        for status in (200, 201)
     },
 )
 def act_on_alerts(

@@ -49,6 +49,7 @@ def _example(value: dict[str, Any], status: int = 200) -> dict[int | str, dict[s
 @router.get(
     "/api/instances/{instance_id}/alert-channels",
     summary="List alert channels",
+    operation_id="list_alert_channels",
     responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
 )
 def list_channels(session: Session, instance: Viewing) -> ChannelList:
@@ -61,6 +62,7 @@ def list_channels(session: Session, instance: Viewing) -> ChannelList:
     "/api/instances/{instance_id}/alert-channels",
     status_code=201,
     summary="Add an alert channel",
+    operation_id="create_alert_channel",
     responses=_example(CHANNEL | {"secret": "whsec_…"}, 201),
 )
 def create_channel(session: Session, instance: Changing, body: NewChannel) -> NewChannelAnswer:
@@ -75,6 +77,7 @@ def create_channel(session: Session, instance: Changing, body: NewChannel) -> Ne
 @router.get(
     "/api/projects/{slug}/alert-channels",
     summary="List project-wide alert channels",
+    operation_id="list_project_alert_channels",
     responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
 )
 def list_project_channels(session: Session, project: ViewingProject) -> ChannelList:
@@ -87,6 +90,7 @@ def list_project_channels(session: Session, project: ViewingProject) -> ChannelL
     "/api/projects/{slug}/alert-channels",
     status_code=201,
     summary="Add a project-wide alert channel",
+    operation_id="create_project_alert_channel",
     responses=_example(CHANNEL | {"secret": "whsec_…", "scope": "project"}, 201),
 )
 def create_project_channel(
@@ -99,6 +103,7 @@ def create_project_channel(
 @router.patch(
     "/api/instances/{instance_id}/alert-channels/{channel_id}",
     summary="Change an alert channel",
+    operation_id="change_alert_channel",
     responses=_example(CHANNEL),
 )
 def change_channel(
@@ -120,6 +125,7 @@ def change_channel(
     "/api/instances/{instance_id}/alert-channels/{channel_id}",
     status_code=204,
     summary="Remove an alert channel",
+    operation_id="remove_alert_channel",
 )
 def remove_channel(session: Session, instance: Changing, channel_id: str) -> None:
     """Remove a channel with its delivery history. A project-wide one goes for all instances."""
@@ -131,6 +137,7 @@ def remove_channel(session: Session, instance: Changing, channel_id: str) -> Non
     "/api/instances/{instance_id}/alert-channels/{channel_id}/test",
     status_code=202,
     summary="Send a test through an alert channel",
+    operation_id="test_alert_channel",
     responses=_example({"id": CHANNEL["id"], "state": "waiting"}, 202),
 )
 def test_channel(session: Session, instance: Changing, channel_id: str) -> TestAnswer:

@@ -39,6 +39,7 @@ NOTIFICATION = {
 @router.get(
     "/api/projects/{slug}/alert-notifications",
     summary="List alert notifications",
+    operation_id="list_alert_notifications",
     responses={
         200: {"content": {"application/json": {"example": {"notifications": [NOTIFICATION]}}}}
     },
@@ -63,6 +64,8 @@ def list_notifications(
     "/api/projects/{slug}/alert-notifications/{notification_id}/resend",
     status_code=202,
     summary="Resend a dead letter",
+    operation_id="resend_alert_notification",
+    responses={202: {"content": {"application/json": {"example": None}}}},
 )
 def resend(
     session: Session,

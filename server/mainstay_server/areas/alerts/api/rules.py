@@ -33,6 +33,7 @@ def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/api/instances/{instance_id}/alert-rules",
     summary="List alert rules",
+    operation_id="list_alert_rules",
     responses=_example({"rules": [RULE]}),
 )
 def list_rules(
@@ -46,6 +47,7 @@ def list_rules(
 @router.patch(
     "/api/instances/{instance_id}/alert-rules/{type}",
     summary="Change an alert rule of an instance",
+    operation_id="change_alert_rule",
     responses=_example(RULE | {"changed": "instance"}),
 )
 def change_rule(
@@ -63,6 +65,7 @@ def change_rule(
 @router.patch(
     "/api/projects/{slug}/alert-rules/{type}",
     summary="Change an alert rule of a project",
+    operation_id="change_project_alert_rule",
     responses=_example(RULE | {"changed": "project"}),
 )
 def change_project_rule(

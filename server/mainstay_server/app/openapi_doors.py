@@ -1,0 +1,182 @@
+"""The ingest doors in OpenAPI's words: they stand before the framework, which cannot tell them."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+KEY_SCHEMES: Json = {
+    "sentryAuth": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Sentry-Auth",
+        "description": "`Sentry sentry_key=<ingest key>`, as every Sentry SDK sends it.",
+    },
+    "sentryKey": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "sentry_key",
+        "description": "The ingest key in the address, as browsers' SDKs send it.",
+    },
+    "ingestKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The ingest key: the part of the DSN before the `@`. It may only send.",
+    },
+}
+KEY = "0123456789abcdef0123456789abcdef"
+EVENT_ID = "f48b04b6cedb4a0899abd24a4c8f806e"
+ENVELOPE = (
+    f'{{"event_id":"{EVENT_ID}","dsn":"https://{KEY}@mainstay.example/1"}}\n'
+    '{"type":"event"}\n'
+    '{"message":"The inspection queue is empty","level":"error","environment":"production"}\n'
+)
+EVENT = {
+    "event_id": EVENT_ID,
+    "message": "The inspection queue is empty",
+    "level": "error",
+    "environment": "production",
+}
+BATCH = {
+    "sdk": {"name": "mainstay.python", "version": "0.1.0"},
+    "environment": "production",
+    "requests": [
+        {
+            "at": "2026-11-21T02:59:59.120Z",
+            "method": "GET",
+            "path": "/inspections/{inspection_id}",
+            "status": 200,
+            "durationMs": 12.3,
+        }
+    ],
+}
+_TAKEN: Json = {
+    "description": "Stored",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"id": {"type": "string", "description": "The event's id."}},
+            },
+            "example": {"id": EVENT_ID},
+        }
+    },
+}
+# Sentry's SDKs log `detail` and obey `Retry-After` and `X-Sentry-Rate-Limits`.
+_REFUSED: Json = {
+    "description": "Refused; 429 and 503 say in `Retry-After` when to come back",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["detail", "causes"],
+                "properties": {
+                    "detail": {"type": "string"},
+                    "causes": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+            "example": {
+                "detail": "The ingest key is unknown or disabled; copy the DSN from the project.",
+                "causes": ["forbidden"],
+            },
+        }
+    },
+}
+_KEYS: list[Json] = [{"sentryAuth": []}, {"sentryKey": []}, {"ingestKey": []}]
+
+
+def _door(operation_id: str, summary: str, description: str, media: str, body: Json) -> Json:
+    return {
+        "tags": ["Sending"],
+        "summary": summary,
+        "description": description,
+        "operationId": operation_id,
+        "security": _KEYS,
+        "requestBody": {"required": True, "content": {media: body}},
+        "responses": {"200": _TAKEN, "4XX": _REFUSED, "503": _REFUSED},
+    }
+
+
+DOORS: dict[str, dict[str, Json]] = {
+    "envelope/": {
+        "post": _door(
+            "sendEnvelope",
+            "Send an envelope",
+            "What Sentry's SDKs send: a line of JSON for the envelope, then a line and a payload"
+            " for each item. 200 means stored; kinds of items that nobody takes are skipped.\n\n"
+            "The body may be compressed (`gzip`, `deflate`, `br`, `zstd`).",
+            "application/x-sentry-envelope",
+            {"schema": {"type": "string"}, "example": ENVELOPE},
+        )
+    },
+    "store/": {
+        "post": _door(
+            "sendEvent",
+            "Send one error event",
+            "One error event as JSON, the way of SDKs before envelopes; 200 means stored.",
+            "application/json",
+            {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "event_id": {"type": "string"},
+                        "message": {"type": "string"},
+                        "level": {"type": "string"},
+                        "environment": {"type": "string"},
+                    },
+                },
+                "example": EVENT,
+            },
+        )
+    },
+    "requests/": {
+        "post": _door(
+            "sendRequests",
+            "Send a batch of served requests",
+            "What Mainstay's SDK sends about once a second: up to 1,000 requests that the app"
+            " served, each by its route's template. 200 means stored.",
+            "application/json",
+            {
+                "schema": {
+                    "type": "object",
+                    "required": ["requests"],
+                    "properties": {
+                        "environment": {"type": "string", "default": "production"},
+                        "release": {"type": "string"},
+                        "serverName": {"type": "string"},
+                        "dropped": {"type": "integer", "minimum": 0},
+                        "sentAt": {"type": "string", "format": "date-time"},
+                        "sdk": {"type": "object"},
+                        "requests": {
+                            "type": "array",
+                            "maxItems": 1000,
+                            "items": {
+                                "type": "object",
+                                "required": ["at", "method", "path", "status", "durationMs"],
+                                "properties": {
+                                    "at": {"type": "string", "format": "date-time"},
+                                    "method": {"type": "string", "maxLength": 20},
+                                    "path": {"type": "string", "maxLength": 500},
+                                    "status": {"type": "integer", "minimum": 100, "maximum": 599},
+                                    "durationMs": {"type": "number", "minimum": 0},
+                                    "clientAddress": {"type": "string", "maxLength": 64},
+                                    "apiKey": {"type": "string", "maxLength": 200},
+                                    "traceId": {"type": "string", "maxLength": 32},
+                                },
+                            },
+                        },
+                    },
+                },
+                "example": BATCH,
+            },
+        )
+    },
+}
+# This door is not Sentry's, so it refuses as everything of ours does, and answers nothing.
+DOORS["requests/"]["post"]["responses"] = {
+    "200": {
+        "description": "Stored",
+        "content": {"application/json": {"schema": {"type": "object"}, "example": {}}},
+    },
+    "4XX": {"$ref": "#/components/responses/Refusal"},
+    "503": {"$ref": "#/components/responses/Refusal"},
+}
