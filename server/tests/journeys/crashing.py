@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx2 as httpx
 from tests.journeys.loads import FlakyReceiver, Sent, flaky_receiver, kind_of, sending_to
 from tests.journeys.running import PROJECT, Mainstay, eventually, running_mainstay
 from tests.servers.http import HttpReceiver, running_http
@@ -49,6 +51,7 @@ class Aftermath:
     due: set[Notified] = field(default_factory=set)
     taken: set[Notified] = field(default_factory=set)
     keys: Mapping[Notified, set[str]] = field(default_factory=dict)
+    lost_alerts: Sequence[str] = ()
     still_running: Sequence[str] = ()
 
     @property
@@ -89,6 +92,7 @@ def faults_of(found: Aftermath) -> list[str]:
             for i in {*stored, *counted}
             if counted.get(i) != stored[i]
         ],
+        "acknowledged alerts are not in the history": list(found.lost_alerts),
         "notifications were never taken": sorted(map(str, found.due - found.taken)),
         "notifications came under several idempotency keys": sorted(map(str, keys)),
         "things are still running": list(found.still_running),
@@ -118,6 +122,7 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
         with (
             sending_to(project, mainstay.url, folder, senders=senders) as sending,
             flapping(apps, chance),
+            alerting(mainstay, instances[-1], chance) as alerts,
         ):
             for _ in range(kills):
                 time.sleep(chance.uniform(0.5, 4.0))
@@ -128,6 +133,7 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
         restarted = time.time()
         eventually(lambda: finished_since(data, restarted), within_seconds=FINISHED_SECONDS)
         due = all_told(mainstay, instances, receiver)
+        opened = {told.alert_id for told in due}
         time.sleep(LEASE_SECONDS)
         running = held_by_others(data, mainstay.pid)
         issues = issues_of(mainstay)
@@ -140,6 +146,7 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
             due=due,
             taken={told_by(received.body) for received in receiver.taken()},
             keys=keys_of(receiver),
+            lost_alerts=[alert for alert in alerts if alert not in opened],
             still_running=[*running, *held_by_others(data, 0)],
         )
 
@@ -193,6 +200,35 @@ def flapping(apps: Sequence[HttpReceiver], chance: random.Random) -> Iterator[No
     thread.start()
     try:
         yield
+    finally:
+        done.set()
+        thread.join(30)
+
+
+@contextmanager
+def alerting(mainstay: Mainstay, instance_id: str, chance: random.Random) -> Iterator[list[str]]:
+    """Open alerts by hand, and end every second one; yields the ids that were acknowledged."""
+    done = threading.Event()
+    acknowledged: list[str] = []
+    path = f"/api/instances/{instance_id}/alerts"
+
+    def act() -> None:
+        body = {"type": "backup_failed", "severity": "warning", "title": f"Alert {uuid4().hex}"}
+        opened = mainstay.call("POST", path, json=body)
+        if opened.is_success:
+            acknowledged.append(opened.json()["id"])
+            if len(acknowledged) % 2:
+                mainstay.call("POST", path, json={"alertId": acknowledged[-1], "action": "resolve"})
+
+    def run() -> None:
+        while not done.wait(chance.uniform(0.2, 0.6)):
+            with suppress(httpx.HTTPError):  # killed in the middle: nothing was promised
+                act()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield acknowledged
     finally:
         done.set()
         thread.join(30)

@@ -156,6 +156,7 @@ class FlakyReceiver(HttpReceiver):
         Answer(status=429, headers={"Retry-After": "1"}),
         Answer(close=True),
         Answer(delay_seconds=2),  # taken, but its sender may be dead by then
+        Answer(delay_seconds=3),
     )
 
     def __init__(self, seed: int) -> None:
