@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 30  # with the back-off below: a day of tries before the dead letters
 LONGEST_PAUSE = timedelta(hours=1)
 SENDERS = 8
+RENEWALS_PER_LEASE = 3
 IDLE_SECONDS = 0.5
 LONGEST_ERROR = 500
 
@@ -63,6 +65,7 @@ class OutboxRunner:
             threading.Thread(target=self._send, name="outbox-senders", daemon=True),
         ]
         self._sending: dict[Future[None], str] = {}
+        self._renewed = time.monotonic()
 
     def start(self) -> None:
         """Take over what dead processes of this host held, then begin."""
@@ -105,14 +108,16 @@ class OutboxRunner:
 
     def _claim_for_free_senders(self) -> list[_Claimed]:
         self._sending = {f: id_ for f, id_ in self._sending.items() if not f.done()}
-        now = utc_now()
+        now, free = utc_now(), SENDERS - len(self._sending)
+        pause_seconds = self._lease.total_seconds() / RENEWALS_PER_LEASE
+        renewing = bool(self._sending) and time.monotonic() - self._renewed > pause_seconds
         with reading() as session:
-            held_or_due = self._sending or _due(session, now, in_transaction=False, limit=1)
-        if not held_or_due:
-            return []
+            due = free > 0 and _due(session, now, in_transaction=False, limit=1)
+        if not due and not renewing:
+            return []  # nobody's write lock is taken while senders wait for receivers
         with transaction() as session:
             _renew(session, list(self._sending.values()), until=now + self._lease)
-            free = SENDERS - len(self._sending)
+            self._renewed = time.monotonic()
             return claim_for_sending(session, now=now, lease=self._lease, limit=free)
 
 
