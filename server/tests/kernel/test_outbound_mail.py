@@ -144,3 +144,12 @@ def test_mail_passes_the_same_address_check() -> None:
             outbound.send_mail_blocking(a_message(), host="localhost", port=server.port)
         assert server.messages == []
     assert caught.value.permanent
+
+
+@pytest.mark.usefixtures("public_only")
+def test_the_operators_own_relay_may_be_on_a_private_address() -> None:
+    with running_smtp() as server:
+        outbound.send_mail_blocking(
+            a_message(), host="127.0.0.1", port=server.port, starttls=False, trusted=True
+        )
+        assert len(server.messages) == 1

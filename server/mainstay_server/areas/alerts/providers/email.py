@@ -70,6 +70,7 @@ def send(
             starttls=smtp.smtp_starttls,
             tls=smtp.smtp_tls,
             timeout_seconds=TIMEOUT_SECONDS,
+            trusted=True,
         )
     except MailRefused as error:
         failure = Refused if error.permanent else RetryLater
