@@ -14,7 +14,7 @@ from mainstay_server.app.front import Front
 from mainstay_server.areas.errors import area
 from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.areas.errors.models import Issue
-from mainstay_server.areas.errors.service.intake import close_intake
+from mainstay_server.areas.errors.service.intake import close_intake, intake
 from mainstay_server.kernel.area import Receive, Scope, Send
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.subjects import InstanceRef
@@ -48,8 +48,10 @@ class Door:
         self.app = Front({door.path: door for door in area.doors}, _nothing_else)
 
     def send(self, body: bytes, **options: Any) -> Answer:
-        """POST a body to `envelope/` with the project's key, and wait for the answer."""
-        return asyncio.run(self.sending(body, **options))
+        """POST a body to `envelope/` with the project's key, and wait until it is counted."""
+        answer = asyncio.run(self.sending(body, **options))
+        intake().wait_until_counted()
+        return answer
 
     async def sending(
         self,
@@ -155,7 +157,8 @@ def a_project() -> InstanceRef:
 
 
 def issues() -> list[Issue]:
-    """Every issue, in the order of their numbers."""
+    """Every issue, in the order of their numbers, once what was answered is counted."""
+    intake().wait_until_counted()
     with reading() as session:
         return list(session.scalars(select(Issue).order_by(Issue.number)))
 
@@ -212,3 +215,4 @@ def report(world: World, event: dict[str, Any], *, key: str = "", number: int = 
         headers={"x-sentry-auth": f"Sentry sentry_key={key or world.ingest_key}"},
     )
     assert answer.status_code == 200, answer.text
+    intake().wait_until_counted()

@@ -16,7 +16,7 @@ import pytest
 from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.areas.errors.models import Issue, IssueInstance
 from mainstay_server.areas.errors.service import finishing, folding
-from mainstay_server.areas.errors.service.folding import Seen
+from mainstay_server.areas.errors.service.folding import Place, Seen
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import (
@@ -161,7 +161,8 @@ def test_several_processes_fold_into_the_same_issues_of_postgresql(
 
 
 def fold_one(session: Session, batch: list[Seen], name: str, number: int) -> bool:
-    return folding.fold(session, batch, intake=name, number=number, owner=name, now=NOON)
+    place = Place(intake=name, owner=name, number=number)
+    return folding.fold(session, batch, place, now=NOON)
 
 
 def in_threads(work: Callable[[str], None], count: int) -> None:

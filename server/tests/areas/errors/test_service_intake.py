@@ -4,13 +4,15 @@ import asyncio
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from mainstay_server.areas.errors.models import IntakeName, Issue, IssueInstance, Status
-from mainstay_server.areas.errors.service import finishing, intake, issues
+from mainstay_server.areas.errors.service import counting, finishing, intake, issues
+from mainstay_server.areas.errors.service.folding import Place, fold
 from mainstay_server.areas.errors.service.issues import Decision
 from mainstay_server.areas.errors.settings import ErrorsSettings
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
@@ -51,6 +53,7 @@ def send_all(door: Door, bodies: Sequence[bytes]) -> None:
         return [answer.status for answer in answers]
 
     assert set(asyncio.run(together())) == {200}
+    intake.intake().wait_until_counted()
 
 
 def test_a_thousand_events_of_twenty_kinds_become_twenty_issues_with_exact_counts(
@@ -96,10 +99,9 @@ def test_what_a_crash_left_uncounted_is_counted_once(
     send_all(door, [event_envelope(an_event())])
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "fold", dies)
-        answer = door.send(event_envelope(an_event()))
-    assert answer.status == 503
-    assert (stored(), all_issues()[0].count) == (2, 1)
+        patched.setattr(counting, "fold", dies)
+        send_all(door, [event_envelope(an_event())])
+        assert (stored(), all_issues()[0].count) == (2, 1)
 
     later = utc_now() + timedelta(minutes=1)
     assert finishing.finish_crashed(now=later) == 1
@@ -111,9 +113,9 @@ def test_an_issue_whose_first_event_met_a_crash_is_opened_and_said_afterwards(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "fold", dies)
-        door.send(event_envelope(an_event()))
-    assert all_issues() == []
+        patched.setattr(counting, "fold", dies)
+        send_all(door, [event_envelope(an_event())])
+        assert all_issues() == []
 
     finishing.finish_crashed(now=utc_now() + timedelta(minutes=1))
 
@@ -122,12 +124,43 @@ def test_an_issue_whose_first_event_met_a_crash_is_opened_and_said_afterwards(
     assert [type(event) for event in said()] == [IssueOpened]
 
 
+def test_after_a_failed_count_new_events_are_counted_at_once_and_the_others_later_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_all(door, [event_envelope(an_event())])
+    with monkeypatch.context() as patched:
+        patched.setattr(counting, "fold", dies)
+        send_all(door, [event_envelope(an_event())])
+    for _ in range(3):
+        send_all(door, [event_envelope(an_event())])
+    assert (stored(), all_issues()[0].count) == (5, 4)
+
+    assert finishing.finish_crashed(now=utc_now() + timedelta(minutes=1)) == 1
+    assert all_issues()[0].count == 5
+
+
+def test_batches_in_a_row_are_not_folded_when_the_job_was_faster_with_the_first(
+    door: Door,
+) -> None:
+    send_all(door, [event_envelope(an_event())])
+    with reading() as session:
+        name = session.scalars(select(IntakeName)).one()
+
+    with transaction() as session:
+        place = Place(intake=name.id, owner=name.owner, number=name.folded + 3, follows=0)
+        assert not fold(session, [], place, now=utc_now())
+        place = replace(place, follows=name.folded)
+        assert fold(session, [], place, now=utc_now())
+        assert not fold(session, [], place, now=utc_now())
+
+
 def test_a_living_intake_is_left_alone_and_a_dead_ones_batch_is_finished_at_once(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "fold", dies)
-        door.send(event_envelope(an_event()))
+        patched.setattr(counting, "fold", dies)
+        send_all(door, [event_envelope(an_event())])
+        assert all_issues() == []
 
     assert finishing.finish_crashed(now=utc_now()) == 0
     with transaction() as session:

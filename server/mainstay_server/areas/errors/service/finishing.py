@@ -14,7 +14,7 @@ from mainstay_server.kernel.leases import is_certainly_dead
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance
 
-from .folding import Seen, fold
+from .folding import Place, Seen, fold
 
 STILL_ON_ITS_WAY = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=10)
@@ -69,8 +69,9 @@ def forget_names(session: Session, *, now: datetime) -> None:
 
 def _finish(name: IntakeName, batch: int, *, since: datetime, now: datetime) -> None:
     rows = columns.query(_BATCH, since=since, intake=name.id, batch=batch)
+    place = Place(intake=name.id, owner=name.owner, number=batch)
     with transaction() as session:
-        fold(session, _seen(session, rows), intake=name.id, number=batch, owner=name.owner, now=now)
+        fold(session, _seen(session, rows), place, now=now)
 
 
 def _seen(session: Session, rows: Sequence[dict[str, Any]]) -> list[Seen]:

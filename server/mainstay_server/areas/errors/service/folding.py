@@ -45,20 +45,32 @@ class Seen:
     count: int
 
 
-def fold(
-    session: Session, batch: Sequence[Seen], *, intake: str, number: int, owner: str, now: datetime
-) -> bool:
+@dataclass(kw_only=True, frozen=True, slots=True)
+class Place:
+    """Which batch of which intake is folded, and whose intake that is.
+
+    Several batches in a row are folded as one: `number` is the last of them, and `follows` the one
+    before the first.
+    """
+
+    intake: str
+    owner: str
+    number: int
+    follows: int | None = None
+
+
+def fold(session: Session, batch: Sequence[Seen], place: Place, *, now: datetime) -> bool:
     """Add a stored batch to the counts of its issues, open new ones and say what happened.
 
     Exactly once: the number of the batch is noted in the same transaction, and of several who fold
     the same batch (its own process, the job that finishes what a crash left) one does. Batches of
-    one intake have to be folded in order.
+    one intake have to be folded in order, and what follows a batch only if that was the last.
 
     Any number of processes may do it at once: rows are locked in the order of their ids.
 
     Returns whether this call did it.
     """
-    if not _note(session, intake=intake, number=number, owner=owner, now=now):
+    if not _note(session, place, now=now):
         return False
     batch = _of_living_instances(session, batch)
     if batch:
@@ -71,15 +83,18 @@ def fold(
     return True
 
 
-def _note(session: Session, *, intake: str, number: int, owner: str, now: datetime) -> bool:
-    statement = insert(IntakeName).values(id=intake, owner=owner, folded=number, folded_at=now)
+def _note(session: Session, place: Place, *, now: datetime) -> bool:
+    number, last = place.number, IntakeName.folded
+    statement = insert(IntakeName).values(
+        id=place.intake, owner=place.owner, folded=number, folded_at=now
+    )
     return bool(
         rows_changed(
             session,
             statement.on_conflict_do_update(
                 index_elements=[IntakeName.id],
                 set_={"folded": number, "folded_at": now},
-                where=IntakeName.folded < number,
+                where=last < number if place.follows is None else last == place.follows,
             ),
         )
     )

@@ -1,4 +1,4 @@
-"""The intake: error events wait for a moment, and are then stored and counted together."""
+"""The intake: error events wait for a moment, and are then stored together."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ from mainstay_server.kernel.problems import Invalid, Problem, TooManyRequests, U
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.senders import Sender, instance_for
 
+from .counting import Counting
 from .decoding import decode_event
-from .folding import Seen, fold
 from .framing import normal_event_id
 from .rows import Row, encode_rows, row_of
 
@@ -68,11 +68,11 @@ class Full(TooManyRequests):
 class Intake:
     """One thread that stores the error events of this process.
 
-    A batch is decoded and grouped, inserted into the columns, folded into the counts, and only then
-    answered. An event that comes to a quiet intake goes at once; under load a batch begins
-    `GATHER_SECONDS` after the last was answered, when those who were answered have sent their next
-    event, unless enough waits already. Without that pause 32 busy senders fall into two groups that
-    wait for each other, and every batch has half the size.
+    A batch is decoded and grouped, inserted into the columns and answered; `Counting` folds it into
+    the counts a moment later. An event that comes to a quiet intake goes at once; under load a
+    batch begins `GATHER_SECONDS` after the last was answered, when those who were answered have
+    sent their next event, unless enough waits already. Without that pause 32 busy senders fall into
+    two groups that wait for each other, and every batch has half the size.
 
     The process may die anywhere in between. Before the insert nothing was answered and nothing is
     there. After it, `finish_crashed` finds the rows by the intake's name and the batch's number
@@ -90,13 +90,14 @@ class Intake:
         self._owner = str(this_process())
         self._recent: dict[str, None] | None = None
         self._take_new_name(clock.utc_now())
+        self._counting = Counting(owner=self._owner, broke=self._stop_taking)
         self._thread = threading.Thread(target=self._run, name="errors-intake", daemon=True)
         self._thread.start()
 
     async def store(
         self, sender: Sender, payload: bytes, *, event_id: str, received_at: datetime
     ) -> None:
-        """Store one error event and count it; returning means both are done.
+        """Store one error event; returning means that it will be counted too, whatever happens.
 
         An id that was stored for the project before is taken for a repetition and changes nothing.
 
@@ -114,11 +115,19 @@ class Intake:
         return not self._closing
 
     def close(self) -> None:
-        """Store what waits, then end."""
+        """Store and count what waits, then end."""
+        self._stop_taking()
+        self._thread.join()
+        self._counting.close()
+
+    def wait_until_counted(self) -> None:
+        """Return when all events whose senders were answered are in the counts."""
+        self._counting.wait_until_counted()
+
+    def _stop_taking(self) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
 
     def _put(self, arrived: Arrived) -> None:
         with self._changed:
@@ -137,6 +146,7 @@ class Intake:
     def _run(self) -> None:
         answered = -GATHER_SECONDS
         while self._wait_for_work(until=answered + GATHER_SECONDS):
+            self._counting.wait_for_room()
             batch = self._take()
             try:
                 self._store(batch)
@@ -197,22 +207,16 @@ class Intake:
             )
 
     def _store_rows(self, rows: Sequence[Stored]) -> None:
-        """Insert and fold; a row that the engine will not have is refused alone."""
+        """Insert, and have it counted; a row that the engine will not have is refused alone."""
         now = clock.utc_now()
         try:
             self._number_batch(rows, now)
             columns.append_blocking(
                 ERROR_EVENTS, encode_rows([row for _, row, _ in rows]), rows=len(rows)
             )
-            with database.transaction() as session:
-                fold(
-                    session,
-                    seen_in((row, instance) for _, row, instance in rows),
-                    intake=self._name,
-                    number=self._number,
-                    owner=self._owner,
-                    now=now,
-                )
+            self._counting.add(
+                self._name, self._number, ((row, instance) for _, row, instance in rows)
+            )
         except Invalid as problem:
             if len(rows) == 1:
                 rows[0][0].refusal = problem
@@ -229,7 +233,7 @@ class Intake:
 
         A name is not kept for ever, as names that nobody uses are forgotten.
         """
-        if now - self._named_at > NAME_KEPT:
+        if now - self._named_at > NAME_KEPT or self._counting.is_broken(self._name):
             self._take_new_name(now)
         if self._number == 0:
             with database.transaction() as session:
@@ -304,32 +308,6 @@ def close_intake() -> None:
         if _Open.intake is not None:
             _Open.intake.close()
         _Open.intake = None
-
-
-def seen_in(rows: Iterable[tuple[Row, InstanceRef]]) -> list[Seen]:
-    """What a batch holds, per issue and instance."""
-    found: dict[tuple[str, str], Seen] = {}
-    for row, instance in rows:
-        seen = found.get((row.issue_id, row.instance_id))
-        if seen is None:
-            found[row.issue_id, row.instance_id] = Seen(
-                issue_id=row.issue_id,
-                instance=instance,
-                grouping_hash=row.grouping_hash,
-                title=row.title,
-                culprit=row.culprit,
-                level=row.level,
-                release=row.release,
-                first_seen=row.received_at,
-                last_seen=row.received_at,
-                count=1,
-            )
-            continue
-        seen.count += 1
-        seen.release = row.release or seen.release
-        seen.first_seen = min(seen.first_seen, row.received_at)
-        seen.last_seen = max(seen.last_seen, row.received_at)
-    return list(found.values())
 
 
 def _row_of(arrived: Arrived) -> tuple[Row, InstanceRef]:
