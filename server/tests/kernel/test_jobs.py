@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import JobState, install_jobs, job, job_states, run_due, run_task
+from mainstay_server.kernel.jobs.runner import hasten
 from sqlalchemy.orm import Session
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -144,3 +145,23 @@ def test_a_task_runs_its_jobs_from_outside_and_reports_each(database: None) -> N
 def test_a_job_needs_an_interval_or_a_cron_expression() -> None:
     with pytest.raises(ValueError, match="either"):
         job()
+
+
+def test_what_mends_a_crash_is_due_at_the_start_of_a_worker(database: None) -> None:
+    runs: list[str] = []
+
+    @job(every=HOUR, at_start=True)
+    def mend(session: Session, *, now: datetime) -> None:
+        runs.append("mend")
+
+    @job(every=HOUR)
+    def tick(session: Session, *, now: datetime) -> None:
+        runs.append("tick")
+
+    install_jobs([mend, tick])
+    run_due(now=NOON)
+    with transaction() as session:
+        hasten(session, now=NOON + MINUTE)
+    run_due(now=NOON + MINUTE)
+
+    assert runs == ["mend"]

@@ -9,7 +9,7 @@ from mainstay_server.kernel.jobs import job
 from .service import finishing, issues
 
 
-@job(every=timedelta(minutes=1), in_transaction=False)
+@job(every=timedelta(minutes=1), in_transaction=False, at_start=True)
 def finish_crashed(*, now: datetime) -> None:
     """Count what was stored right before a crash."""
     finishing.finish_crashed(now=now)

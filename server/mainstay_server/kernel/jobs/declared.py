@@ -18,7 +18,8 @@ class Job:
     are committed together. Otherwise it is `def f(*, now)`, opens transactions of its own, and may
     be run again after a crash in its middle, so it has to be idempotent.
 
-    `task` is the word by which `/api/cron` runs it from outside.
+    `task` is the word by which `/api/cron` runs it from outside. `at_start` makes it due when a
+    worker starts, too: for what mends the traces of a crash.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Job:
     cron: str
     task: Task | None
     in_transaction: bool
+    at_start: bool
 
     def next_turn(self, after: datetime) -> datetime:
         """The first moment later than `after` on this job's absolute schedule (UTC).
@@ -46,6 +48,7 @@ def job(
     cron: str = "",
     task: Task | None = None,
     in_transaction: bool = True,
+    at_start: bool = False,
 ) -> Callable[[Callable[..., object]], Job]:
     """Mark a function as a job, with either an interval or a cron expression in UTC."""
     if (every is None) == (not cron):
@@ -61,6 +64,7 @@ def job(
             cron=cron,
             task=task,
             in_transaction=in_transaction,
+            at_start=at_start,
         )
 
     return mark

@@ -68,6 +68,7 @@ class JobRunner:
         with transaction() as session:
             register(session, now=utc_now())
             release_dead_owners(session)
+            hasten(session, now=utc_now())
         self._thread.start()
 
     def stop(self, *, timeout_seconds: float = 10) -> None:
@@ -121,6 +122,16 @@ def register(session: Session, *, now: datetime) -> None:
             )
             .on_conflict_do_nothing()
         )
+
+
+def hasten(session: Session, *, now: datetime) -> None:
+    """Make due now what is to be done at a start."""
+    names = [declared.name for declared in _jobs.values() if declared.at_start]
+    session.execute(
+        sa.update(JobState)
+        .where(JobState.name.in_(names), JobState.due_at > now)
+        .values(due_at=now)
+    )
 
 
 def release_dead_owners(session: Session) -> None:
