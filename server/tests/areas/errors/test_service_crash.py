@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2 as httpx
 import pytest
 from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.areas.errors.models import Issue, IssueInstance
