@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import msgspec
+
+from mainstay_server.kernel.naming import name_of
 
 Said = TypeVar("Said", bound="Event")
 
@@ -87,9 +89,7 @@ def on(event: type[Said]) -> Callable[[Callable[..., None]], Reaction]:
     """Mark `def f(session, event, *, now)` as a reaction that runs in its own transaction."""
 
     def mark(function: Callable[..., None]) -> Reaction:
-        return Reaction(
-            event=event, name=_name_of(function), function=function, in_transaction=True
-        )
+        return Reaction(event=event, name=name_of(function), function=function, in_transaction=True)
 
     return mark
 
@@ -105,7 +105,7 @@ def sends(
     def mark(function: Callable[..., None]) -> Reaction:
         return Reaction(
             event=event,
-            name=_name_of(function),
+            name=name_of(function),
             function=function,
             in_transaction=False,
             given_up=given_up,
@@ -171,10 +171,3 @@ def spoken_by(value: Origin) -> Iterator[None]:
         yield
     finally:
         _origin.reset(token)
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    # `…areas.alerts.reactions.open_alert` → `alerts.open_alert`: survives a move between rooms.
-    parts = function.__module__.split(".")
-    owner = parts[parts.index("areas") + 1] if "areas" in parts else parts[-1]
-    return f"{owner}.{function.__qualname__}"

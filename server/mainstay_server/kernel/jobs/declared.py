@@ -7,6 +7,8 @@ from typing import Literal
 
 from cronsim import CronSim
 
+from mainstay_server.kernel.naming import name_of
+
 Task = Literal["health", "backup", "cleanup"]
 
 
@@ -55,10 +57,8 @@ def job(
         raise ValueError("a job has either an interval or a cron expression")
 
     def mark(function: Callable[..., object]) -> Job:
-        parts = function.__module__.split(".")
-        owner = parts[parts.index("areas") + 1] if "areas" in parts else parts[-1]
         return Job(
-            name=f"{owner}.{function.__qualname__}",
+            name=name_of(function),
             function=function,
             every=every,
             cron=cron,
