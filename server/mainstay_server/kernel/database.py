@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar, cast
@@ -30,6 +30,8 @@ AWAY_RETRY_AFTER_SECONDS = 5
 # SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN of https://sqlite.org/rescode.html
 AWAY_CODES = {5, 6, 8, 10, 13, 14}
 PRIMARY_CODE = 0xFF
+
+_AFTER_COMMIT = "after_commit"
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -164,8 +166,16 @@ def transaction() -> Iterator[Session]:
         finally:
             if lock is not None:
                 lock.release()
-        for call in session.info.pop("after_commit", {}).values():
+        for call in session.info.pop(_AFTER_COMMIT, {}).values():
             call()
+
+
+def after_commit(session: Session, name: str, call: Callable[[], object]) -> None:
+    """Call once after the session's transaction is committed, and never if it is not.
+
+    Registering the same name again in one transaction replaces the call: it is made once.
+    """
+    session.info.setdefault(_AFTER_COMMIT, {})[name] = call
 
 
 @contextmanager

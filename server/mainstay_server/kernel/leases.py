@@ -10,6 +10,8 @@ import socket
 from dataclasses import dataclass
 
 import psutil
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from typing_extensions import override
 
 
@@ -43,6 +45,14 @@ def is_certainly_dead(owner: str) -> bool:
         return False
     started = _started_at_ms(int(parts[1]))
     return started is None or started != int(parts[2])
+
+
+def dead_owners(
+    session: Session, owner: InstrumentedAttribute[str], *among: sa.ColumnElement[bool]
+) -> list[str]:
+    """The owners in a column that are certainly dead: what they hold may be freed at once."""
+    held = session.scalars(sa.select(owner).where(owner != "", *among).distinct())
+    return [each for each in held if is_certainly_dead(each)]
 
 
 def _started_at_ms(process_id: int) -> int | None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.kernel.database import insert
+from mainstay_server.kernel.database import after_commit, insert
 
 from .models import TenancyVersion
 
@@ -27,7 +27,7 @@ def mark_changed(session: Session) -> None:
             index_elements=[TenancyVersion.id], set_={"number": TenancyVersion.number + 1}
         )
     )
-    session.info.setdefault("after_commit", {})["tenancy"] = _note_change
+    after_commit(session, "tenancy", _note_change)
 
 
 def version(session: Session) -> int:

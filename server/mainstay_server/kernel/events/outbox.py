@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import new_id, rows_changed
+from mainstay_server.kernel.database import after_commit, new_id, rows_changed
 
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .reactions import Event, event_kinds, origin, reactions_to
@@ -45,7 +45,7 @@ def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
                 due_at=said_at,
             )
         )
-    session.info.setdefault("after_commit", {})["outbox"] = something_was_said.set
+    after_commit(session, "outbox", something_was_said.set)
 
 
 def said_events(session: Session, *, after: int = 0) -> list[tuple[int, Event]]:
@@ -75,7 +75,7 @@ def dead_letters(session: Session, *, reaction: str = "") -> Sequence[OutboxDeli
 
 def resend(session: Session, delivery_id: str, *, now: datetime) -> bool:
     """Give a dead letter its tries back, under its old idempotency key; False if it is not dead."""
-    session.info.setdefault("after_commit", {})["outbox"] = something_was_said.set
+    after_commit(session, "outbox", something_was_said.set)
     return bool(
         rows_changed(
             session,

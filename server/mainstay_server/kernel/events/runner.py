@@ -196,16 +196,12 @@ def send_one(delivery: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> 
 
 def release_dead_owners(session: Session) -> int:
     """Free what killed processes of this host were sending; returns how many deliveries."""
-    owners = session.scalars(
-        sa.select(OutboxDelivery.owner)
-        .where(OutboxDelivery.status == DeliveryStatus.WAITING, OutboxDelivery.owner != "")
-        .distinct()
-    )
-    dead = [owner for owner in owners if leases.is_certainly_dead(owner)]
+    waiting = OutboxDelivery.status == DeliveryStatus.WAITING
+    dead = leases.dead_owners(session, OutboxDelivery.owner, waiting)
     return rows_changed(
         session,
         sa.update(OutboxDelivery)
-        .where(OutboxDelivery.owner.in_(dead), OutboxDelivery.status == DeliveryStatus.WAITING)
+        .where(OutboxDelivery.owner.in_(dead), waiting)
         .values(owner="", leased_until=None),
     )
 

@@ -136,8 +136,7 @@ def hasten(session: Session, *, now: datetime) -> None:
 
 def release_dead_owners(session: Session) -> None:
     """Free the jobs that killed processes of this host were running."""
-    owners = session.scalars(sa.select(JobState.owner).where(JobState.owner != "").distinct())
-    dead = [owner for owner in owners if leases.is_certainly_dead(owner)]
+    dead = leases.dead_owners(session, JobState.owner)
     session.execute(
         sa.update(JobState).where(JobState.owner.in_(dead)).values(owner="", leased_until=None)
     )

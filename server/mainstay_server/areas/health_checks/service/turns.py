@@ -95,16 +95,12 @@ def give_back(session: Session, fences: Mapping[str, int]) -> None:
 
 def release_dead_owners(session: Session) -> None:
     """Free at once what killed processes of this host were asking."""
-    owners = session.scalars(
-        sa.select(HealthCheck.owner).where(HealthCheck.owner != "").distinct()
-    ).all()
-    dead = [owner for owner in owners if leases.is_certainly_dead(owner)]
-    if dead:
-        session.execute(
-            sa.update(HealthCheck)
-            .where(HealthCheck.owner.in_(dead))
-            .values(owner="", claimed_until=None)
-        )
+    dead = leases.dead_owners(session, HealthCheck.owner)
+    session.execute(
+        sa.update(HealthCheck)
+        .where(HealthCheck.owner.in_(dead))
+        .values(owner="", claimed_until=None)
+    )
 
 
 def _is_free(now: datetime) -> sa.ColumnElement[bool]:
