@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -28,7 +29,7 @@ def doctor(
 ) -> None:
     """Ask every readiness check. Exit code 0: ready, 1: red lines, 2: could not ask."""
     server = server_of(url, token)
-    instances = server.get(f"/api/projects/{project}")["instances"]
+    instances = server.get(f"/api/projects/{quote(project, safe='')}")["instances"]
     chosen = [one for one in instances if one["environment"] == environment]
     if not chosen:
         known = ", ".join(one["environment"] for one in instances)
