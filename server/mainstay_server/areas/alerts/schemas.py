@@ -1,13 +1,19 @@
-"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives."""
+"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives.
 
+What a receiver may answer is one of them: several providers read the same statuses alike.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event, Refused
+from mainstay_server.kernel.events import Event, Refused, RetryLater
+from mainstay_server.kernel.outbound import OutboundError, Response, fetch_blocking
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
@@ -15,6 +21,13 @@ from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limi
 from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 
 WINDOWS = (60, 300, 900, 3600)
+
+POST_TIMEOUT_SECONDS = 10.0
+MOST_ANSWER_BYTES = 64 * 1024
+MOST_QUOTED = 120
+LONGEST_WISHED_PAUSE_SECONDS = 24 * 3600.0
+# Somebody has to renew a key over there; knocking every few seconds would not help.
+PAUSE_WHEN_UNAUTHORIZED_SECONDS = 15 * 60.0
 
 
 def _offered(seconds: int) -> int:
@@ -46,6 +59,61 @@ class AlertNotificationDue(Event, frozen=True, kw_only=True):
 
 class ReceiverGone(Refused):
     """The receiver says that it will never come back (410): its channel is to be switched off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """What a receiver answered to a POST, and what that means for the try."""
+
+    status: int
+    said: str
+    retry_after_seconds: float | None
+
+    @property
+    def reason(self) -> str:
+        """One sentence for the delivery history, with the beginning of what was answered."""
+        return f"The receiver answered {self.status}" + (f": {self.said}" if self.said else ".")
+
+    def accept(self) -> None:
+        """Return when it was taken; otherwise say whether another try makes sense.
+
+        Raises `RetryLater` for 408, 425, 429 and 5xx (not before `Retry-After`, RFC 9110 section
+        10.2.3) and for 401 and 403 (a while later), `Refused` for the rest.
+        """
+        status = self.status
+        if 200 <= status < 300:  # noqa: PLR2004 - the class of success
+            return
+        if status in (401, 403):
+            raise RetryLater(self.reason, after_seconds=PAUSE_WHEN_UNAUTHORIZED_SECONDS)
+        if status in (408, 425, 429) or status >= 500:  # noqa: PLR2004 - the class of their faults
+            raise RetryLater(self.reason, after_seconds=self.retry_after_seconds)
+        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+            raise Refused(f"{self.reason} Redirects are not followed; give the final URL.")
+        raise Refused(self.reason)
+
+
+def post_json(url: str, body: bytes, *, headers: Mapping[str, str], now: datetime) -> Posted:
+    """POST a body of JSON; at most 10 s. What was answered is for the caller to judge.
+
+    Raises `RetryLater` when there was no answer, `Refused` when the address is not to be reached.
+    """
+    try:
+        answer = fetch_blocking(
+            "POST",
+            url,
+            headers={"content-type": "application/json", **headers},
+            body=body,
+            timeout_seconds=POST_TIMEOUT_SECONDS,
+            max_body_bytes=MOST_ANSWER_BYTES,
+        )
+    except OutboundError as error:
+        failure = Refused if error.kind == "blocked" else RetryLater
+        raise failure(error.reason) from None
+    return Posted(
+        status=answer.status,
+        said=_beginning_of(answer),
+        retry_after_seconds=_retry_after(answer.headers.get("retry-after", ""), now=now),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +200,8 @@ class AlertQuery(BaseModel):
     """Which alerts to list."""
 
     active: bool | None = Field(None, description="Only active, or only resolved ones.")
-    type: AlertType | None = None
-    severity: Severity | None = None
+    type: AlertType | None = Field(None, description="Only alerts of this type.")
+    severity: Severity | None = Field(None, description="Only alerts of this severity.")
     q: str = Field("", max_length=200, description="Searched in the title.")
     limit: Limit = DEFAULT_PER_PAGE
     cursor: Cursor = ""
@@ -268,3 +336,19 @@ class NotificationList(Answer):
 
     notifications: list[NotificationAnswer]
     next_cursor: str | None = None
+
+
+def _beginning_of(answer: Response) -> str:
+    return " ".join(answer.body.decode(errors="replace").split())[:MOST_QUOTED]
+
+
+def _retry_after(header: str, *, now: datetime) -> float | None:
+    """Retry-After as seconds from now, at most a day; None without a readable one."""
+    if header.isascii() and header.isdigit():
+        seconds = float(header)
+    else:
+        try:
+            seconds = (parsedate_to_datetime(header) - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WISHED_PAUSE_SECONDS)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from mainstay_server.areas.alerts import schemas
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.providers import KINDS, email, webhook
 from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone
@@ -110,7 +111,7 @@ def test_who_refuses_our_credentials_is_given_time_to_renew_them(
 def test_a_receiver_that_hangs_is_tried_again(
     http_receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(schemas, "POST_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(RetryLater):
         post(http_receiver, Answer(hang=True))
 

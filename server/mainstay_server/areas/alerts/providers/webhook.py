@@ -5,16 +5,13 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from mainstay_server.areas.alerts.models import AlertStatus, Change
-from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone
-from mainstay_server.kernel.events import Refused, RetryLater
-from mainstay_server.kernel.outbound import OutboundError, Response, fetch_blocking
+from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone, post_json
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.web.bodies import rfc3339
 
@@ -24,12 +21,6 @@ SIGNED = True
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 LONGEST_URL = 2000
-TIMEOUT_SECONDS = 10.0
-MOST_ANSWER_BYTES = 64 * 1024
-MOST_QUOTED = 120
-LONGEST_WISHED_PAUSE_SECONDS = 24 * 3600.0
-# Somebody has to renew a key over there; knocking every few seconds would not help.
-PAUSE_WHEN_UNAUTHORIZED_SECONDS = 15 * 60.0
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
@@ -65,30 +56,20 @@ def not_ready() -> str:
 def send(
     notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
 ) -> None:
-    """POST the notice; 2xx is taken, 410 is gone, and the rest as `_judge` says."""
+    """POST the notice; 2xx is taken, 410 is gone, and the rest as `Posted.accept` says."""
     body = msgspec.json.encode(document(notice))
     timestamp = str(int(now.timestamp()))
     headers = {
-        "content-type": "application/json",
         "user-agent": "Mainstay-Webhook/1",
         "idempotency-key": delivery_id,
         "webhook-id": delivery_id,
         "webhook-timestamp": timestamp,
         "webhook-signature": signature(secret, delivery_id, timestamp, body),
     }
-    try:
-        answer = fetch_blocking(
-            "POST",
-            config[CONFIG_KEY],
-            headers=headers,
-            body=body,
-            timeout_seconds=TIMEOUT_SECONDS,
-            max_body_bytes=MOST_ANSWER_BYTES,
-        )
-    except OutboundError as error:
-        failure = Refused if error.kind == "blocked" else RetryLater
-        raise failure(error.reason) from None
-    _judge(answer, now=now)
+    posted = post_json(config[CONFIG_KEY], body, headers=headers, now=now)
+    if posted.status == 410:  # noqa: PLR2004 - Gone: the specification's way to unsubscribe
+        raise ReceiverGone(f"{posted.reason} It says that it is gone for good.")
+    posted.accept()
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
@@ -127,37 +108,6 @@ def document(notice: Notice) -> dict[str, Any]:
         "project": {"slug": notice.project_slug, "name": notice.project_name},
         "url": notice.url,
     }
-
-
-def _judge(answer: Response, *, now: datetime) -> None:
-    """Tell from the status whether it was taken, and whether another try makes sense."""
-    status = answer.status
-    if 200 <= status < 300:  # noqa: PLR2004 - the class of success
-        return
-    said = " ".join(answer.body.decode(errors="replace").split())[:MOST_QUOTED]
-    reason = f"The receiver answered {status}" + (f": {said}" if said else ".")
-    if status == 410:  # noqa: PLR2004 - Gone: the specification's way to unsubscribe
-        raise ReceiverGone(f"{reason} It says that it is gone for good.")
-    if status in (401, 403):
-        raise RetryLater(reason, after_seconds=PAUSE_WHEN_UNAUTHORIZED_SECONDS)
-    if status in (408, 425, 429) or status >= 500:  # noqa: PLR2004 - the class of their faults
-        wished = _retry_after(answer.headers.get("retry-after", ""), now=now)
-        raise RetryLater(reason, after_seconds=wished)
-    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
-        raise Refused(f"{reason} Redirects are not followed; give the final URL.")
-    raise Refused(reason)
-
-
-def _retry_after(header: str, *, now: datetime) -> float | None:
-    """Retry-After (RFC 9110 section 10.2.3) as seconds from now, at most a day; None without."""
-    if header.isascii() and header.isdigit():
-        seconds = float(header)
-    else:
-        try:
-            seconds = (parsedate_to_datetime(header) - now).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_WISHED_PAUSE_SECONDS)
 
 
 def _invalid(what: str) -> Invalid:
