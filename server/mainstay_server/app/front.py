@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay_server.kernel.area import Door
-from mainstay_server.kernel.problems import Problem
+from mainstay_server.kernel.problems import MethodNotAllowed, Problem
 from mainstay_server.kernel.web import send_problem
 
 API = "/api/"
@@ -27,6 +27,9 @@ class Front:
                 if door is not None:
                     await self._enter(door, int(number), scope, receive, send)
                     return
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+            return
         await self._app(scope, receive, send)
 
     async def _enter(
@@ -35,6 +38,18 @@ class Front:
         try:
             await door.app(scope, receive, send, number)
         except Problem as problem:
-            await send_problem(
-                send, problem, path=scope["path"], headers={"access-control-allow-origin": "*"}
-            )
+            headers = {"access-control-allow-origin": "*"}
+            if isinstance(problem, MethodNotAllowed):
+                headers["allow"] = "POST"
+            await send_problem(send, problem, path=scope["path"], headers=headers)
+
+
+def _without_body(send: Send) -> Send:
+    """What HEAD gets: the head of the answer to GET, as uptime monitors ask for it."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

@@ -78,7 +78,9 @@ _REFUSED: Json = {
                 "detail": "The ingest key is unknown or disabled; copy the DSN from the project.",
                 "causes": ["forbidden"],
             },
-        }
+        },
+        # From before the door, when the number is none.
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
     },
 }
 _KEYS: list[Json] = [{"sentryAuth": []}, {"sentryKey": []}, {"ingestKey": []}]

@@ -21,7 +21,7 @@ class Examples:
             places += [
                 (response, False)
                 for status, response in operation["responses"].items()
-                if status[0] != "4"
+                if status[0] == "2"
             ]
             for place, is_sent in places:
                 for media in place.get("content", {}).values():

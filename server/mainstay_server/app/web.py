@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from mainstay_server.kernel.area import Area
-from mainstay_server.kernel.problems import Problem, Unauthenticated
+from mainstay_server.kernel.problems import MethodNotAllowed, Problem, Unauthenticated
 from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
 from mainstay_server.ui import assets_app, render
 
@@ -58,10 +59,27 @@ async def _refuse(request: Request, error: Exception) -> Response:
     """Answer a refusal: a page to people, a problem document to everything else."""
     problem = as_problem(error)
     if request.url.path.startswith(FOR_MACHINES):
-        return problem_response(problem, request.url.path)
+        return problem_response(problem, request.url.path, _allowed(request, problem))
     if isinstance(problem, Unauthenticated):
         return _to_sign_in(request)
     return render(request, "error.html", status_code=problem.status, problem=problem)
+
+
+def _allowed(request: Request, problem: Problem) -> dict[str, str]:
+    """What a 405 must say (RFC 9110, 15.5.6): the methods of every route at the path.
+
+    Starlette tells those of the first one only.
+    """
+    if not isinstance(problem, MethodNotAllowed):
+        return {}
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        is_ours = isinstance(context.original_route, APIRoute)
+        if is_ours and context.path_regex.match(request.url.path):
+            methods |= context.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    return {"allow": ", ".join(sorted(methods))}
 
 
 def _to_sign_in(request: Request) -> Response:

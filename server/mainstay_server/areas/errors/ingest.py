@@ -85,9 +85,13 @@ async def take_stored(scope: Scope, receive: Receive, send: Send, number: int) -
         return
     as_image = scope["method"] == "GET"
     try:
+        if scope["method"] not in ("GET", "POST"):
+            raise MethodNotAllowed("Events are sent with POST, or with GET as ?sentry_data=.")
         sender = find_sender(scope, number)
         limit = of(ErrorsSettings).errors_event_kib * KIB
-        body = _in_query(scope) if as_image else await _read(scope, receive, limit)
+        body = (
+            _in_query(scope) if as_image else await read_incoming(scope, receive, most_bytes=limit)
+        )
         payload = unpack_stored(body, most_bytes=limit)
         if len(payload) > limit:
             raise _too_large(EVENT, limit)
@@ -185,12 +189,6 @@ async def _hand_over(
 
 def _takers() -> dict[str, EnvelopeItem]:
     return {item.type: item for area in installed() for item in area.envelope_items}
-
-
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
-    if scope["method"] != "POST":
-        raise MethodNotAllowed("Events are sent with POST, or with GET as ?sentry_data=.")
-    return await read_incoming(scope, receive, most_bytes=limit)
 
 
 def _in_query(scope: Scope) -> bytes:

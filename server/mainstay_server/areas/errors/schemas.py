@@ -83,6 +83,8 @@ class ErrorDetailAnswer(ErrorAnswer):
 class ErrorBody(Body):
     """What becomes of an issue."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "resolved"}]})
+
     status: Annotated[Status, Field(examples=["resolved"])]
     ignored_until: Annotated[
         Instant | None, Field(description="With `ignored`: reopen it at this time.")

@@ -59,6 +59,7 @@ _RESULT = {
     "timestamp": "2026-11-21T09:41:45.001Z",
     "errorMessage": "answered 503",
 }
+_RAN = _RESULT | {"healthCheckId": _CHECK["id"], "statusCode": 503}
 _HEALTH = {
     "metrics": {
         "instanceId": _CHECK["instanceId"],
@@ -167,7 +168,7 @@ def resume_health_check(session: Session, instance: Worked, check_id: str) -> He
 
 
 @router.post(
-    "/health-checks/{check_id}/run", summary="Run a health check now", responses=_example(_RESULT)
+    "/health-checks/{check_id}/run", summary="Run a health check now", responses=_example(_RAN)
 )
 def run_health_check(instance: Worked, check_id: str) -> ResultAnswer:
     """Ask now, beside the schedule, and answer what was found; a failure is asked twice."""

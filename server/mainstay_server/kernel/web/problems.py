@@ -24,12 +24,14 @@ BY_STATUS = {
 }
 
 
-def problem_response(problem: problems.Problem, path: str) -> Response:
-    """The problem as an HTTP answer, with the headers that belong to it."""
+def problem_response(
+    problem: problems.Problem, path: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The problem as an HTTP answer, with the headers that belong to it and those given."""
     return Response(
         msgspec.json.encode(problem.to_json(path)),
         status_code=problem.status,
-        headers=dict(problem_headers(problem)),
+        headers={**problem_headers(problem), **(headers or {})},
         media_type=problems.CONTENT_TYPE,
     )
 

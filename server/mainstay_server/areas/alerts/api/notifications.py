@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from fastapi import Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import (
@@ -48,7 +49,9 @@ def list_notifications(
     session: Session,
     project: Annotated[ProjectRef, access.project(Role.VIEWER)],
     *,
-    state: NotificationState | None = None,
+    state: Annotated[
+        NotificationState | None, Query(description="Only those that came to this.")
+    ] = None,
     limit: Limit = DEFAULT_PER_PAGE,
     cursor: Cursor = "",
 ) -> NotificationList:

@@ -1,0 +1,290 @@
+"""The contract: the running server does what its OpenAPI document says, whatever is sent."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from jsonschema_rs import Draft202012Validator
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
+
+pytestmark = pytest.mark.slow
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+CRON_SECRET = "cron-secret-of-the-contract"
+AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
+EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 6}
+# What may be refused however well it is asked, since the test keeps what it asks about.
+REMOVING = {
+    "deleteInstance",
+    "deleteProject",
+    "removeAlertChannel",
+    "removeHealthCheck",
+    "removeMember",
+    "revokeInvitation",
+    "revokeToken",
+}
+FOR_BROWSERS = {"changePassword", "endOtherSessions", "endSession", "switchOrganization"}
+ABOUT_WHAT_IS_NOT_THERE = {"changeMemberRole", "createInstance", "resendAlertNotification"}
+HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"}
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+FEW = settings(
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def mainstay() -> Iterator[Mainstay]:
+    with running_mainstay({"MAINSTAY_CRON_SECRET": CRON_SECRET}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def document(mainstay: Mainstay) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{mainstay.url}/api/openapi.json").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def known(mainstay: Mainstay) -> dict[str, str]:
+    """What is there to be asked about: the names of path parameters, and a value for each."""
+    instance = f"/api/instances/{mainstay.instance_id}"
+    made = {
+        "checkId": (f"{instance}/health-checks", {"url": "http://127.0.0.1:9/", "name": "far"}),
+        "channelId": (
+            f"{instance}/alert-channels",
+            {"type": "webhook", "config": {"webhookUrl": "http://127.0.0.1:9/"}},
+        ),
+        "keyId": (f"/api/projects/{PROJECT}/ingest-keys", {"label": "browser"}),
+    }
+    ids = {}
+    for name, (path, body) in made.items():
+        answer = mainstay.call("POST", path, json=body)
+        assert answer.status_code == 201, answer.text
+        ids[name] = answer.json()["id"]
+    project = mainstay.project
+    ids |= {"instanceId": mainstay.instance_id, "slug": PROJECT, "number": str(project["number"])}
+    event = {"message": "The inspection queue is empty", "level": "error"}
+    stored = httpx.post(
+        f"{mainstay.url}/api/{project['number']}/store/",
+        json=event,
+        headers={"x-sentry-auth": f"Sentry sentry_key={project['ingestKey']}"},
+    )
+    assert stored.status_code == 200
+    (issue,) = mainstay.get(f"{instance}/errors")["errors"]
+    return ids | {"issueId": issue["id"], "eventId": stored.json()["id"]}
+
+
+@schemathesis.serializer("application/x-sentry-envelope")
+def as_it_is(context: schemathesis.SerializationContext, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+@pytest.mark.parametrize("mode", EXAMPLES)
+def test_whatever_is_sent_the_answer_is_one_of_those_that_are_described(
+    mainstay: Mainstay, known: dict[str, str], mode: GenerationMode
+) -> None:
+    schema = schemathesis.openapi.from_url(f"{mainstay.url}/api/openapi.json")
+    key = mainstay.project["ingestKey"]
+    faults = []
+    refused = set()
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
+        operation = found.ok()
+        asked = Asked(operation, mainstay, known, key)
+        try:
+            asked.some_times(mode)
+        except Unsatisfiable:
+            continue  # nothing about it could be wrong
+        except FailureGroup as group:
+            faults += [f"{operation.label}: {fault}" for fault in group.exceptions]
+        if not any(200 <= status < 300 for status in asked.statuses):
+            refused.add(operation.definition.raw["operationId"])
+    assert not faults, "\n\n".join(faults)
+    if mode is GenerationMode.POSITIVE:
+        assert refused <= REMOVING | FOR_BROWSERS | ABOUT_WHAT_IS_NOT_THERE | HARD_TO_GUESS
+
+
+class Asked:
+    """One operation, asked several times; what removes is told only of what is not there."""
+
+    def __init__(self, operation: Any, mainstay: Mainstay, known: dict[str, str], key: str) -> None:
+        self.statuses: list[int] = []
+        self._operation = operation
+        self._url = mainstay.url
+        self._known = {} if operation.method.upper() == "DELETE" else known
+        self._headers = AUTHORIZED
+        if "{number}" in operation.path:
+            self._headers = {"x-sentry-auth": f"Sentry sentry_key={key}"}
+        elif operation.path == "/api/cron":
+            self._headers = {"authorization": f"Bearer {CRON_SECRET}"}
+
+    def some_times(self, mode: GenerationMode) -> None:
+        @settings(FEW, max_examples=EXAMPLES[mode])
+        @given(case=self._operation.as_strategy(generation_mode=mode))
+        def once(case: Any) -> None:
+            asked_for = dict(case.path_parameters or {})
+            if mode is GenerationMode.POSITIVE:
+                asked_for |= {k: v for k, v in self._known.items() if k in asked_for}
+                case.path_parameters = asked_for
+                if "{number}" in case.path:
+                    case.query, case.headers = {}, {}
+            answer = case.call(base_url=self._url, headers=self._headers, timeout=30)
+            self.statuses.append(answer.status_code)
+            case.validate_response(answer, checks=CHECKS)
+
+        once()
+
+
+def test_every_example_of_a_body_is_one_that_the_server_takes(
+    mainstay: Mainstay, document: dict[str, Any], known: dict[str, str]
+) -> None:
+    for method, path, operation in operations(document):
+        for media, body in operation.get("requestBody", {}).get("content", {}).items():
+            examples = [one["value"] for one in body.get("examples", {}).values()]
+            for example in examples or [body["example"]]:
+                content = example if isinstance(example, str) else json.dumps(example)
+                headers = {**AUTHORIZED, "content-type": media}
+                if "{number}" in path:
+                    headers["authorization"] = f"Bearer {mainstay.project['ingestKey']}"
+                    content = re.sub(
+                        ',"dsn":"[^"]+"', "", content
+                    )  # an example's key opens nothing
+                answer = httpx.request(
+                    method,
+                    mainstay.url + filled(path, known),
+                    headers=headers,
+                    content=content,
+                )
+                assert answer.is_success or answer.status_code in (403, 404, 409), (
+                    f"{method} {path}: {answer.text}"
+                )
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def filled(path: str, known: dict[str, str]) -> str:
+    known = {"type": "instance_down", **known}
+    return re.sub(r"{(\w+)}", lambda name: known.get(name[1], "0" * 36), path)
+
+
+def test_methods_that_are_not_described_are_405_and_told_which_are(
+    mainstay: Mainstay, document: dict[str, Any]
+) -> None:
+    with httpx.Client(headers=AUTHORIZED) as client:
+        for path, item in document["paths"].items():
+            described = {method.upper() for method in item}
+            as_image = {"GET"} if path.endswith("/store/") else set()
+            for method in METHODS - described - as_image:
+                answer = client.request(method, mainstay.url + filled(path, {"number": "1"}))
+                assert answer.status_code == 405, f"{method} {path}"
+                allowed = {one.strip() for one in answer.headers["allow"].split(",")}
+                assert described <= allowed, f"{method} {path}"
+
+
+def test_every_operation_says_what_it_does_who_may_and_shows_an_example(
+    document: dict[str, Any],
+) -> None:
+    ids = [operation["operationId"] for *_, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    for method, path, operation in operations(document):
+        place = f"{method} {path}"
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", operation["operationId"]), place
+        assert operation["summary"], place
+        assert operation["description"], place
+        assert len(operation["tags"]) == 1, place
+        assert "security" in operation, place
+        assert "422" not in operation["responses"], place
+        good = [r for s, r in operation["responses"].items() if s.startswith("2")]
+        for part in (operation.get("requestBody", {}), *good):
+            for media in part.get("content", {}).values():
+                assert media.keys() & {"example", "examples"}, place
+        for parameter in operation.get("parameters", ()):
+            assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*|sentry_key", parameter["name"]), place
+            assert parameter.get("description"), f"{place} {parameter['name']}"
+
+
+def test_every_example_is_what_its_shape_says(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        answers = [followed(document, answer) for answer in operation["responses"].values()]
+        for part in (operation.get("requestBody", {}), *answers):
+            for media in part.get("content", {}).values():
+                shape = {**media["schema"], "components": document["components"]}
+                examples = [one["value"] for one in media.get("examples", {}).values()]
+                examples += [media["example"]] if "example" in media else []
+                for example in examples:
+                    faults = [str(f) for f in Draft202012Validator(shape).iter_errors(example)]
+                    assert not faults, f"{method} {path}: {faults}"
+
+
+def followed(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    name = part.get("$ref", "").rpartition("/")[2]
+    return document["components"]["responses"][name] if name else part
+
+
+def test_every_field_is_camel_case(document: dict[str, Any]) -> None:
+    for name, shape in document["components"]["schemas"].items():
+        for field in shape.get("properties", {}):
+            assert re.fullmatch(r"[a-z]+[a-z0-9]*([A-Z][a-z0-9]*)*", field), f"{name}.{field}"
+
+
+def test_the_page_shows_every_operation_and_finds_by_words(
+    mainstay: Mainstay, document: dict[str, Any]
+) -> None:
+    everything = httpx.get(f"{mainstay.url}/api/docs").text
+    for method, path, operation in operations(document):
+        assert f'id="{operation["operationId"]}"' in everything
+        assert path in everything, f"{method} {path}"
+    found = httpx.get(f"{mainstay.url}/api/docs?q=rotate").text
+    assert 'id="rotateIngestKey"' in found
+    assert 'id="createProject"' not in found
+    assert "No operation has all of these words" in httpx.get(f"{mainstay.url}/api/docs?q=xyz").text
+
+
+def test_head_is_answered_as_get_without_a_body(mainstay: Mainstay) -> None:
+    for path in ("/healthz", "/api/health/live", "/metrics", "/api/docs", "/api/openapi.json"):
+        answer = mainstay.call("HEAD", path)
+        assert answer.status_code == 200, path
+        assert answer.content == b""
+
+
+def test_a_refusal_is_a_problem_that_says_the_next_step(mainstay: Mainstay) -> None:
+    for method, path, status in (
+        ("GET", "/api/instances/nowhere", 404),
+        ("POST", "/api/projects", 400),
+        ("PUT", "/api/projects", 405),
+        ("GET", "/api/nowhere", 404),
+    ):
+        answer = mainstay.call(method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()) >= {"type", "title", "status", "code", "detail", "errors"}
