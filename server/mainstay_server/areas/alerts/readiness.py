@@ -24,20 +24,19 @@ EVIDENCE_IS_FRESH = timedelta(days=30)
 @readiness_check("alerts.has_channel", "Is anybody told when this instance goes down?")
 def somebody_is_told(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Passes when a channel that is on hears of the alert that the instance is down."""
-    _ = now
     rule = rules.rule_for(session, instance.project_id, instance.id, AlertType.INSTANCE_DOWN)
     if not rule.enabled:
         return Finding(
             problem="The alert that this instance is down is switched off.",
             fix="Switch the rule instance_down on again.",
-            fix_url=_page(instance, "rules"),
+            fix_url=instance.page("alerts/rules"),
         )
     told = _channels_told(session, instance, rule.severity)
     if not told:
         return Finding(
             problem="Nobody is told when this instance goes down.",
             fix="Add a webhook or an e-mail address as alert channel.",
-            fix_url=_page(instance, "channels"),
+            fix_url=instance.page("alerts/channels"),
         )
     count = f"{len(told)} channels are" if len(told) > 1 else "1 channel is"
     return Passed(evidence=f"{count} told: {', '.join(_shown(c) for c in told[:3])}.")
@@ -65,14 +64,13 @@ def a_channel_delivers(session: Session, instance: InstanceRef, now: datetime) -
         problem="No channel has delivered anything in the last 30 days."
         + (f" The last try said: {why}" if why else ""),
         fix="Press “Send test” beside a channel and see that the message arrives.",
-        fix_url=_page(instance, "channels"),
+        fix_url=instance.page("alerts/channels"),
     )
 
 
 @readiness_check("alerts.no_channel_fails", "Does every alert channel work?", weight=Weight.SHOULD)
 def no_channel_fails(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Passes when no channel of the instance is failing or was switched off by its receiver."""
-    _ = now
     found = channels.list_channels(session, instance.project_id, instance.id)
     if not found:
         return NotApplicable(reason="There is no channel yet that could fail.")
@@ -83,7 +81,7 @@ def no_channel_fails(session: Session, instance: InstanceRef, now: datetime) -> 
             return Finding(
                 problem=f"{_shown(channel)} does not deliver: {why}",
                 fix="Repair the receiver and send a test, or remove the channel.",
-                fix_url=_page(instance, "channels"),
+                fix_url=instance.page("alerts/channels"),
             )
     return Passed(evidence=f"{len(found)} of {len(found)} channels show no fault.")
 
@@ -100,9 +98,3 @@ def _channels_told(
 
 def _shown(channel: AlertChannel) -> str:
     return KINDS[channel.type].shown(channel.config)
-
-
-def _page(instance: InstanceRef, part: str) -> str:
-    return (
-        f"/dashboard/projects/{instance.project_slug}/alerts/{part}?instance={instance.environment}"
-    )

@@ -14,7 +14,11 @@ area = Area(
     pages=pages.router,
     doors=ingest.doors,
     jobs=(jobs.finish_crashed, jobs.forget_intakes, jobs.reopen_due),
-    readiness=(readiness.receives, readiness.release_known, readiness.worked_on),
+    readiness=(
+        readiness.errors_arrive,
+        readiness.errors_name_their_release,
+        readiness.issues_are_worked_on,
+    ),
     settings=(ErrorsSettings,),
     tables=(ERROR_EVENTS,),
     tiles=draw_tiles,

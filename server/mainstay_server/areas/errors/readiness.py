@@ -18,14 +18,14 @@ from .service import evidence
 
 
 @readiness_check("errors.receives", "Do the app's errors arrive?")
-def receives(session: Session, instance: InstanceRef, now: datetime) -> Outcome:  # noqa: ARG001
+def errors_arrive(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Whether an error event of this instance ever arrived: the only proof that the SDK works."""
     last = evidence.last_event_at(session, instance.id)
     if last is None:
         return Finding(
             problem="No error event of this instance has ever arrived.",
             fix="Add a Sentry SDK with this project's DSN and let the app raise one error.",
-            fix_url=_page(instance),
+            fix_url=instance.page("errors"),
         )
     return Passed(evidence=f"The latest error event arrived at {last:%Y-%m-%d %H:%M} UTC.")
 
@@ -33,7 +33,7 @@ def receives(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
 @readiness_check(
     "errors.release_known", "Do errors say in which release they happen?", weight=Weight.SHOULD
 )
-def release_known(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+def errors_name_their_release(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Whether the events of the last weeks carry a release: without it nobody sees what broke."""
     if evidence.last_event_at(session, instance.id) is None:
         return NotApplicable(reason="No error event has arrived yet.")
@@ -44,24 +44,19 @@ def release_known(session: Session, instance: InstanceRef, now: datetime) -> Out
         return Finding(
             problem=f"{total - named:,} of {total:,} events in 14 days carry no release.",
             fix='Pass the version to the SDK: sentry_sdk.init(…, release="app@1.2.3").',
-            fix_url=_page(instance),
+            fix_url=instance.page("errors"),
         )
     return Passed(evidence=f"All {total:,} events in 14 days carry a release, now {latest}.")
 
 
 @readiness_check("errors.worked_on", "Is somebody working on what breaks?", weight=Weight.SHOULD)
-def worked_on(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+def issues_are_worked_on(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Whether no issue of level error is unresolved for more than a week and still happens."""
     old = evidence.neglected(session, instance.id, now=now)
     if old:
         return Finding(
             problem=f"{old:,} issues are older than a week, still happen and are unresolved.",
             fix="Resolve each after its fix is out, or ignore what nobody is going to fix.",
-            fix_url=f"{_page(instance)}&sort=first_seen",
+            fix_url=instance.page("errors") + "&sort=first_seen",
         )
     return Passed(evidence="No unresolved issue is older than a week and still happens.")
-
-
-def _page(instance: InstanceRef) -> str:
-    path = f"/dashboard/projects/{instance.project_slug}/errors"
-    return f"{path}?instance={instance.environment}"

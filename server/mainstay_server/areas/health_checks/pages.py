@@ -27,6 +27,9 @@ from .service import asking, checks, reporting
 from .service.uptime import uptime_of, worst_in_slots
 
 router = Router(prefix="/dashboard/projects/{slug}/health/{instance_id}", include_in_schema=False)
+
+Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+
 SLOTS = 90
 SHOWN_RESULTS = 10
 TILE_HOURS = 24
@@ -43,7 +46,7 @@ TONES = {
 @router.post("/url")
 def set_url(
     session: Session,
-    instance: Annotated[InstanceRef, access.instance(Role.MEMBER)],
+    instance: Written,
     url: Annotated[str, Form(max_length=2000)],
 ) -> Response:
     """Say where the instance runs; its health check begins at once."""
@@ -54,50 +57,50 @@ def set_url(
             )
     except Problem as problem:
         faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in problem.errors)
-        return redirect_with(_monitoring(instance), faults or problem.detail, "critical")
-    return redirect_with(_monitoring(instance), f"{url.strip()} is being asked now.")
+        return redirect_with(instance.page("monitoring"), faults or problem.detail, "critical")
+    return redirect_with(instance.page("monitoring"), f"{url.strip()} is being asked now.")
 
 
 @router.post("/run")
-def run_now(instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]) -> Response:
+def run_now(instance: Written) -> Response:
     """Ask now and say what was found."""
     with reading() as session:
         check = checks.find_main_check(session, instance.id)
     if check is None:
-        return redirect_with(_monitoring(instance), "Set the URL of the instance first.", "warn")
+        return redirect_with(
+            instance.page("monitoring"), "Set the URL of the instance first.", "warn"
+        )
     try:
         found = asking.ask_now(check.id, clock=utc_now).result
     except Problem as problem:
-        return redirect_with(_monitoring(instance), problem.detail, "warn")
+        return redirect_with(instance.page("monitoring"), problem.detail, "warn")
     if found is None:
         text, tone = "Mainstay was too busy to ask; try again in a moment.", "warn"
     else:
         about = found.reason or f"answered {found.status_code}"
         text = f"Checked now: {found.state}, {about} ({duration_ms(found.response_ms)})."
         tone = TONES[found.state]
-    return redirect_with(_monitoring(instance), text, tone)
+    return redirect_with(instance.page("monitoring"), text, tone)
 
 
 @router.post("/pause")
-def pause(
-    session: Session, instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]
-) -> Response:
+def pause(session: Session, instance: Written) -> Response:
     """Stop asking until somebody resumes it."""
     check = checks.find_main_check(session, instance.id)
     if check is not None:
         checks.pause_check(session, check, now=utc_now())
-    return redirect_with(_monitoring(instance), "Paused: this time does not count for uptime.")
+    return redirect_with(
+        instance.page("monitoring"), "Paused: this time does not count for uptime."
+    )
 
 
 @router.post("/resume")
-def resume(
-    session: Session, instance: Annotated[InstanceRef, access.instance(Role.MEMBER)]
-) -> Response:
+def resume(session: Session, instance: Written) -> Response:
     """Ask again, at once."""
     check = checks.find_main_check(session, instance.id)
     if check is not None:
         checks.resume_check(session, check, now=utc_now())
-    return redirect_with(_monitoring(instance), "Resumed: it is being asked now.")
+    return redirect_with(instance.page("monitoring"), "Resumed: it is being asked now.")
 
 
 def draw_panel(asked: PanelRequest) -> str:
@@ -190,7 +193,3 @@ def _chart(asked: PanelRequest, check: HealthCheck, since: datetime) -> dict[str
 
 def _value(row: Mapping[str, Any] | None, name: str) -> float | None:
     return None if row is None else round(row[name], 1)
-
-
-def _monitoring(instance: InstanceRef) -> str:
-    return f"/dashboard/projects/{instance.project_slug}/monitoring?instance={instance.environment}"

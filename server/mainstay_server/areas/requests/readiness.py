@@ -20,10 +20,11 @@ DAY = timedelta(days=1)
 MOST_ERROR_PERCENT = 1.0
 LONGEST_P95_MS = 300.0
 ENOUGH_REQUESTS = 20
+TOO_FEW = NotApplicable(reason=f"Fewer than {ENOUGH_REQUESTS} requests in the last day.")
 
 
 @readiness_check("requests.measured", "Are its requests measured?")
-def requests_are_measured(_session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+def requests_are_measured(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Ask whether the SDK reported a request within a day."""
     found = columns.newest(instance.id, since=now - DAY)
     if found["total"]:
@@ -32,35 +33,35 @@ def requests_are_measured(_session: Session, instance: InstanceRef, now: datetim
     return Finding(
         problem="No request was reported in the last day.",
         fix="Add mainstay.init(…) and the middleware to the app.",
-        fix_url=f"/dashboard/projects/{instance.project_slug}/start",
+        fix_url=instance.page("start"),
     )
 
 
 @readiness_check("requests.answered", "Does it answer without errors?")
-def requests_are_answered(_session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+def requests_are_answered(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Ask whether fewer than one request in a hundred failed over a day (REQUIREMENTS N9)."""
     figures = service.summarize(instance.id, hours=24, now=now)
     if figures is None or figures.total_requests < ENOUGH_REQUESTS:
-        return NotApplicable(reason="Fewer than 20 requests in the last day.")
+        return TOO_FEW
     if figures.error_rate < MOST_ERROR_PERCENT:
         return Passed(evidence=f"{figures.error_rate:.2f} % of {figures.total_requests:,} failed")
     return Finding(
         problem=f"{figures.error_rate:.2f} % of the last day's requests failed.",
         fix="Open the errors of this instance and resolve the most frequent one.",
-        fix_url=f"/dashboard/projects/{instance.project_slug}/errors?instance={instance.id}",
+        fix_url=instance.page("errors"),
     )
 
 
 @readiness_check("requests.fast", "Is it fast for nearly everybody?", weight=Weight.SHOULD)
-def requests_are_fast(_session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+def requests_are_fast(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Ask whether the 95th percentile over a day is below 300 ms (REQUIREMENTS N9)."""
     figures = service.summarize(instance.id, hours=24, now=now)
     if figures is None or figures.total_requests < ENOUGH_REQUESTS:
-        return NotApplicable(reason="Fewer than 20 requests in the last day.")
+        return TOO_FEW
     if figures.p95_latency_ms < LONGEST_P95_MS:
         return Passed(evidence=f"95 % within {figures.p95_latency_ms:.0f} ms")
     return Finding(
         problem=f"One request in twenty takes longer than {figures.p95_latency_ms:.0f} ms.",
         fix="Look at the slowest of the busiest endpoints on the monitoring page.",
-        fix_url=f"/dashboard/projects/{instance.project_slug}/monitoring?instance={instance.id}",
+        fix_url=instance.page("monitoring"),
     )

@@ -16,24 +16,24 @@ def ask(check: ReadinessCheck, door: Door, *, days_later: int = 0) -> Outcome:
 
 
 def test_errors_are_received_once_one_has_arrived(door: Door) -> None:
-    assert isinstance(ask(readiness.receives, door), Finding)
+    assert isinstance(ask(readiness.errors_arrive, door), Finding)
     door.send(event_envelope(an_event()))
-    assert isinstance(ask(readiness.receives, door), Passed)
+    assert isinstance(ask(readiness.errors_arrive, door), Passed)
 
 
 def test_a_release_is_known_only_if_every_event_carries_one(door: Door) -> None:
-    assert isinstance(ask(readiness.release_known, door), NotApplicable)
+    assert isinstance(ask(readiness.errors_name_their_release, door), NotApplicable)
     door.send(event_envelope(an_event(release="shop@1")))
-    assert "shop@1" in str(ask(readiness.release_known, door))
+    assert "shop@1" in str(ask(readiness.errors_name_their_release, door))
     door.send(event_envelope(an_event()))
-    assert "1 of 2" in str(ask(readiness.release_known, door))
-    assert isinstance(ask(readiness.release_known, door, days_later=20), NotApplicable)
+    assert "1 of 2" in str(ask(readiness.errors_name_their_release, door))
+    assert isinstance(ask(readiness.errors_name_their_release, door, days_later=20), NotApplicable)
 
 
 def test_an_issue_is_neglected_if_it_is_old_still_happens_and_nobody_decided(door: Door) -> None:
     door.send(event_envelope(an_event()))
-    assert isinstance(ask(readiness.worked_on, door), Passed)
-    assert isinstance(ask(readiness.worked_on, door, days_later=9), Passed)  # it stopped
+    assert isinstance(ask(readiness.issues_are_worked_on, door), Passed)
+    assert isinstance(ask(readiness.issues_are_worked_on, door, days_later=9), Passed)  # it stopped
 
 
 def test_the_overview_tells_how_many_errors_there_were_and_wait(door: Door) -> None:
