@@ -41,6 +41,11 @@ def create(session: Session, name: str, *, fail: bool = False) -> dict[str, str]
     return {"name": name}
 
 
+@router.post("/read")
+def read(body: dict[str, str]) -> dict[str, int]:
+    return {"read": len(body)}
+
+
 @router.get("/jobs")
 def names(session: Session) -> list[str]:
     return list(session.scalars(sa.select(JobState.name).order_by(JobState.name)))
@@ -75,6 +80,17 @@ def test_two_hundred_writers_at_once_do_not_starve_each_other(client: TestClient
         assert set(answers) == {200}
     with reading() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(JobState)) == 200
+
+
+@pytest.mark.parametrize("content", [b"x" * 1_100_000, [b"x" * 100_000] * 11])
+def test_a_body_is_given_up_at_its_limit_before_anybody_asks_whose_it_is(
+    client: TestClient, content: bytes | list[bytes]
+) -> None:
+    sent = content if isinstance(content, bytes) else iter(content)
+    headers = {"content-type": "application/json"}
+
+    assert client.post("/read", content=sent, headers=headers).status_code == 413
+    assert client.post("/read", json={"a": "x" * 1_000_000}).json() == {"read": 1}
 
 
 def test_a_refusal_says_when_to_come_back() -> None:

@@ -1,17 +1,22 @@
-"""Routes whose endpoint runs in one transaction, from its first line to its last."""
+"""Routes whose endpoint runs in one transaction, and whose body has a limit."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+from typing_extensions import override
 
 from mainstay_server.kernel.database import reading, transaction
 
 READING_METHODS = {"GET", "HEAD", "OPTIONS"}
+MOST_BODY_BYTES = 1 << 20
 
 
 class TransactionalRoute(APIRoute):
@@ -21,11 +26,27 @@ class TransactionalRoute(APIRoute):
     returned and before the answer leaves, rolled back when it raised. Opening and committing happen
     in the endpoint's own thread: as dependencies they would need a second free thread to commit,
     and a pool full of waiting writers would never give one.
+
+    A body over 1 MiB is refused (413) as soon as that is known. FastAPI reads it whole before it
+    asks who sends it, so without a limit a stranger could fill the memory.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's own options
         writes = bool(set(options.get("methods") or ["GET"]) - READING_METHODS)
         super().__init__(path, _in_one_transaction(endpoint, writes=writes), **options)
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of the framework, behind the limit of the body."""
+        answer = super().get_route_handler()
+
+        async def answer_within_limit(request: Request) -> Response:
+            declared = request.headers.get("content-length", "")
+            if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
+                raise _too_large()
+            return await answer(Request(request.scope, _limited(request.receive)))
+
+        return answer_within_limit
 
 
 def Router(**options: Any) -> APIRouter:  # noqa: N802, ANN401 - a drop-in for APIRouter
@@ -51,3 +72,23 @@ def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callab
         parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept]
     )
     return in_transaction
+
+
+def _limited(receive: Receive) -> Receive:
+    """The same messages, until their bodies are more than the limit."""
+    arrived_bytes = 0
+
+    async def receive_limited() -> Message:
+        nonlocal arrived_bytes
+        message = await receive()
+        arrived_bytes += len(message.get("body", b""))
+        if arrived_bytes > MOST_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    return receive_limited
+
+
+def _too_large() -> HTTPException:
+    # The framework's own exception: anything else that reading a body raises it turns into a 400.
+    return HTTPException(413, f"The body is over the limit of {MOST_BODY_BYTES >> 20} MiB")
