@@ -78,7 +78,9 @@ class Writer:
     inserts begin at least that far apart, and what arrives in between goes together: an insert
     costs about 5 ms of processor time however few rows it has, so this bounds what single rows can
     cost (to a quarter of one core, where inserting each at once took a whole one at 200 a second).
-    Nothing is waited for once enough has arrived to be worth an insert.
+    Nothing is waited for once enough has arrived to be worth an insert, nor for the next append of
+    a caller who is alone (the last insert held one append, and none came during it): as it waits
+    for each answer, pausing would save no insert.
     """
 
     def __init__(
@@ -129,15 +131,17 @@ class Writer:
         return not self._closing
 
     def _run(self) -> None:
-        began = -GATHER_SECONDS
-        while self._wait_for_work(until=began + GATHER_SECONDS):
-            began = time.monotonic()
+        begin = 0.0
+        while self._wait_for_work(until=begin):
+            begin = time.monotonic() + GATHER_SECONDS
             batch = self._take_batch()
             try:
                 self._store(batch)
             except BaseException:
                 self._give_up(batch)
                 raise
+            if len(batch) == 1 and not self._waiting:
+                begin = 0.0
 
     def _give_up(self, batch: Sequence[Waiting]) -> None:
         """End by a bug, but leave nobody waiting for ever."""

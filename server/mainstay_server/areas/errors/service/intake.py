@@ -69,10 +69,11 @@ class Intake:
     """One thread that stores the error events of this process.
 
     A batch is decoded and grouped, inserted into the columns and answered; `Counting` folds it into
-    the counts a moment later. An event that comes to a quiet intake goes at once; under load a
-    batch begins `GATHER_SECONDS` after the last was answered, when those who were answered have
-    sent their next event, unless enough waits already. Without that pause 32 busy senders fall into
-    two groups that wait for each other, and every batch has half the size.
+    the counts a moment later. An event that comes to a quiet intake goes at once, and so do those
+    of a sender who is alone; under load a batch begins `GATHER_SECONDS` after the last was
+    answered, when those who were answered have sent their next event, unless enough waits already.
+    Without that pause 32 busy senders fall into two groups that wait for each other, and every
+    batch has half the size.
 
     The process may die anywhere in between. Before the insert nothing was answered and nothing is
     there. After it, `finish_crashed` finds the rows by the intake's name and the batch's number
@@ -144,8 +145,8 @@ class Intake:
                 self._changed.notify()
 
     def _run(self) -> None:
-        answered = -GATHER_SECONDS
-        while self._wait_for_work(until=answered + GATHER_SECONDS):
+        begin = 0.0
+        while self._wait_for_work(until=begin):
             self._counting.wait_for_room()
             batch = self._take()
             try:
@@ -154,7 +155,7 @@ class Intake:
                 self._give_up(batch, bug)
                 raise
             self._answer(batch)
-            answered = time.monotonic()
+            begin = time.monotonic() + (GATHER_SECONDS if len(batch) > 1 else 0)
 
     def _give_up(self, batch: Sequence[Arrived], bug: BaseException) -> None:
         """End by a bug, but leave nobody waiting for ever."""
