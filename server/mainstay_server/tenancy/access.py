@@ -43,12 +43,15 @@ class Rule:
     reason: str = ""
     parameter: str = ""
     owner_of: "OwnerOf | None" = None
+    browsers_only: bool = False
 
     async def __call__(self, request: Request) -> Any:  # noqa: ANN401 - the kind decides
         """Let the request in, and return what it may see. Raises the refusal otherwise."""
         if self.kind == "public":
             return None
         caller = await _caller_of(request)
+        if self.browsers_only and caller.token_id:
+            raise Forbidden("A token cannot do this; sign in with a browser, or use the API.")
         if self.role is not None and not caller.may(self.role, self.scope):
             raise Forbidden(_why_not(caller, self.role, self.scope))
         if self.kind in ("signed_in", "organization"):
@@ -68,6 +71,14 @@ def public(reason: str) -> Any:  # noqa: ANN401 - a FastAPI dependency
 def signed_in() -> Any:  # noqa: ANN401 - a FastAPI dependency
     """Whoever is signed in, about themselves; gives the `Caller`."""
     return Depends(Rule("signed_in", None, None))
+
+
+def in_browser() -> Any:  # noqa: ANN401 - a FastAPI dependency
+    """Whoever is signed in with a browser, about themselves; gives the `Caller`.
+
+    For what no scope of a token stands for: pages about a person's sessions, tokens, password.
+    """
+    return Depends(Rule("signed_in", None, None, browsers_only=True))
 
 
 def organization(role: Role, *, about: Literal["org", "project"] = "org") -> Any:  # noqa: ANN401 - a FastAPI dependency

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import engine, transaction
 from mainstay_server.tenancy import seen
+from mainstay_server.tenancy.models import Role
+from mainstay_server.tenancy.service.members import add_member
 from mainstay_server.tenancy.service.passwords import hash_password, is_outdated, is_password
 from mainstay_server.tenancy.service.tokens import checksum, new_token
 from tests.world import World
@@ -62,6 +64,50 @@ def test_an_end_in_the_past_or_an_unknown_scope_is_refused(world: World) -> None
         answer = world.alice.post("/api/tokens", json=body)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("path", ["tokens", "sessions/end-others", "password", "organization"])
+def test_a_reading_token_can_do_nothing_on_the_page_of_its_person(path: str, world: World) -> None:
+    made = world.alice.post("/api/tokens", json={"name": "x", "scopes": ["project:read"]}).json()
+    headers = {"authorization": f"Bearer {made['token']}"}
+    data = {"name": "y", "scopes": "project:read"}
+
+    answer = world.stranger.post(f"/dashboard/account/{path}", headers=headers, data=data)
+
+    assert answer.status_code == 403
+    assert len(world.alice.get("/api/tokens").json()["tokens"]) == 1
+    assert len(world.alice.get("/api/sessions").json()["sessions"]) == 1
+
+
+def test_a_token_makes_none_that_outlives_it(world: World) -> None:
+    end = utc_now() + timedelta(hours=1)
+    short = {"name": "x", "scopes": ["org:write"], "expiresAt": end.isoformat()}
+    token = world.alice.post("/api/tokens", json=short).json()["token"]
+    headers = {"authorization": f"Bearer {token}"}
+    later = (end + timedelta(seconds=1)).isoformat()
+
+    for wish, status in (({"expiresAt": None}, 403), ({"expiresAt": later}, 403), ({}, 201)):
+        made = world.stranger.post("/api/tokens", json={**short, **wish}, headers=headers)
+        assert made.status_code == status
+
+
+def test_tokens_of_a_member_who_was_removed_stay_shut_when_they_return(world: World) -> None:
+    token = world.bob.post("/api/tokens", json={"name": "x", "scopes": ["project:read"]}).json()
+    headers = {"authorization": f"Bearer {token['token']}"}
+    assert world.stranger.get("/api/projects", headers=headers).status_code == 200
+    organization_id = world.alice.get("/api/me").json()["organization"]["id"]
+
+    assert world.alice.delete(f"/api/members/{world.bob.person_id}").status_code == 204
+    with transaction() as session:
+        add_member(
+            session,
+            organization_id=organization_id,
+            person_id=world.bob.person_id,
+            role=Role.VIEWER,
+            now=utc_now(),
+        )
+
+    assert world.stranger.get("/api/projects", headers=headers).status_code == 401
 
 
 def test_what_is_left_is_written_when_the_process_ends(world: World) -> None:

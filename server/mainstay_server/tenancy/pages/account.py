@@ -13,19 +13,19 @@ from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import organization_frame, redirect_with
+from mainstay_server.tenancy.frame import done_or_refused, organization_frame, redirect_with
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.service import people, sessions, tokens
 from mainstay_server.ui import render
 
 from .cookies import client_of
-from .forms import Text, done_or_refused
+from .forms import Text
 
 router = Router()
 
 PATH = "/dashboard/account"
 
-SignedIn = Annotated[Caller, access.signed_in()]
+SignedIn = Annotated[Caller, access.in_browser()]
 
 
 @router.get(PATH)

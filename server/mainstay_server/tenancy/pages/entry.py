@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Problem
-from mainstay_server.kernel.web import Router, csrf_token
+from mainstay_server.kernel.web import Router, csrf_token, refuse_foreign
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.access import SESSION_COOKIE
 from mainstay_server.tenancy.callers import Caller, find_caller
@@ -21,7 +21,7 @@ from mainstay_server.tenancy.service.people import Checked, Newcomer
 from mainstay_server.ui import render
 
 from .cookies import client_of, drop_session_cookie, local_path, set_session_cookie
-from .forms import Text, faults, refuse_foreign
+from .forms import Text, faults
 
 router = Router()
 
@@ -81,7 +81,7 @@ def sign_in(
 
 
 @router.post("/logout")
-def sign_out(session: Session, caller: Annotated[Caller, access.signed_in()]) -> Response:
+def sign_out(session: Session, caller: Annotated[Caller, access.in_browser()]) -> Response:
     """End this session."""
     sessions.sign_out(session, caller)
     answer = RedirectResponse("/login", status_code=303)
@@ -159,7 +159,7 @@ def join(
 
 
 @router.post("/join/{token}/agree")
-def agree(session: Session, caller: Annotated[Caller, access.signed_in()], token: str) -> Response:
+def agree(session: Session, caller: Annotated[Caller, access.in_browser()], token: str) -> Response:
     """Let somebody with an account into one more organization, and show it to them."""
     organization_id = links.join_as_known(session, token, person_id=caller.person_id, now=utc_now())
     sessions.switch_organization(session, caller, organization_id)

@@ -16,7 +16,14 @@ from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict, Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.models import Membership, Organization, Person, Role, SignInSession
+from mainstay_server.tenancy.models import (
+    AccessToken,
+    Membership,
+    Organization,
+    Person,
+    Role,
+    SignInSession,
+)
 
 from .fields import clean_name
 
@@ -82,7 +89,7 @@ def change_role(
 
 
 def remove_member(session: Session, caller: Caller, person_id: str, *, now: datetime) -> None:
-    """End a membership; sessions and tokens of it open nothing any more.
+    """End a membership; sessions and tokens of it open nothing any more, also after a return.
 
     Raises:
         NotFound: no such member.
@@ -98,6 +105,15 @@ def remove_member(session: Session, caller: Caller, person_id: str, *, now: date
             SignInSession.person_id == person_id,
             SignInSession.organization_id == caller.organization_id,
         )
+    )
+    session.execute(
+        sa.update(AccessToken)
+        .where(
+            AccessToken.person_id == person_id,
+            AccessToken.organization_id == caller.organization_id,
+            AccessToken.revoked_at.is_(None),
+        )
+        .values(revoked_at=now)
     )
     session.flush()
     event = PersonRemoved(organization_id=caller.organization_id, person_id=person_id)

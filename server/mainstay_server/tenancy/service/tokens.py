@@ -54,19 +54,24 @@ def create_token(
     expires_at: datetime | None,
     now: datetime,
 ) -> tuple[AccessToken, str]:
-    """Make a token of the caller's, within their role and, for a token, within its own scopes.
+    """Make a token of the caller's, within their role.
+
+    One that a token makes stays within the scopes and the lifetime of that token: whoever finds one
+    of an hour must not be able to stay.
 
     Returns the row and the token itself, which is kept nowhere.
 
     Raises:
         Invalid: an unknown or missing scope, or an end in the past.
-        Forbidden: a token may not make one that can do more.
+        Forbidden: a token may not make one that can do more, or for longer.
     """
     wanted = _clean_scopes(scopes)
     if caller.token_id and not all(covers(list(caller.scopes), scope) for scope in wanted):
         raise Forbidden("A token cannot make one that may do more; sign in to make it.")
     if expires_at is not None and expires_at <= now:
         raise invalid("expiresAt", "is in the past; choose a later time or leave it out")
+    if caller.token_id:
+        _refuse_longer(session.get_one(AccessToken, caller.token_id).expires_at, expires_at)
     token = new_token()
     made = keep_token(
         session,
@@ -148,6 +153,11 @@ def revoke_token(session: Session, caller: Caller, token_id: str, *, now: dateti
     found.revoked_at = now
     event = AccessTokenRevoked(organization_id=caller.organization_id, access_token_id=found.id)
     say(session, event, now=now)
+
+
+def _refuse_longer(own_end: datetime | None, wanted_end: datetime | None) -> None:
+    if own_end is not None and (wanted_end is None or wanted_end > own_end):
+        raise Forbidden("A token cannot make one that outlives it; give an earlier expiresAt.")
 
 
 def _clean_scopes(scopes: Sequence[str]) -> list[Scope]:
