@@ -67,6 +67,7 @@ class Posted:
 
     status: int
     said: str
+    body: bytes
     retry_after_seconds: float | None
 
     @property
@@ -112,6 +113,7 @@ def post_json(url: str, body: bytes, *, headers: Mapping[str, str], now: datetim
     return Posted(
         status=answer.status,
         said=_beginning_of(answer),
+        body=answer.body,
         retry_after_seconds=_retry_after(answer.headers.get("retry-after", ""), now=now),
     )
 

@@ -1,10 +1,10 @@
-"""How mail leaves, and how long alerts are kept."""
+"""How mail and pages leave, and how long alerts are kept."""
 
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from mainstay_server.kernel.settings import Settings
+from mainstay_server.kernel.settings import ServerSettings, Settings, of
 
 LONGEST_PORT = 65535
 
@@ -38,8 +38,26 @@ class SmtpSettings(Settings):
 
 
 class AlertSettings(Settings):
-    """How alerts are kept."""
+    """How alerts are kept, and what their channels may use."""
 
     alerts_keep_days: int = Field(
         180, ge=1, le=3660, description="Days after which resolved alerts are deleted."
     )
+    pagerduty_url: str = Field(
+        "https://events.pagerduty.com/v2/enqueue",
+        pattern="^https?://",
+        description="Where PagerDuty takes events; the EU has events.eu.pagerduty.com.",
+    )
+    alerts_apprise: bool | None = Field(
+        None,
+        description="Let channels of kind apprise open connections of their own, past the address"
+        " check; default yes on embedded stores that may reach private addresses.",
+    )
+
+    @property
+    def apprise_allowed(self) -> bool:
+        """Whether members may add channels whose connections the address check does not see."""
+        if self.alerts_apprise is not None:
+            return self.alerts_apprise
+        server = of(ServerSettings)
+        return server.embedded and server.outbound_allow_private is not False

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from mainstay_server.areas import alerts
-from mainstay_server.areas.alerts.models import Alert, AlertChannel, AlertNotification, Severity
+from mainstay_server.areas.alerts.models import (
+    Alert,
+    AlertChannel,
+    AlertNotification,
+    Change,
+    Severity,
+)
+from mainstay_server.areas.alerts.schemas import Notice
 from mainstay_server.areas.alerts.service import channels
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
 from mainstay_server.contracts.health_checks import (
@@ -34,6 +41,25 @@ __all__ = ["http_receiver", "postgres", "smtp"]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+NOTICE = Notice(
+    change=Change.OPENED,
+    at=NOON,
+    alert_id="alert",
+    type="instance_down",
+    severity="critical",
+    title="inspections production is down",
+    message="<b>It</b> answered 500.",
+    resolution="",
+    opened_at=NOON,
+    resolved_at=None,
+    supersedes="",
+    instance_id="instance",
+    environment="production",
+    instance_url="https://inspections.example",
+    project_slug="inspections",
+    project_name="Inspections & more",
+    url="https://mainstay.example/dashboard/projects/inspections/alerts",
+)
 
 
 @dataclass
@@ -94,6 +120,12 @@ class Harbour:
             return channels.create_channel(
                 session, about, kind, config, minimum_severity=minimum, now=self.now
             )
+
+    def channel_of(self, kind: str, config: dict[str, str]) -> AlertChannel:
+        """A channel of any kind, which hears of all."""
+        about = (self.instance.organization_id, self.instance.project_id, self.instance.id)
+        with transaction() as session:
+            return channels.create_channel(session, about, kind, config, now=self.now)
 
     def alerts(self) -> list[Alert]:
         with reading() as session:

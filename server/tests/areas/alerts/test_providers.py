@@ -2,39 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
 from mainstay_server.areas.alerts import schemas
-from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.providers import KINDS, email, webhook
-from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone
+from mainstay_server.areas.alerts.schemas import ReceiverGone
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.events import Refused, RetryLater
+from tests.areas.alerts.conftest import NOON, NOTICE
 from tests.servers.http import Answer, HttpReceiver
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-NOTICE = Notice(
-    change=Change.OPENED,
-    at=NOON,
-    alert_id="alert",
-    type="instance_down",
-    severity="critical",
-    title="inspections production is down",
-    message="<b>It</b> answered 500.",
-    resolution="",
-    opened_at=NOON,
-    resolved_at=None,
-    supersedes="",
-    instance_id="instance",
-    environment="production",
-    instance_url="https://inspections.example",
-    project_slug="inspections",
-    project_name="Inspections & more",
-    url="https://mainstay.example/dashboard/projects/inspections/alerts",
-)
 
 
 @pytest.fixture(autouse=True)

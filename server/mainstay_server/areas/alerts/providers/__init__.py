@@ -6,19 +6,22 @@ from typing import Any, Protocol
 
 from mainstay_server.areas.alerts.schemas import Notice
 
-from . import email, webhook
+from . import email, pagerduty, slack, webhook
 
 
 class ChannelKind(Protocol):
     """What a file of this folder offers.
 
     `CONFIG_KEY` is the one field of a channel's config, `SIGNED` whether a channel of this kind
-    has a secret of its own to sign with.
+    has a secret of its own to sign with. `TARGET`, `PLACEHOLDER` and `HINT` draw its field.
     """
 
     LABEL: str
     CONFIG_KEY: str
     SIGNED: bool
+    TARGET: str
+    PLACEHOLDER: str
+    HINT: str
 
     def checked(self, config: Mapping[str, Any]) -> dict[str, str]:
         """The config as it is kept. Raises `Invalid` with the next step."""
@@ -48,4 +51,6 @@ class ChannelKind(Protocol):
 KINDS: dict[str, ChannelKind] = {
     "webhook": webhook,
     "email": email,
+    "slack": slack,
+    "pagerduty": pagerduty,
 }

@@ -19,6 +19,9 @@ from mainstay_server.ui.rendering import environment
 LABEL = "E-mail"
 CONFIG_KEY = "email"
 SIGNED = False
+TARGET = "Address"
+PLACEHOLDER = "team@example.com"
+HINT = "Mail leaves through the server's mail server."
 
 LONGEST_ADDRESS = 254
 TIMEOUT_SECONDS = 30.0

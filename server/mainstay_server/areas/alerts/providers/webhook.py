@@ -18,6 +18,9 @@ from mainstay_server.kernel.web.bodies import rfc3339
 LABEL = "Webhook"
 CONFIG_KEY = "webhookUrl"
 SIGNED = True
+TARGET = "URL"
+PLACEHOLDER = "https://hooks.example.com/…"
+HINT = "It gets signed JSON (Standard Webhooks)."
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 LONGEST_URL = 2000

@@ -1,0 +1,181 @@
+"""Slack: what its channel shows, and what its answers mean."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from mainstay_server.areas.alerts.models import Change
+from mainstay_server.areas.alerts.providers import slack
+from mainstay_server.areas.alerts.schemas import ReceiverGone
+from mainstay_server.contracts.alerts import AlertChannelDisabled
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.problems import Invalid
+from tests.areas.alerts.conftest import MINUTE, NOON, NOTICE, Harbour
+from tests.servers.http import Answer, HttpReceiver
+
+
+@pytest.fixture
+def _way_out() -> Iterator[None]:
+    outbound.open_outbound(allow_private=True)
+    yield
+    outbound.close_outbound()
+
+
+def post(receiver: HttpReceiver, answer: Answer) -> None:
+    receiver.answer(answer)
+    config = {"webhookUrl": f"{receiver.url}/services/T0/B0/secret"}
+    slack.send(NOTICE, config=config, secret="", delivery_id="d", now=NOON)
+
+
+def texts(message: dict[str, Any]) -> list[str]:
+    """Every text that people see of a message, in order."""
+    found = [message["text"]]
+    for block in message["attachments"][0]["blocks"]:
+        parts = [block["text"]] if "text" in block else []
+        found += [
+            part["text"] for part in [*parts, *block.get("fields", block.get("elements", []))]
+        ]
+    return found
+
+
+def test_an_outage_and_its_end_arrive_as_what_people_need_to_read(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.channel_of("slack", {"webhookUrl": f"{http_receiver.url}/services/T0/B0/secret"})
+
+    harbour.goes_down()
+    harbour.later(12 * MINUTE)
+    harbour.recovers()
+
+    down, up = (json.loads(request.body) for request in http_receiver.requests)
+    page = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production"
+    links = f"<{page}|Open in Mainstay> · <https://inspections.example|Open the app>"
+    assert texts(down) == [
+        "[critical] inspections production is down",
+        "*inspections production is down*",
+        "It answered 500.\nhttps://inspections.example/health",
+        "*Status*\nCritical",
+        "*Project*\nInspections",
+        "*Environment*\nproduction",
+        "*Since*\n1 Mar 2026, 12:00 UTC",
+        links,
+    ]
+    assert down["attachments"][0]["color"] == slack.COLOURS["critical"]
+    assert texts(up)[0] == "[resolved] inspections production is down"
+    assert texts(up)[2].startswith("It is healthy again after 12 min.\n")
+    assert "*Status*\nResolved" in texts(up)
+    assert "*Over since*\n1 Mar 2026, 12:12 UTC" in texts(up)
+    assert up["attachments"][0]["color"] == slack.COLOURS["resolved"]
+    assert [n.state for n in harbour.notifications()] == ["delivered", "delivered"]
+
+
+def test_what_an_app_says_can_call_nobody_and_forge_no_link() -> None:
+    evil = replace(
+        NOTICE,
+        title="<!channel> & <https://evil.example|click>",
+        message="<@U1>",
+        instance_url="https://a.example/|x>",
+    )
+    everything = "\n".join(texts(slack.message(evil)))
+
+    assert "&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;" in everything
+    assert "&lt;@U1&gt;" in everything
+    assert "<https://a.example/%7Cx&gt;|Open the app>" in everything
+
+
+def test_a_long_message_is_cut_to_what_slack_takes_and_not_inside_an_escape() -> None:
+    said = texts(slack.message(replace(NOTICE, message="&" * 2000)))[2]
+
+    assert len(said) <= 3000
+    assert said.endswith("&amp;…")
+
+
+def test_a_test_says_that_it_is_one() -> None:
+    assert "*Status*\nTest" in texts(slack.message(replace(NOTICE, change=Change.TEST)))
+
+
+@pytest.mark.usefixtures("_way_out")
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_what_may_pass_is_tried_again(http_receiver: HttpReceiver, status: int) -> None:
+    with pytest.raises(RetryLater, match=str(status)):
+        post(http_receiver, Answer(status=status))
+
+
+@pytest.mark.usefixtures("_way_out")
+def test_slack_is_left_alone_for_as_long_as_it_asks(http_receiver: HttpReceiver) -> None:
+    with pytest.raises(RetryLater) as refusal:
+        post(http_receiver, Answer(status=429, headers={"Retry-After": "30"}))
+    assert refusal.value.after_seconds == 30
+
+
+@pytest.mark.usefixtures("_way_out")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"no_service"),
+        (404, b"channel_not_found"),
+        (410, b"channel_is_archived"),
+        (403, b"invalid_token"),
+    ],
+)
+def test_a_hook_that_is_no_more_is_gone(
+    http_receiver: HttpReceiver, status: int, body: bytes
+) -> None:
+    with pytest.raises(ReceiverGone, match="new webhook in Slack"):
+        post(http_receiver, Answer(status=status, body=body))
+
+
+@pytest.mark.usefixtures("_way_out")
+def test_a_message_that_slack_cannot_read_is_refused_without_leaving_the_channel(
+    http_receiver: HttpReceiver,
+) -> None:
+    with pytest.raises(Refused, match="invalid_payload") as refusal:
+        post(http_receiver, Answer(status=400, body=b"invalid_payload"))
+    assert not isinstance(refusal.value, ReceiverGone)
+
+
+def test_a_try_that_failed_is_made_again_and_an_archived_room_ends_the_channel(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    channel = harbour.channel_of("slack", {"webhookUrl": f"{http_receiver.url}/services/a/b/c"})
+    http_receiver.answer(Answer(status=503), Answer(status=410, body=b"channel_is_archived"))
+
+    harbour.goes_down()
+    assert harbour.notifications()[0].state == "waiting"
+    harbour.later(timedelta(hours=2))
+    harbour.deliver()
+
+    assert len(http_receiver.requests) == 2
+    assert harbour.notifications()[0].state == "failed"
+    channel = harbour.reloaded(channel)
+    assert not channel.enabled
+    assert "channel_is_archived" in channel.disabled_reason
+    (said,) = (e for e in harbour.said() if isinstance(e, AlertChannelDisabled))
+    assert said.target == f"{http_receiver.url}/…"
+
+
+def test_the_secret_in_the_url_is_masked() -> None:
+    url = "https://hooks.slack.com/services/T0/B0/secret"
+    assert slack.shown({"webhookUrl": url}) == "https://hooks.slack.com/…"
+
+
+@pytest.mark.parametrize(
+    ("url", "next_step"),
+    [
+        ("", "hooks.slack.com/services"),
+        ("hooks.slack.com/services/T0/B0/x", "hooks.slack.com/services"),
+        ("https://user:word@hooks.slack.com/services/T0/B0/x", "hooks.slack.com/services"),
+        ("https://hooks.slack.com/triggers/T0/1/x", "workflow triggers"),
+        ("https://ships.slack.com/archives/C0", "workflow triggers"),
+        ("https://hooks.slack.com/services/" + "a" * 2000, "2000 characters"),
+        ("https://[::1/services/a", "copy it again"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_with_the_next_step(url: str, next_step: str) -> None:
+    with pytest.raises(Invalid, match=next_step) as refusal:
+        slack.checked({"webhookUrl": url})
+    assert refusal.value.errors[0]["field"] == "config.webhookUrl"
