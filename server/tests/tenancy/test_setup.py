@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.problems import Conflict
+from mainstay_server.kernel.problems import Conflict, Gone
 from mainstay_server.kernel.settings import (
     ServerSettings,
     UnsafeSetting,
@@ -29,7 +29,7 @@ from mainstay_server.tenancy.models import (
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.service import members, projects
 from mainstay_server.tenancy.service.people import Newcomer, create_person
-from mainstay_server.tenancy.service.setup import prepare_first_start
+from mainstay_server.tenancy.service.setup import finish_set_up, prepare_first_start
 from pydantic import SecretStr
 from tests.tenancy.worlds import NOON, a_person, an_organization, database_of
 
@@ -102,6 +102,26 @@ def test_without_anybody_only_the_last_link_opens(any_database: None) -> None:
         assert session.scalar(sa.select(sa.func.count()).select_from(OneTimeLink)) == 1
         assert session.scalar(sa.select(sa.func.count()).select_from(Organization)) == 1
     forget_settings()
+
+
+def test_a_link_that_was_printed_before_an_unattended_start_lets_nobody_in(
+    database: None, unattended: None
+) -> None:
+    override_settings(ServerSettings())
+    printed = start(0)
+    assert printed is not None
+    override_settings(
+        ServerSettings(
+            bootstrap_email="ops@ships.example",
+            bootstrap_password=SecretStr("nine ships at anchor"),
+        )
+    )
+    assert start(0) is None
+
+    newcomer = Newcomer(email="mallory@ships.example", name="Mallory", password_hash="x")
+    token = printed.rpartition("/")[2]
+    with pytest.raises(Gone), transaction() as session:
+        finish_set_up(session, token, newcomer, organization_name="Pirates", now=NOON)
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,14 @@ def join_as_known(session: Session, token: str, *, person_id: str, now: datetime
 
 def new_set_up_link(session: Session, organization_id: str, *, now: datetime) -> str:
     """The path of the first set-up; every older such link opens nothing any more."""
-    session.execute(sa.delete(OneTimeLink).where(OneTimeLink.purpose == SET_UP))
+    void_set_up_links(session)
     _, token = _new_link(session, SET_UP, organization_id, Role.OWNER, lasts=SET_UP_LASTS, now=now)
     return f"/set-up/{token}"
+
+
+def void_set_up_links(session: Session) -> None:
+    """Let every set-up link that was ever printed open nothing any more."""
+    session.execute(sa.delete(OneTimeLink).where(OneTimeLink.purpose == SET_UP))
 
 
 def _new_link(

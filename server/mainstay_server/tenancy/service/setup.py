@@ -13,7 +13,7 @@ from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.versions import mark_changed
 
 from .fields import clean_name
-from .links import SET_UP, join_as_new, new_set_up_link
+from .links import SET_UP, join_as_new, new_set_up_link, void_set_up_links
 from .members import add_member
 from .passwords import hash_password, refuse_weak
 from .people import Newcomer, create_person
@@ -27,14 +27,16 @@ def prepare_first_start(session: Session, now: datetime) -> str | None:
     """Make sure that somebody can get in: the path of the set-up page, or None when all is done.
 
     With nobody there yet, an organization is made; then either the settings name the first owner
-    (`MAINSTAY_BOOTSTRAP_…`), or a one-time link is made that voids every older one. Processes that
-    start at the same moment wait for each other at the first statement, so it happens once.
+    (`MAINSTAY_BOOTSTRAP_…`), or a one-time link is made. Either voids every older link, which may
+    stand in some log. Processes that start at the same moment wait for each other at the first
+    statement, so it happens once.
 
     Raises:
         UnsafeSetting: a weak password, an impossible address or slug, a token without an owner.
     """
     mark_changed(session)
     if session.scalar(sa.select(Person.id).limit(1)):
+        void_set_up_links(session)
         return None
     try:
         return _prepare(session, now=now)
@@ -56,6 +58,7 @@ def _prepare(session: Session, *, now: datetime) -> str | None:
                 " MAINSTAY_BOOTSTRAP_PASSWORD too."
             )
         return new_set_up_link(session, organization.id, now=now)
+    void_set_up_links(session)
     _bootstrap_owner(session, organization.id, settings, now=now)
     return None
 
