@@ -9,16 +9,57 @@ from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 from mainstay_server.tenancy.addresses import dsn
 from mainstay_server.tenancy.models import IngestKey, Instance, OneTimeLink, Role
+from mainstay_server.tenancy.service.fields import (
+    LONGEST_NAME,
+    LONGEST_PATH,
+    LONGEST_SLUG,
+    LONGEST_URL,
+)
+from mainstay_server.tenancy.service.instances import (
+    LEAST_DEGRADED_AFTER_MS,
+    LONGEST_INTERVAL_SECONDS,
+    LONGEST_TIMEOUT_SECONDS,
+    MOST_DEGRADED_AFTER_MS,
+    SHORTEST_INTERVAL_SECONDS,
+)
 from mainstay_server.tenancy.service.projects import ProjectView
 
-Name = Annotated[str, Field(examples=["Inspections"])]
-Slug = Annotated[str, Field(examples=["inspections"])]
+
+def _told(description: str, example: object, **limits: int) -> Any:  # noqa: ANN401 - a Field
+    """A field whose limits are told here; the service holds them, and refuses in its own words."""
+    return Field(description=description, examples=[example], json_schema_extra={**limits})
+
+
+Name = Annotated[str, _told("What people call it.", "Inspections", maxLength=LONGEST_NAME)]
+Slug = Annotated[str, _told("Its name in addresses.", "inspections", maxLength=LONGEST_SLUG)]
 Environment = Annotated[str, Field(examples=["production"])]
-Url = Annotated[str, Field(examples=["https://app.example"])]
-HealthPath = Annotated[str, Field(examples=["/health"])]
-IntervalSeconds = Annotated[int, Field(examples=[60])]
-TimeoutSeconds = Annotated[int, Field(examples=[10])]
-DegradedAfterMs = Annotated[int, Field(examples=[2000])]
+Url = Annotated[
+    str, _told("Where it runs; may be empty.", "https://app.example", maxLength=LONGEST_URL)
+]
+HealthPath = Annotated[
+    str, _told("What is asked there; empty: the URL itself.", "/health", maxLength=LONGEST_PATH)
+]
+IntervalSeconds = Annotated[
+    int,
+    _told(
+        "How often it is asked.",
+        60,
+        minimum=SHORTEST_INTERVAL_SECONDS,
+        maximum=LONGEST_INTERVAL_SECONDS,
+    ),
+]
+TimeoutSeconds = Annotated[
+    int, _told("How long an answer may take.", 10, minimum=1, maximum=LONGEST_TIMEOUT_SECONDS)
+]
+DegradedAfterMs = Annotated[
+    int,
+    _told(
+        "From when on an answer is slow.",
+        2000,
+        minimum=LEAST_DEGRADED_AFTER_MS,
+        maximum=MOST_DEGRADED_AFTER_MS,
+    ),
+]
 Scopes = Annotated[list[str], Field(examples=[["project:read", "project:releases"]])]
 Dsn = Annotated[
     str, Field(examples=["https://0123456789abcdef0123456789abcdef@mainstay.example/1"])
