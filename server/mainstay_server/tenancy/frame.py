@@ -1,6 +1,6 @@
 """What stands around every page: the menu, the instance, the time range, and what was just done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from mainstay_server.kernel.area import MenuEntry, installed
+from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import sign, unsign
 
 from .access import is_secure
+from .callers import Caller
+from .models import Role
 from .subjects import ProjectRef, instances_of_project
 
 HOURS = ((1, "1h"), (6, "6h"), (24, "24h"), (168, "7d"))
@@ -40,7 +43,7 @@ def project_frame(
 
     `page` is what follows `/dashboard/projects/{slug}/`. Gives `project`, `instances`, `instance`
     (the one in `?instance=`, by id or environment, or else `production`), `hours` (`?hours=`: 1, 6,
-    24 or 168), `menu`, `caller`, `now` and what the template itself needs.
+    24 or 168), `menu`, `caller`, `may_write`, `now` and what the template itself needs.
     """
     instances = instances_of_project(session, project.id)
     instance = chosen_instance(request, instances)
@@ -53,6 +56,7 @@ def project_frame(
         "menu": _menu(project, page=page, kept=_kept(request)),
         "current_page": page,
         "caller": request.state.caller,
+        "may_write": may_write(request),
         "now": now,
         "flashes": flashes(request),
     }
@@ -74,6 +78,7 @@ def organization_frame(request: Request, *, page: str, now: datetime) -> dict[st
             )
         ),
         "caller": request.state.caller,
+        "may_write": may_write(request),
         "now": now,
         "flashes": flashes(request),
     }
@@ -91,6 +96,12 @@ def chosen_hours(request: Request) -> int:
     return next((hours for hours, _ in HOURS if str(hours) == wanted), DEFAULT_HOURS)
 
 
+def may_write(request: Request) -> bool:
+    """Whether the one who asks may change what belongs to a project."""
+    caller: Caller = request.state.caller
+    return caller.role.covers(Role.MEMBER)
+
+
 def redirect_with(path: str, text: str, tone: str = "ok") -> Response:
     """Send the browser on to a page of ours (303) that says what was done, once, for a moment."""
     answer = RedirectResponse(path, status_code=303)
@@ -104,6 +115,21 @@ def redirect_with(path: str, text: str, tone: str = "ok") -> Response:
         secure=is_secure(),
     )
     return answer
+
+
+def done_or_refused(
+    session: Session, act: Callable[[], object], *, path: str, done: str
+) -> Response:
+    """Do it and go back to the page, which says what was done or why not.
+
+    What was refused half way leaves nothing behind.
+    """
+    try:
+        with session.begin_nested():
+            act()
+    except Problem as problem:
+        return redirect_with(path, problem.detail, "critical")
+    return redirect_with(path, done)
 
 
 def flashes(request: Request) -> tuple[Flash, ...]:

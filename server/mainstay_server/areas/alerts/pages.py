@@ -18,7 +18,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Body, Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import project_frame, redirect_with
+from mainstay_server.tenancy.frame import done_or_refused, project_frame, redirect_with
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef, find_instance, instances_of_project
 from mainstay_server.ui import fragment, render
@@ -30,8 +30,8 @@ from .service import channels, firing, history, notifications, rules
 
 router = Router(prefix="/dashboard/projects/{slug}/alerts", include_in_schema=False)
 
-Viewing = Annotated[ProjectRef, access.project(Role.VIEWER)]
-Changing = Annotated[ProjectRef, access.project(Role.MEMBER)]
+Viewed = Annotated[ProjectRef, access.project(Role.VIEWER)]
+Written = Annotated[ProjectRef, access.project(Role.MEMBER)]
 Text = Annotated[str, Form(max_length=2500)]
 Choice = TypeVar("Choice", AlertType, Severity, NotificationState)
 
@@ -69,7 +69,7 @@ class RuleForm(RuleChange):
 
 
 @router.get("")
-def show_alerts(request: Request, session: Session, project: Viewing) -> Response:
+def show_alerts(request: Request, session: Session, project: Viewed) -> Response:
     """All alerts of a project's instances, to search and filter."""
     chosen = history.AlertFilter(
         active={"active": True, "resolved": False}.get(request.query_params.get("status", "")),
@@ -77,10 +77,10 @@ def show_alerts(request: Request, session: Session, project: Viewing) -> Respons
         severity=_chosen(request, "severity", Severity),
         text=request.query_params.get("q", "")[:200],
     )
-    here = instances_of_project(session, project.id)
+    frame = _frame(request, session, project)
     page = history.list_alerts(
         session,
-        [instance.id for instance in here],
+        [instance.id for instance in frame["instances"]],
         chosen,
         limit=PER_PAGE,
         cursor=request.query_params.get("cursor", ""),
@@ -88,33 +88,33 @@ def show_alerts(request: Request, session: Session, project: Viewing) -> Respons
     return _page(
         request,
         session,
-        project,
+        frame,
         "history",
         chosen=chosen,
         alerts=page.items,
         next_cursor=page.next_cursor,
         names=history.names_of(session, page.items),
         deliveries=history.deliveries_of(session, [alert.id for alert in page.items]),
-        environments={instance.id: instance.environment for instance in here},
+        environments={instance.id: instance.environment for instance in frame["instances"]},
     )
 
 
 @router.get("/channels")
-def show_channels(request: Request, session: Session, project: Viewing) -> Response:
+def show_channels(request: Request, session: Session, project: Viewed) -> Response:
     """Who is told, and whether that works."""
     return _channels_page(request, session, project)
 
 
 @router.get("/rules")
-def show_rules(request: Request, session: Session, project: Viewing) -> Response:
+def show_rules(request: Request, session: Session, project: Viewed) -> Response:
     """When alerts fire."""
-    frame = project_frame(request, session, project, page="alerts", now=utc_now())
+    frame = _frame(request, session, project)
     found = rules.rules_for(session, project.id, frame["instance"].id)
     edited = _chosen(request, "edit", AlertType)
     return _page(
         request,
         session,
-        project,
+        frame,
         "rules",
         rules=list(found.values()),
         edited=found.get(edited) if edited else None,
@@ -123,7 +123,7 @@ def show_rules(request: Request, session: Session, project: Viewing) -> Response
 
 
 @router.get("/deliveries")
-def show_deliveries(request: Request, session: Session, project: Viewing) -> Response:
+def show_deliveries(request: Request, session: Session, project: Viewed) -> Response:
     """What was told to whom, and what could not be."""
     page = history.list_notifications(
         session,
@@ -136,7 +136,7 @@ def show_deliveries(request: Request, session: Session, project: Viewing) -> Res
     return _page(
         request,
         session,
-        project,
+        _frame(request, session, project),
         "deliveries",
         deliveries=page.items,
         next_cursor=page.next_cursor,
@@ -148,7 +148,7 @@ def show_deliveries(request: Request, session: Session, project: Viewing) -> Res
 def resolve_alert(
     request: Request,
     session: Session,
-    project: Changing,
+    project: Written,
     alert_id: str,
     back: Text = "",
 ) -> Response:
@@ -171,21 +171,22 @@ def resolve_alert(
 
 @router.post("/channels")
 def add_channel(
-    request: Request, session: Session, project: Changing, form: Annotated[ChannelForm, Form()]
+    request: Request, session: Session, project: Written, form: Annotated[ChannelForm, Form()]
 ) -> Response:
     """Add a channel, and show its signing secret this once."""
     instance = _instance_of(session, project, form.instance_id)
     scope = instance.id if form.scope == "instance" else None
     back = _url(project, "alerts/channels", instance)
     try:
-        made = channels.create_channel(
-            session,
-            (project.organization_id, project.id, scope),
-            form.kind,
-            {KINDS[form.kind].CONFIG_KEY: form.target} if form.kind in KINDS else {},
-            minimum_severity=form.minimum_severity,
-            now=utc_now(),
-        )
+        with session.begin_nested():
+            made = channels.create_channel(
+                session,
+                (project.organization_id, project.id, scope),
+                form.kind,
+                {KINDS[form.kind].CONFIG_KEY: form.target} if form.kind in KINDS else {},
+                minimum_severity=form.minimum_severity,
+                now=utc_now(),
+            )
     except Problem as problem:
         return redirect_with(back, problem.detail, "critical")
     if not made.secret:
@@ -196,7 +197,7 @@ def add_channel(
 @router.post("/channels/{channel_id}/change")
 def change_channel(
     session: Session,
-    project: Changing,
+    project: Written,
     channel_id: str,
     instance: Text = "",
     enabled: Text = "",
@@ -216,7 +217,7 @@ def change_channel(
 
 @router.post("/channels/{channel_id}/remove")
 def remove_channel(
-    session: Session, project: Changing, channel_id: str, instance: Text = ""
+    session: Session, project: Written, channel_id: str, instance: Text = ""
 ) -> Response:
     """Remove a channel."""
     channel = channels.get_channel(session, project.id, None, channel_id)
@@ -225,50 +226,50 @@ def remove_channel(
 
 
 @router.post("/channels/{channel_id}/test")
-def send_test(
-    session: Session, project: Changing, channel_id: str, instance: Text = ""
-) -> Response:
+def send_test(session: Session, project: Written, channel_id: str, instance: Text = "") -> Response:
     """Send a test; the page shows what became of it."""
     channel = channels.get_channel(session, project.id, None, channel_id)
-    back = _url(project, "alerts/channels", instance)
-    try:
-        notifications.send_test(session, channel, now=utc_now())
-    except Problem as problem:
-        return redirect_with(back, problem.detail, "warn")
-    return redirect_with(back, "The test is on its way; its result appears beside the channel.")
+    return done_or_refused(
+        session,
+        lambda: notifications.send_test(session, channel, now=utc_now()),
+        path=_url(project, "alerts/channels", instance),
+        done="The test is on its way; its result appears beside the channel.",
+    )
 
 
 @router.post("/rules/{kind}")
 def change_rule(
     session: Session,
-    project: Changing,
+    project: Written,
     kind: AlertType,
     form: Annotated[RuleForm, Form()],
 ) -> Response:
     """Change a rule for one instance, or for the whole project."""
     instance = _instance_of(session, project, form.instance_id)
     scope = instance.id if form.scope == "instance" else None
-    back = _url(project, "alerts/rules", instance)
+    about = (project.organization_id, project.id, scope)
     changes = form.change().model_dump(exclude_none=True)
-    try:
-        about = (project.organization_id, project.id, scope)
-        rules.change_rule(session, about, kind, changes, now=utc_now())
-    except Invalid as problem:
-        return redirect_with(back, f"{WORDS[kind]}: {problem.detail}", "critical")
-    return redirect_with(back, f"{WORDS[kind]}: saved.")
+    return done_or_refused(
+        session,
+        lambda: rules.change_rule(session, about, kind, changes, now=utc_now()),
+        path=_url(project, "alerts/rules", instance),
+        done=f"{WORDS[kind]}: saved.",
+    )
 
 
 @router.post("/deliveries/{notification_id}/resend")
 def resend(
-    session: Session, project: Changing, notification_id: str, instance: Text = ""
+    session: Session, project: Written, notification_id: str, instance: Text = ""
 ) -> Response:
     """Send a dead letter again."""
-    back = _url(project, "alerts/deliveries", instance)
-    try:
-        notifications.resend(session, notification_id, project_id=project.id, now=utc_now())
-    except Problem as problem:
-        return redirect_with(back, problem.detail, "warn")
-    return redirect_with(back, "On its way again.")
+    return done_or_refused(
+        session,
+        lambda: notifications.resend(
+            session, notification_id, project_id=project.id, now=utc_now()
+        ),
+        path=_url(project, "alerts/deliveries", instance),
+        done="On its way again.",
+    )
 
 
 def draw_panel(asked: PanelRequest) -> str:
@@ -337,12 +338,12 @@ menu = MenuEntry(label="Alerts", page="alerts", icon="alert", group="respond", o
 def _channels_page(
     request: Request, session: Session, project: ProjectRef, made: object = None
 ) -> Response:
-    frame = project_frame(request, session, project, page="alerts", now=utc_now())
+    frame = _frame(request, session, project)
     found = channels.list_channels(session, project.id, frame["instance"].id)
     return _page(
         request,
         session,
-        project,
+        frame,
         "channels",
         channels=found,
         edited=next((c for c in found if c.id == request.query_params.get("edit")), None),
@@ -351,14 +352,18 @@ def _channels_page(
     )
 
 
+def _frame(request: Request, session: Session, project: ProjectRef) -> dict[str, Any]:
+    return project_frame(request, session, project, page="alerts", now=utc_now())
+
+
 def _page(
     request: Request,
     session: Session,
-    project: ProjectRef,
+    frame: dict[str, Any],
     part: str,
     **context: Any,  # noqa: ANN401 - a template's names
 ) -> Response:
-    frame = project_frame(request, session, project, page="alerts", now=utc_now())
+    project: ProjectRef = frame["project"]
     return render(
         request,
         f"alerts/{part}.html",
@@ -366,7 +371,6 @@ def _page(
         **_words(),
         part=part,
         base=f"/dashboard/projects/{project.slug}",
-        may_write=request.state.caller.role.covers(Role.MEMBER),
         failed_count=history.count_failed(session, project.id),
         **context,
     )

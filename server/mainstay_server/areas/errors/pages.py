@@ -83,7 +83,6 @@ def show_issues(request: Request, session: Session, project: Viewed) -> Response
         spans=SPANS,
         anything=any(counts.values()),
         dsn=_dsn(request, session, project),
-        may_write=_may_write(request),
     )
 
 
@@ -121,7 +120,6 @@ def show_issue(
         tags=reading.tag_shares(project.id, issue_id, now=now),
         span=span,
         spans=SPANS,
-        may_write=_may_write(request),
     )
 
 
@@ -235,7 +233,3 @@ def _span(asked: str) -> int:
 def _dsn(request: Request, session: Session, project: ProjectRef) -> str:
     key = view_project(session, project).ingest_key
     return dsn(base_url(request), key, project.number)
-
-
-def _may_write(request: Request) -> bool:
-    return bool(request.state.caller.role.covers(Role.MEMBER))

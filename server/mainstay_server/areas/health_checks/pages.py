@@ -15,7 +15,7 @@ from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.frame import redirect_with
+from mainstay_server.tenancy.frame import done_or_refused, redirect_with
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.service import instances
 from mainstay_server.ui import fragment
@@ -50,15 +50,13 @@ def set_url(
     url: Annotated[str, Form(max_length=2000)],
 ) -> Response:
     """Say where the instance runs; its health check begins at once."""
-    try:
-        with session.begin_nested():  # what was refused half way leaves nothing behind
-            instances.change_instance(
-                session, instance.id, instances.Asking(url=url.strip()), now=utc_now()
-            )
-    except Problem as problem:
-        faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in problem.errors)
-        return redirect_with(instance.page("monitoring"), faults or problem.detail, "critical")
-    return redirect_with(instance.page("monitoring"), f"{url.strip()} is being asked now.")
+    asking = instances.Asking(url=url.strip())
+    return done_or_refused(
+        session,
+        lambda: instances.change_instance(session, instance.id, asking, now=utc_now()),
+        path=instance.page("monitoring"),
+        done=f"{url.strip()} is being asked now.",
+    )
 
 
 @router.post("/run")

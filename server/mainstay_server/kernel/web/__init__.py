@@ -1,7 +1,7 @@
 """What every HTTP door shares: transactions, refusals, sessions, headers, bodies and pages."""
 
 from .bodies import Answer, Body, parse_hours
-from .csrf import csrf_token, refuse_forged
+from .csrf import csrf_token, refuse_foreign, refuse_forged
 from .headers import SecurityHeaders
 from .pagination import Page, decode_cursor, encode_cursor, page_of
 from .problems import as_problem, problem_response, send_problem
@@ -21,6 +21,7 @@ __all__ = [
     "page_of",
     "parse_hours",
     "problem_response",
+    "refuse_foreign",
     "refuse_forged",
     "send_problem",
     "sign",

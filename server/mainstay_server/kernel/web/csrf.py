@@ -18,17 +18,29 @@ def csrf_token(session_id: str) -> str:
     return hmac.new(secret_key(), b"csrf:" + session_id.encode(), hashlib.sha256).hexdigest()
 
 
-async def refuse_forged(request: Request, session_id: str) -> None:
-    """Refuse a changing request that carries a cookie but not the token of its page.
+def refuse_foreign(request: Request) -> None:
+    """Refuse what another site sent, by the browser's own word (`Sec-Fetch-Site`) if it gives one.
 
-    The browser's own word (`Sec-Fetch-Site`) is asked first, where it gives one; then the token,
-    in the header `X-CSRF-Token` or the form field `csrf_token`.
+    Enough alone where there is no session yet to bind a token to: a client that says nothing sends
+    no cookie of value either.
 
     Raises:
         Forbidden: with the next step.
     """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden("This request came from another site; act on the page itself.")
+        raise Forbidden("This came from another site; open our own page and act there.")
+
+
+async def refuse_forged(request: Request, session_id: str) -> None:
+    """Refuse a changing request that carries a cookie but not the token of its page.
+
+    The browser's own word is asked first; then the token, in the header `X-CSRF-Token` or the form
+    field `csrf_token`.
+
+    Raises:
+        Forbidden: with the next step.
+    """
+    refuse_foreign(request)
     given = request.headers.get(HEADER, "")
     if not given and request.headers.get("content-type", "").startswith(FORM_TYPES):
         field = (await request.form()).get(FIELD, "")

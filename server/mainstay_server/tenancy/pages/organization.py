@@ -12,12 +12,12 @@ from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url
 from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import organization_frame, redirect_with
+from mainstay_server.tenancy.frame import done_or_refused, organization_frame, redirect_with
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.service import links, members, sessions
 from mainstay_server.ui import render
 
-from .forms import Text, done_or_refused
+from .forms import Text
 
 router = Router()
 

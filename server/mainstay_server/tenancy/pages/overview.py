@@ -61,7 +61,6 @@ def show_overview(
         next_cursor=page.next_cursor,
         tiles=tiles_of(session, ids, now=now),
         query=q,
-        may_write=caller.role.covers(Role.MEMBER),
         base=base_url(request),
     )
 

@@ -13,14 +13,14 @@ from mainstay_server.kernel.problems import Invalid, NotFound
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn
-from mainstay_server.tenancy.frame import project_frame
+from mainstay_server.tenancy.frame import done_or_refused, project_frame
 from mainstay_server.tenancy.models import Instance, Role
 from mainstay_server.tenancy.service import instances, keys, projects
 from mainstay_server.tenancy.service.instances import Asking
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import render
 
-from .forms import LONGEST_FIELD, Text, done_or_refused
+from .forms import LONGEST_FIELD, Text
 
 router = Router()
 
@@ -57,7 +57,6 @@ def show_settings(request: Request, session: Session, project: Viewed, edit: str
             (key, dsn(base, key.key, project.number)) for key in keys.list_keys(session, project.id)
         ],
         dsn=dsn(base, view.ingest_key, project.number),
-        may_write=role.covers(Role.MEMBER),
         may_administer=role.covers(Role.ADMIN),
         may_delete=role is Role.OWNER,
     )
