@@ -1,5 +1,6 @@
 """Folding: what areas declare becomes what the process knows, before anything is opened."""
 
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,11 +75,13 @@ def open_stores() -> None:
 
     The column engine takes the longest to load and needs nothing of the others, so it is opened
     beside them.
+
+    Raises:
+        UnsafeSetting: the data dir or one of the stores cannot be used; which, and why.
     """
     server = of(ServerSettings)
-    server.data_dir.mkdir(parents=True, exist_ok=True)
+    _open_data_dir(server)
     urls = store_urls()
-    secret_key()
     with ThreadPoolExecutor(1) as beside:
         opening = beside.submit(_open_columns)
         open_relational()
@@ -88,6 +91,17 @@ def open_stores() -> None:
             allow_private=_may_reach_private(server), ca_pem=server.outbound_ca or None
         )
         opening.result()
+
+
+def _open_data_dir(server: ServerSettings) -> None:
+    try:
+        server.data_dir.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+        secret_key()
+    except OSError as error:
+        raise UnsafeSetting(
+            f"MAINSTAY_DATA_DIR: {server.data_dir} cannot be made, read or written"
+            f" ({error.strerror}); choose another one, or mend that."
+        ) from error
 
 
 def open_relational() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ def up(
             _say(sample.start(started.url))
 
     with _refusals_in_words():
+        _make_files_for_owner_only()
         if sample:
             sample.prepare(data_dir)
         _fold(host=host, port=port, data_dir=data_dir or (sample.data_dir if sample else None))
@@ -67,6 +69,7 @@ def serve(
     if unknown:
         raise typer.BadParameter(f"unknown role {', '.join(unknown)}; use {', '.join(ROLES)}")
     with _refusals_in_words():
+        _make_files_for_owner_only()
         _fold(host=host, port=port, data_dir=data_dir)
         run(
             roles=tuple(role),
@@ -77,10 +80,16 @@ def serve(
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest schema, then end; `up` and `serve` do the same at start."""
     with _refusals_in_words():
+        _make_files_for_owner_only()
         _fold(data_dir=data_dir)
         open_relational()
         close_database()
     _say(f"The database is at {newest_revision()}.")
+
+
+def _make_files_for_owner_only() -> None:
+    """The stores hold secrets of webhooks and what apps send; other users must not read them."""
+    os.umask(stat.S_IRWXG | stat.S_IRWXO)
 
 
 def _fold(**given: object) -> None:

@@ -177,21 +177,48 @@ def forget_settings() -> None:
 
 
 def secret_key() -> bytes:
-    """The key that signs cookies and links: given, or made once and kept in the data dir."""
+    """The key that signs cookies and links: given, or made once and kept in the data dir.
+
+    Raises:
+        UnsafeSetting: the file holds less than a key.
+    """
     server = of(ServerSettings)
     given = server.secret_key.get_secret_value()
     if given:
         return given.encode()
     path = server.data_dir / "secret_key"
-    server.data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_secret_key(path)
+    key = path.read_bytes()
+    if len(key.strip()) < SECRET_KEY_BYTES:
+        raise UnsafeSetting(
+            f"{path} holds no whole key; delete it for a new one, which signs everybody out"
+        )
+    return key
+
+
+def _make_secret_key(path: Path) -> None:
+    """Put a new key in its place in one step: nobody ever sees a part of it, or no key at all.
+
+    An empty key would be one that everybody knows. Of two processes that start at once, one links
+    its file, and both read that.
+    """
+    path.parent.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
     try:
-        # O_EXCL: of two processes that start at once, one makes the key and both read it.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_hex(SECRET_KEY_BYTES).encode())
-    return path.read_bytes()
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_hex(SECRET_KEY_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(unfinished)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _in_words(settings_class: type[Settings], error: ValidationError) -> str:

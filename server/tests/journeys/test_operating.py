@@ -49,6 +49,29 @@ def test_a_wrong_secret_is_401_and_an_unknown_task_400(mainstay: Mainstay) -> No
     assert "use one of health, backup, cleanup, all" in refused.json()["detail"]
 
 
+def test_nobody_else_on_the_machine_can_read_the_data(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir(mode=0o755)  # made by somebody else, as volumes are
+    with running_mainstay(data_dir=tmp_path / "volume") as server:
+        assert server.project["slug"] == "inspections"
+        modes = {path: path.stat().st_mode & 0o077 for path in (tmp_path / "volume").iterdir()}
+    assert "mainstay.db" in {path.name for path in modes}
+    assert not any(modes.values()), modes
+
+
+def test_a_data_dir_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        [PROGRAM, "up", "--port", "0", "--data-dir", tmp_path / "file"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 78
+    assert "MAINSTAY_DATA_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_health_is_told_part_by_part(mainstay: Mainstay) -> None:
     answer = httpx.get(f"{mainstay.url}/api/health")
     assert answer.status_code == 200

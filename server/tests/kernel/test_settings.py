@@ -1,6 +1,7 @@
 """Settings: from the environment or files, refused when unsafe, in words that help."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,30 @@ def test_retention_is_settable_per_table_and_never_nonsense(
     monkeypatch.setenv("MAINSTAY_RETENTION_DAYS", '{"request_metrics": 0}')
     with pytest.raises(UnsafeSetting, match="request_metrics must keep between"):
         load_settings([RetentionSettings])
+
+
+def test_a_key_that_a_full_disk_cut_off_is_refused_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    (tmp_path / "secret_key").touch()
+
+    with pytest.raises(UnsafeSetting, match="holds no whole key; delete it"):
+        settings.secret_key()
+
+
+def test_all_who_start_at_once_read_one_whole_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path / "data"))
+    of(ServerSettings)
+
+    with ThreadPoolExecutor(16) as pool:
+        keys = set(pool.map(lambda _: settings.secret_key(), range(64)))
+
+    assert len(keys) == 1
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["secret_key"]
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(
