@@ -100,6 +100,19 @@ def test_the_panel_shows_the_gravest_twenty_and_says_that_there_are_more(world: 
     assert "All 26 active alerts" in panel
 
 
+def test_an_alert_of_an_issue_leads_to_it_and_a_flood_to_none(world: World) -> None:
+    with transaction() as session:
+        for about in ("0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90", "flood", "by-hand:8f14e45fceea167a"):
+            found = firing.Firing(type=AlertType.NEW_ISSUE, about=about, title="E", message="")
+            firing.open_alert(session, world.instance, found, Severity.INFO, now=utc_now())
+    issue = url(world, "errors/0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90?instance=production")
+
+    for page in ("alerts", "panels/alerts"):
+        shown = world.bob.get(url(world, page)).text
+        assert shown.count(f'href="{issue}"') == 1
+        assert shown.count(url(world, "errors/")) == 1
+
+
 def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None:
     form = {
         "instanceId": world.instance.id,
@@ -113,6 +126,7 @@ def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None
 
     assert added.status_code == 200, added.text
     assert "whsec_" in added.text
+    assert "digest" not in added.text  # messages are signed with it, so it is kept as it is
     again = world.bob.get(url(world, "alerts/channels")).text
     assert "https://hooks.example/services/…" in again
     assert "whsec_" not in again

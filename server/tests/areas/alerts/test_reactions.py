@@ -461,6 +461,18 @@ def test_without_a_mail_server_mails_wait_and_say_why(harbour: Harbour) -> None:
     assert "MAINSTAY_SMTP_HOST" in notification.last_error
 
 
+def test_a_message_about_an_issue_leads_to_the_issue(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.channel(http_receiver.url)
+
+    harbour.happens(harbour.new_issue("one"))
+
+    (message,) = http_receiver.requests
+    page = "http://127.0.0.1:8000/dashboard/projects/inspections/errors/one?instance=production"
+    assert json.loads(message.body)["url"] == page
+
+
 def test_a_storm_of_new_issues_is_a_few_messages_and_one_digest(
     harbour: Harbour, http_receiver: HttpReceiver
 ) -> None:

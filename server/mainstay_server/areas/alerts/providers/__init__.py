@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from mainstay_server.areas.alerts.schemas import Notice
 
-from . import email, pagerduty, slack, webhook
+from . import apprise, email, pagerduty, slack, webhook
 
 
 class ChannelKind(Protocol):
@@ -53,4 +53,5 @@ KINDS: dict[str, ChannelKind] = {
     "email": email,
     "slack": slack,
     "pagerduty": pagerduty,
+    "apprise": apprise,
 }
