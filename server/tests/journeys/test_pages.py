@@ -37,6 +37,7 @@ PAGES = (
     f"{HERE}/scorecard",
     f"{HERE}/security",
     f"{HERE}/settings",
+    "/api/docs",
     "/dashboard/nowhere",
 )
 
