@@ -40,6 +40,16 @@ _EXPOSED = [
     *_ANYBODY,
     (b"access-control-expose-headers", b"x-sentry-error, x-sentry-rate-limits, retry-after"),
 ]
+# An event id is 32 hex digits, so every answer to one has the same head.
+_STORED = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len('{"id":"0123456789abcdef0123456789abcdef"}')),
+        *_EXPOSED,
+    ],
+}
 _PREFLIGHT = [
     *_ANYBODY,
     (b"access-control-allow-methods", b"POST, OPTIONS"),
@@ -72,11 +82,12 @@ async def take_envelope(scope: Scope, receive: Receive, send: Send, number: int)
         body = await read_incoming(scope, receive, most_bytes=limit)
         envelope = read_envelope(body)
         sender = _sender_of_envelope(scope, number, envelope, sender)
-        event_id = await _store_items(envelope, sender, received_at=utc_now())
+        store = _store_alone if _is_one_event(envelope) else _store_items
+        event_id = await store(envelope, sender, received_at=utc_now())
     except Problem as problem:
         await _refuse(send, problem)
         return
-    await _answer(send, 200, msgspec.json.encode({"id": event_id} if event_id else {}))
+    await _accept(send, event_id)
 
 
 async def take_stored(scope: Scope, receive: Receive, send: Send, number: int) -> None:
@@ -103,7 +114,7 @@ async def take_stored(scope: Scope, receive: Receive, send: Send, number: int) -
     if as_image:
         await _answer(send, 200, _GIF, content_type=b"image/gif")
     else:
-        await _answer(send, 200, msgspec.json.encode({"id": event_id}))
+        await _accept(send, event_id)
 
 
 doors = (Door(path="envelope/", app=take_envelope), Door(path="store/", app=take_stored))
@@ -118,7 +129,9 @@ def _sender_of_headers(scope: Scope, number: int) -> Sender | None:
 
 def _credentials(scope: Scope) -> bytes:
     given = [scope.get("query_string", b"")]
-    given += [v for k, v in scope["headers"] if k in (b"x-sentry-auth", b"authorization")]
+    for name, value in scope["headers"]:
+        if name in (b"x-sentry-auth", b"authorization"):
+            given.append(value)
     return b" ".join(given).lower()
 
 
@@ -131,10 +144,22 @@ def _sender_of_envelope(
     return find_sender(scope, number, envelope_dsn=dsn if isinstance(dsn, str) else "")
 
 
+def _is_one_event(envelope: Envelope) -> bool:
+    return len(envelope.items) == 1 and envelope.items[0].type == EVENT
+
+
+async def _store_alone(envelope: Envelope, sender: Sender, *, received_at: datetime) -> str:
+    """Do what `_store_items` does for nearly all envelopes, in half the time."""
+    (item,) = envelope.items
+    event_id = envelope.event_id or own_event_id(item.payload) or uuid4().hex
+    await _store_event(item, sender, event_id, received_at)
+    return event_id
+
+
 async def _store_items(envelope: Envelope, sender: Sender, *, received_at: datetime) -> str:
     """Store what is taken of an envelope, all at once; returns the event id to answer with."""
-    _refuse_doubles(envelope.items)
     event_id = envelope.event_id
+    _refuse_doubles(envelope.items)
     waiting: list[Awaitable[None]] = []
     takers: Mapping[str, EnvelopeItem] | None = None
     for item in envelope.items:
@@ -226,6 +251,14 @@ async def _refuse(send: Send, problem: Problem) -> None:
         extra.append((b"x-sentry-rate-limits", b"%d:error;default;security:organization" % seconds))
     body = msgspec.json.encode({"detail": problem.detail, "causes": [problem.code]})
     await _answer(send, status, body, extra=extra)
+
+
+async def _accept(send: Send, event_id: str) -> None:
+    if event_id:
+        await send(_STORED)
+        await send({"type": "http.response.body", "body": b'{"id":"%b"}' % event_id.encode()})
+    else:
+        await _answer(send, 200, b"{}")
 
 
 async def _answer(

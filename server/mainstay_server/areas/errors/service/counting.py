@@ -17,9 +17,11 @@ from .rows import Row
 
 log = logging.getLogger(__name__)
 
-SPACING_SECONDS = 0.1
+SPACING_SECONDS = 0.3
+QUIET_SECONDS = 0.05
 """Under load so much lies between two transactions, as each costs about 5 ms however little it
-holds; an event that comes to a quiet server is counted at once."""
+holds; what is followed by no other batch for `QUIET_SECONDS` is counted then, and an event that
+comes to a quiet server at once."""
 
 MOST_WAITING = 1_000
 """So many pairs of issue and instance may wait; more waits in front of the columns."""
@@ -109,9 +111,10 @@ class Counting:
             self._changed.notify_all()
             while not self._closing:
                 left_seconds = not_before - time.monotonic()
-                if self._pending and left_seconds <= 0:
+                if not self._pending:
+                    self._changed.wait()
+                elif left_seconds <= 0 or not self._changed.wait(min(left_seconds, QUIET_SECONDS)):
                     break
-                self._changed.wait(left_seconds if self._pending else None)
             batches, self._pending = self._pending, []
             self._working = True
             return batches

@@ -1,51 +1,37 @@
 """Figures: what the overview shows of an instance's errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.errors.models import Issue, IssueInstance, Status
-from mainstay_server.kernel.area import Tile
 
 from .reading import events_by_instance
 
-PAGE = "errors"
 HOURS = 24
 
 
-def draw_tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mapping[str, Tile]:
-    """The error events of the last 24 hours, and how many issues wait for somebody."""
-    events = events_by_instance(instance_ids, hours=HOURS, now=now)
-    unresolved = _unresolved(session, instance_ids)
-    tiles = {}
-    for instance_id in instance_ids:
-        values = events.get(instance_id, ())
-        waiting = unresolved.get(instance_id, 0)
-        tiles[instance_id] = Tile(
-            label="Errors, 24 h",
-            value=f"{sum(values):,}",
-            tone="critical" if sum(values) and waiting else "ok" if not waiting else "warn",
-            hint=f"{waiting:,} unresolved" if waiting else "nothing unresolved",
-            page=PAGE,
-            spark=values,
-        )
-    return tiles
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Error events of the last 24 hours, hour by hour, and how many issues wait for somebody."""
+
+    events: tuple[int, ...]
+    unresolved: int
 
 
-def summarize(
-    session: Session, instance_ids: Sequence[str], now: datetime
-) -> Mapping[str, Mapping[str, Any]]:
-    """The same for programs: `errors24h` and `unresolvedIssues`."""
+def figures_of(
+    session: Session, instance_ids: Sequence[str], *, now: datetime
+) -> dict[str, Figures]:
+    """The figures of each instance, also of those without an error."""
     events = events_by_instance(instance_ids, hours=HOURS, now=now)
     unresolved = _unresolved(session, instance_ids)
     return {
-        instance_id: {
-            "errors24h": sum(events.get(instance_id, ())),
-            "unresolvedIssues": unresolved.get(instance_id, 0),
-        }
+        instance_id: Figures(
+            events=events.get(instance_id, ()), unresolved=unresolved.get(instance_id, 0)
+        )
         for instance_id in instance_ids
     }
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,8 +17,7 @@ _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _header_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One item: its type, all its headers, and exactly its own bytes."""
 
     type: str
@@ -27,8 +25,7 @@ class Item:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What an envelope holds. `event_id` is 32 hex digits, or empty when none was given."""
 
     headers: Mapping[str, Any]

@@ -95,10 +95,10 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="errors-intake", daemon=True)
         self._thread.start()
 
-    async def store(
+    def store(
         self, sender: Sender, payload: bytes, *, event_id: str, received_at: datetime
-    ) -> None:
-        """Store one error event; returning means that it will be counted too, whatever happens.
+    ) -> "asyncio.Future[None]":
+        """Store one error event; done means that it will be counted too, whatever happens.
 
         An id that was stored for the project before is taken for a repetition and changes nothing.
 
@@ -108,7 +108,7 @@ class Intake:
         loop = asyncio.get_running_loop()
         arrived = Arrived(sender, event_id, payload, received_at, loop, loop.create_future())
         self._put(arrived)
-        await arrived.done
+        return arrived.done
 
     @property
     def is_running(self) -> bool:

@@ -22,7 +22,6 @@ from .search import Search, issue_conditions, issues_with_events
 MOST_AT_ONCE = 200
 MOST_REOPENED_AT_ONCE = 1_000
 SORTS = ("last_seen", "first_seen", "count")
-Sight = tuple[Issue, int, datetime, datetime]
 
 
 @dataclass(frozen=True, kw_only=True)

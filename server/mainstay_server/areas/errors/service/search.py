@@ -47,6 +47,11 @@ class Search:
     of_issue: tuple[Term, ...] = ()
     of_events: tuple[Term, ...] = ()
 
+    def with_status(self, status: str) -> "Search":
+        """The same, among the issues of one status."""
+        term = Term("is", status, negated=False)
+        return Search((*self.of_issue, term), self.of_events)
+
 
 def parse_search(query: str) -> Search:
     """Read a search box. Raises `Invalid` with the next step for what makes no sense."""
