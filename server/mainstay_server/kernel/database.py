@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -117,6 +118,7 @@ def open_database(url: str) -> None:
             pool_pre_ping=True,
             hide_parameters=True,
         )
+        sa.event.listen(_Open.engine, "connect", _prepare_postgresql)
 
 
 def close_database() -> None:
@@ -240,6 +242,27 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - a raw driver handle
+    connection.adapters.register_dumper(str, _dumper_without_nul())
+
+
+@cache
+def _dumper_without_nul() -> Any:  # noqa: ANN401 - a class of the driver
+    """Writes text as PostgreSQL can keep it: U+0000, which it cannot, becomes U+FFFD.
+
+    What apps send and what watched servers answer may hold one, and their rows are written by the
+    batch: refusing one would lose, or hold up for good, those of everybody else.
+    """
+    from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415 - slow, and not for SQLite
+
+    class WithoutNul(StrDumperUnknown):
+        @override
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+    return WithoutNul
 
 
 def _begin_sqlite(connection: Connection) -> None:

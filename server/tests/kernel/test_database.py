@@ -7,9 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import (
+    Base,
+    close_database,
+    engine,
     insert,
     is_sqlite,
     new_id,
+    open_database,
     reading,
     rows_changed,
     transaction,
@@ -17,6 +21,7 @@ from mainstay_server.kernel.database import (
 from mainstay_server.kernel.jobs import JobState
 from mainstay_server.kernel.problems import Unavailable
 from sqlalchemy.orm import Session
+from tests.servers.postgres import running_postgres
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -48,6 +53,24 @@ def test_a_time_without_a_zone_is_refused(database: None) -> None:
     ):
         session.add(JobState(name="x", due_at=NOON.replace(tzinfo=None)))
         session.flush()
+
+
+@pytest.mark.slow
+def test_a_nul_character_from_outside_fails_no_transaction_on_postgresql() -> None:
+    with running_postgres() as server:
+        open_database(server.url_of(server.new_database()))
+        try:
+            Base.metadata.create_all(engine())
+            with transaction() as session:
+                session.add(JobState(name="a\0b", due_at=NOON))
+                session.execute(insert(JobState).values(name="plain", due_at=NOON))
+            with reading() as session:
+                names = session.scalars(sa.select(JobState.name).order_by(JobState.name)).all()
+                found = session.scalars(sa.select(JobState.name).where(JobState.name == "a\0b"))
+                assert names == ["a\ufffdb", "plain"]
+                assert found.all() == ["a\ufffdb"]
+        finally:
+            close_database()
 
 
 def test_forty_writers_that_read_first_all_get_their_turn(database: None) -> None:
