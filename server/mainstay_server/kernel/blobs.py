@@ -4,7 +4,6 @@ import contextlib
 import heapq
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -251,9 +250,3 @@ def list_keys(prefix: str = "", *, limit: int = 1000, after: str = "") -> list[s
         keys = (str(row["path"]) for batch in rows for row in batch if row["path"] > after)
         # A folder lists in the order of its inodes; the clouds promise the order of the keys.
         return list(islice(keys, limit)) if opened.sorted else heapq.nsmallest(limit, keys)
-
-
-def free_bytes() -> int | None:
-    """Return how much room the folder's disk has left, or None where nobody can tell."""
-    folder = _now().folder
-    return None if folder is None else shutil.disk_usage(folder).free

@@ -1,10 +1,9 @@
 """Errors: what Sentry's SDKs send, grouped into issues that people work on."""
 
-from mainstay_server.kernel.area import Area, MenuEntry
+from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, readiness
 from .columns import ERROR_EVENTS
-from .service.figures import PAGE, draw_tiles, summarize
 from .settings import ErrorsSettings
 
 area = Area(
@@ -21,7 +20,7 @@ area = Area(
     ),
     settings=(ErrorsSettings,),
     tables=(ERROR_EVENTS,),
-    tiles=draw_tiles,
-    summary=summarize,
-    menu=(MenuEntry(label="Errors", page=PAGE, icon="bug", group="observe", order=20),),
+    tiles=pages.tiles,
+    summary=pages.summary,
+    menu=(pages.menu,),
 )

@@ -8,7 +8,7 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.problems import NotFound
+from mainstay_server.kernel.problems import Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router, decode_cursor, page_of
 from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
@@ -19,7 +19,7 @@ from . import schemas
 from .models import Issue
 from .service import issues, reading
 from .service.issues import Decision, Listing
-from .service.search import Search, Term, parse_search
+from .service.search import parse_search
 
 router = Router()
 
@@ -37,8 +37,7 @@ def list_errors(
     """The issues that an instance saw, with that instance's counts."""
     search = parse_search(wanted.query)
     if wanted.status is not None:
-        of_status = Term("is", wanted.status, negated=False)
-        search = Search((*search.of_issue, of_status), search.of_events)
+        search = search.with_status(wanted.status)
     listing = Listing(
         search=search,
         sort=wanted.sort,
@@ -136,7 +135,7 @@ def _instant(text: object) -> datetime:
     try:
         return datetime.fromisoformat(str(text))
     except ValueError as error:
-        raise NotFound("The cursor is not one of ours; start without it.") from error
+        raise Invalid("The cursor is not one of ours; start without it.") from error
 
 
 def _detail(session: Session, issue: Issue, slug: str) -> schemas.ErrorDetailAnswer:

@@ -1,6 +1,6 @@
 """The pages of errors: the list that people triage, and everything known of one issue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mainstay_server.kernel.area import MenuEntry, Tile
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, decode_cursor, page_of
+from mainstay_server.kernel.web import Page, Router, decode_cursor, page_of
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn
 from mainstay_server.tenancy.frame import project_frame, redirect_with
@@ -23,9 +24,10 @@ from mainstay_server.ui import render
 
 from .models import Issue, Status
 from .service import issues, reading
+from .service.figures import Figures, figures_of
 from .service.issues import Decision, IssueInInstance, Listing
 from .service.presenting import present
-from .service.search import HELP, Search, Term, parse_search
+from .service.search import HELP, parse_search
 
 router = Router(include_in_schema=False)
 
@@ -159,14 +161,50 @@ def decide_one(
     return redirect_with(path, done)
 
 
+def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mapping[str, Tile]:
+    """The error events of the last 24 hours, and how many issues wait for somebody."""
+    return {
+        instance_id: Tile(
+            label="Errors, 24 h",
+            value=f"{sum(found.events):,}",
+            tone=_tone(found),
+            hint=f"{found.unresolved:,} unresolved" if found.unresolved else "nothing unresolved",
+            page="errors",
+            spark=found.events,
+        )
+        for instance_id, found in figures_of(session, instance_ids, now=now).items()
+    }
+
+
+def summary(
+    session: Session, instance_ids: Sequence[str], now: datetime
+) -> Mapping[str, Mapping[str, Any]]:
+    """The same for programs."""
+    return {
+        instance_id: {
+            "errors24h": sum(found.events),
+            "unresolvedIssues": found.unresolved,
+        }
+        for instance_id, found in figures_of(session, instance_ids, now=now).items()
+    }
+
+
+menu = MenuEntry(label="Errors", page="errors", icon="bug", group="observe", order=20)
+
+
+def _tone(found: Figures) -> str:
+    if not found.unresolved:
+        return "ok"
+    return "critical" if sum(found.events) else "warn"
+
+
 def _listed(
     session: Session, instance: InstanceRef, request: Request, *, status: str, now: datetime
-) -> Any:  # noqa: ANN401 - a page of issues
+) -> Page[IssueInInstance]:
     asked = request.query_params
     search = parse_search(asked.get("q", ""))
     if status in tuple(Status) and not any(term.key == "is" for term in search.of_issue):
-        of_status = Term("is", status, negated=False)
-        search = Search((*search.of_issue, of_status), search.of_events)
+        search = search.with_status(status)
     sort = asked.get("sort", issues.SORTS[0])
     listing = Listing(
         search=search,

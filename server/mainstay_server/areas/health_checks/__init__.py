@@ -4,7 +4,6 @@ from mainstay_server.kernel.area import Area
 
 from . import api, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
-from .service import reporting
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -25,5 +24,5 @@ area = Area(
     tables=(HEALTH_RESULTS,),
     panels=(pages.panel,),
     tiles=pages.tiles,
-    summary=reporting.summaries,
+    summary=pages.summary,
 )

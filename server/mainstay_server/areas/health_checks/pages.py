@@ -140,6 +140,13 @@ def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mappi
     return made
 
 
+def summary(
+    session: Session, instance_ids: Sequence[str], now: datetime
+) -> Mapping[str, Mapping[str, Any]]:
+    """Health over the last 24 hours, for the summaries of instances."""
+    return reporting.summaries(session, instance_ids, now=now)
+
+
 panel = Panel(page="monitoring", name="health", title="Health", order=20, draw=draw_panel)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,7 @@ TARGET_ERROR_PERCENT = 1.0
 TARGET_RESPONSE_MS = 2000
 
 
-def draw_metrics(asked: PanelRequest) -> str:
+def draw_panel(asked: PanelRequest) -> str:
     """Draw the figures, two charts and the busiest endpoints of the time range."""
     instance, now = asked.instance, asked.now
     since = now - timedelta(hours=asked.hours)
@@ -69,7 +70,7 @@ def tiles(_session: Session, instance_ids: Sequence[str], now: datetime) -> Mapp
         instance_id: Tile(
             label="Requests 24 h",
             value=f"{figures['requests24h']:,}",
-            tone=_tone(float(str(figures["requestErrorRate24h"]))),
+            tone=_tone(figures["requestErrorRate24h"]),
             hint=f"{figures['requestErrorRate24h']:.2f} % errors",
             page="monitoring",
         )
@@ -79,7 +80,7 @@ def tiles(_session: Session, instance_ids: Sequence[str], now: datetime) -> Mapp
 
 def summary(
     _session: Session, instance_ids: Sequence[str], now: datetime
-) -> Mapping[str, Mapping[str, object]]:
+) -> Mapping[str, Mapping[str, Any]]:
     """The last 24 hours of requests, for the summaries of instances."""
     return service.summaries(instance_ids, now=now)
 
@@ -90,4 +91,4 @@ def _tone(error_percent: float) -> str:
     return "warn" if error_percent >= TARGET_ERROR_PERCENT else "neutral"
 
 
-panel = Panel(page="monitoring", name="metrics", title="Requests", order=30, draw=draw_metrics)
+panel = Panel(page="monitoring", name="metrics", title="Requests", order=30, draw=draw_panel)

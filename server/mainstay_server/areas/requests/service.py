@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -142,7 +143,7 @@ def count_requests(*, since: datetime, until: datetime) -> dict[str, RequestCoun
     }
 
 
-def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Mapping[str, object]]:
+def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Mapping[str, Any]]:
     """The last 24 hours of several instances, for REQUIREMENTS P12."""
     day = timedelta(hours=24)
     return {

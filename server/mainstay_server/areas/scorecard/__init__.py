@@ -1,6 +1,6 @@
 """Scorecard: what a careful operator asks before going live, answered from live evidence."""
 
-from mainstay_server.kernel.area import Area, MenuEntry
+from mainstay_server.kernel.area import Area
 
 from . import api, pages
 
@@ -9,7 +9,5 @@ area = Area(
     title="Scorecard",
     api=api.router,
     pages=pages.router,
-    menu=(
-        MenuEntry(label="Scorecard", page="scorecard", icon="scorecard", group="ship", order=10),
-    ),
+    menu=(pages.menu,),
 )

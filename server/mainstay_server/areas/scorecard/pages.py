@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mainstay_server.kernel.area import MenuEntry
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
@@ -30,3 +31,6 @@ def show_scorecard(
     frame = project_frame(request, session, project, page="scorecard", now=now)
     card = service.score(session, frame["instance"], now=now)
     return render(request, "scorecard/scorecard.html", **frame, card=card)
+
+
+menu = MenuEntry(label="Scorecard", page="scorecard", icon="scorecard", group="ship", order=10)

@@ -39,14 +39,3 @@ class Scorecard(Answer):
     passed: int = Field(examples=[9])
     asked: int = Field(examples=[9])
     checks: list[CheckResult]
-
-
-class ScorecardSummary(Answer):
-    """One instance in a list of scorecards."""
-
-    instance_id: str
-    project: str
-    environment: str
-    ready: bool
-    passed: int
-    asked: int

@@ -7,7 +7,6 @@ import pytest
 from mainstay_server.areas.health_checks import area, pages
 from mainstay_server.areas.health_checks.models import HealthState
 from mainstay_server.areas.health_checks.service import checks, recording
-from mainstay_server.areas.health_checks.service.reporting import summaries
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.area import PanelRequest
 from mainstay_server.kernel.clock import utc_now
@@ -126,7 +125,7 @@ def test_tile_and_summary_tell_the_last_day(world: World) -> None:
         check.watched_until = now
     with reading() as session:
         tile = pages.tiles(session, [world.instance.id], now)[world.instance.id]
-        summary = summaries(session, [world.instance.id], now)[world.instance.id]
+        summary = pages.summary(session, [world.instance.id], now)[world.instance.id]
 
     assert (tile.label, tile.value, tile.tone) == ("Uptime 24 h", "75 %", "ok")
     assert tile.hint == "healthy, since 10 min ago"

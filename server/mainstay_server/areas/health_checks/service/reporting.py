@@ -105,7 +105,7 @@ def uptimes(
 
 
 def summaries(
-    session: Session, instance_ids: Sequence[str], now: datetime
+    session: Session, instance_ids: Sequence[str], *, now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Health over the last 24 hours of each instance that has a check (REQUIREMENTS P12)."""
     since = now - timedelta(hours=SUMMARY_HOURS)
