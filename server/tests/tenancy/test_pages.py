@@ -80,6 +80,8 @@ def test_a_new_project_leads_to_lines_with_its_own_dsn(world: World) -> None:
     dsn = world.bob.get("/api/projects/sea-trials").json()["dsn"]
     assert start.count(dsn) >= 6
     assert "Waiting for the first event" in start
+    # On PyPI that name is another project's: whoever ran the line would run strangers' code.
+    assert "pip install mainstay" not in start
 
 
 def test_a_refused_project_keeps_what_was_typed_and_makes_nothing(world: World) -> None:
