@@ -59,6 +59,8 @@ class NotificationState(StrEnum):
     FAILED = "failed"
 
 
+OF_ISSUES = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED)
+FLOOD = "flood"  # what stands in an identity for issues that were too many to tell of one by one
 ACTIVE = sa.text("status = 'active'")
 PROJECT_WIDE = sa.text("instance_id IS NULL")
 ONE_INSTANCE = sa.text("instance_id IS NOT NULL")
@@ -145,6 +147,13 @@ class Alert(Base):
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str] = mapped_column(sa.String(36), default="")
     resolution: Mapped[str] = mapped_column(sa.String(500), default="")
+
+    @property
+    def issue_id(self) -> str:
+        """The issue it tells of; empty for other types, a flood of issues, and one by hand."""
+        kind, _, about = self.identity.partition(":")
+        of_one = kind in OF_ISSUES and about != FLOOD and ":" not in about
+        return about if of_one else ""
 
 
 class AlertChannel(Base):

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.alerts.models import Alert, AlertHealthHeard, AlertStatus, AlertType
+from mainstay_server.areas.alerts.models import (
+    FLOOD,
+    Alert,
+    AlertHealthHeard,
+    AlertStatus,
+    AlertType,
+)
 from mainstay_server.contracts.errors import IssueOpened
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
@@ -23,7 +29,6 @@ from .rules import rule_for, rules_for
 
 HOUR = timedelta(hours=1)
 ISSUE_ALERTS_STAY = timedelta(hours=24)
-FLOOD = "flood"
 ISSUES = {
     AlertType.NEW_ISSUE: "New error",
     AlertType.ISSUE_REGRESSED: "Error came back",

@@ -291,7 +291,7 @@ def _notice(
         opened_at=alert.opened_at,
         resolved_at=alert.resolved_at if resolved else None,
         supersedes=alert.supersedes,
-        **_place(instance),
+        **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else "alerts"),
     )
 
 
@@ -320,13 +320,13 @@ def _test_notice(
     )
 
 
-def _place(instance: InstanceRef) -> dict[str, str]:
-    page = f"projects/{instance.project_slug}/alerts?instance={quote(instance.environment)}"
+def _place(instance: InstanceRef, page: str = "alerts") -> dict[str, str]:
+    path = f"projects/{instance.project_slug}/{page}?instance={quote(instance.environment)}"
     return {
         "instance_id": instance.id,
         "environment": instance.environment,
         "instance_url": instance.url,
         "project_slug": instance.project_slug,
         "project_name": instance.project_name,
-        "url": dashboard_url(page),
+        "url": dashboard_url(path),
     }
