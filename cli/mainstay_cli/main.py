@@ -9,6 +9,12 @@ import typer
 from . import doctor
 
 GROUP = "mainstay.commands"
+# Here, since asking the server's own functions would load it, which takes a second.
+SERVER_VERBS = {
+    "up": "Start the server: everything in this one process.",
+    "serve": "Start the server in some of its roles: web, worker, probe.",
+    "migrate": "Bring the server's database up to date.",
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +46,7 @@ def _hand_over(entry: EntryPoint) -> Callable[[typer.Context], None]:
 for _entry in entry_points(group=GROUP):
     app.command(
         _entry.name,
-        help="Part of the server; --help tells more.",
+        help=SERVER_VERBS.get(_entry.name, "Part of the server; --help tells more."),
         add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(_hand_over(_entry))
