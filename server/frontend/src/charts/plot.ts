@@ -98,9 +98,16 @@ function seriesOf({ host, data, kind }: PlotRequest): uPlot.Series[] {
     const color = seriesColor(host, series.tone, index);
     if (kind === "bars") return { label: series.label, stroke: color, fill: color, width: 0, points: { show: false }, ...(bars && { paths: bars }) };
     const fill = kind === "area" ? faded(color, 13) : undefined;
-    return { label: series.label, stroke: color, width: 1.75, points: { show: false }, ...(fill && { fill }), ...(smooth && { paths: smooth }) };
+    return { label: series.label, stroke: color, width: 1.75, points: { show: true, size: 5, fill: color, width: 0, filter: alone }, ...(fill && { fill }), ...(smooth && { paths: smooth }) };
   });
   return kind === "bars" ? all.reverse() : all;
+}
+
+/** A value with nothing beside it makes no line: it is drawn as a dot, or it would not be seen. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const known = (at: number): boolean => values[at] !== null && values[at] !== undefined;
+  return [...values.keys()].filter((at) => known(at) && !known(at - 1) && !known(at + 1));
 }
 
 function drawMarks(plot: uPlot, host: HTMLElement, data: ChartData, unit: Unit): void {
