@@ -1,6 +1,7 @@
 """The web layer: one transaction per request, refusals in one shape, cursors, forged requests."""
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from mainstay_server.kernel.web import (
     sign,
     unsign,
 )
+from mainstay_server.kernel.web.bodies import Instant
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.testclient import TestClient
@@ -91,6 +94,19 @@ def test_a_body_is_given_up_at_its_limit_before_anybody_asks_whose_it_is(
 
     assert client.post("/read", content=sent, headers=headers).status_code == 413
     assert client.post("/read", json={"a": "x" * 1_000_000}).json() == {"read": 1}
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-9223372036854775809", "1" + "0" * 30])
+def test_a_cursor_with_a_number_that_no_database_knows_is_refused(number: str) -> None:
+    forged = base64.urlsafe_b64encode(f'[{number},"x"]'.encode()).decode()
+    with pytest.raises(Invalid, match="cursor"):
+        decode_cursor(forged, parts=2)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_none_in_utc_is_refused_as_a_field(time: str) -> None:
+    with pytest.raises(ValidationError, match="years 1 to 9999"):
+        TypeAdapter(Instant).validate_python(time)
 
 
 def test_a_refusal_says_when_to_come_back() -> None:

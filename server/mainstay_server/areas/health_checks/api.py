@@ -1,7 +1,7 @@
 """The API of the health checks."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -31,6 +31,7 @@ router = Router(prefix="/api/instances/{instance_id}")
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
 Worked = Annotated[InstanceRef, access.instance(Role.MEMBER)]
 MOST_DAYS = 366
+_SECOND_DAY = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 
 _CHECK = {
     "id": "0193a0c2-7e57-7000-8000-000000000001",
@@ -208,9 +209,9 @@ def get_uptime(
     """
     now = utc_now()
     until = until or now
-    since = since or until - timedelta(days=1)
-    if since.tzinfo is None or until.tzinfo is None:
+    if until.tzinfo is None or (since is not None and since.tzinfo is None):
         raise Invalid("from and to need a time zone, such as a Z at their end.")
+    since = since or max(until, _SECOND_DAY) - timedelta(days=1)
     if not timedelta() < until - since <= timedelta(days=MOST_DAYS):
         raise Invalid(f"from must be before to, by at most {MOST_DAYS} days.")
     main = checks.find_main_check(session, instance.id) if not check_id else None

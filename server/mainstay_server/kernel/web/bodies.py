@@ -19,7 +19,10 @@ def rfc3339(value: datetime) -> str:
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs a time zone, such as a Z at its end")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time must lie in the years 1 to 9999, also in UTC") from None
 
 
 Instant = Annotated[

@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 MOST_PER_PAGE = 200
 DEFAULT_PER_PAGE = 50
 LONGEST_CURSOR = 1000
+MOST_NUMBER = 2**63 - 1  # what the databases can compare with
 
 Limit = Annotated[
     int, Query(ge=1, le=MOST_PER_PAGE, description="How many, at most.", examples=[50])
@@ -48,6 +49,8 @@ def decode_cursor(cursor: str, *, parts: int) -> list[str | int | float] | None:
         )
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         raise Invalid("The cursor is not one of ours; start without it.") from error
+    if any(not isinstance(part, str) and not abs(part) <= MOST_NUMBER for part in position):
+        raise Invalid("The cursor is not one of ours; start without it.")
     if len(position) != parts:
         raise Invalid("The cursor is from another list; start without it.")
     return position
