@@ -33,30 +33,23 @@ IN_RANGE = (
     "instance_id = {instance_id:String}"
     " AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}"
 )
-# Exact percentiles hold every value in memory: 8 MB for this many. Beyond it a t-digest, whose
-# error at these levels is far below one percent on that many values.
-MOST_EXACT = 2_000_000
+# Exact percentiles hold every value in memory: 40 MB for this many. Beyond it values are counted
+# by their first 8 bits of mantissa: less than half a percent off, in constant memory.
+MOST_EXACT = 10_000_000
 
 
 def summary(instance_id: str, *, since: datetime, until: datetime) -> dict[str, Any]:
     """Count, errors, mean and percentiles (ms) of one instance's requests in a span of time."""
-    counted = columns.query_row(
-        f"SELECT count() AS total, {ERRORS} AS errors, avg(duration_ms) AS average"
-        f" FROM request_metrics WHERE {IN_RANGE}",
-        instance_id=instance_id,
-        since=since,
-        until=until,
-    )
+    span = {"instance_id": instance_id, "since": since, "until": until}
+    total = columns.query_value(f"SELECT count() FROM request_metrics WHERE {IN_RANGE}", **span)
     # The same definition as NumPy's default: linear interpolation, both ends included.
-    function = "quantilesExactInclusive" if counted["total"] <= MOST_EXACT else "quantilesTDigest"
-    measured = columns.query_row(
-        f"SELECT {function}(0.5, 0.95, 0.99)(duration_ms) AS percentiles"
+    function = "quantilesExactInclusive" if total <= MOST_EXACT else "quantilesBFloat16"
+    return columns.query_row(
+        f"SELECT count() AS total, {ERRORS} AS errors, avg(duration_ms) AS average,"
+        f" {function}(0.5, 0.95, 0.99)(duration_ms) AS percentiles"
         f" FROM request_metrics WHERE {IN_RANGE}",
-        instance_id=instance_id,
-        since=since,
-        until=until,
+        **span,
     )
-    return {**counted, **measured}
 
 
 def busiest_endpoints(
@@ -65,7 +58,7 @@ def busiest_endpoints(
     """The endpoints with the most requests, busiest first."""
     return columns.query(
         f"SELECT path, count() AS total, {ERRORS} AS errors, avg(duration_ms) AS average,"
-        " quantileTDigest(0.95)(duration_ms) AS p95, groupUniqArray(8)(method) AS methods"
+        " quantileBFloat16(0.95)(duration_ms) AS p95, groupUniqArray(8)(method) AS methods"
         f" FROM request_metrics WHERE {IN_RANGE}"
         " GROUP BY path ORDER BY total DESC, path LIMIT {limit:UInt32}",
         instance_id=instance_id,
@@ -81,8 +74,7 @@ def buckets(
     """Requests by intervals that begin at multiples of `seconds` since the epoch; no empty ones."""
     return columns.query(
         "SELECT intDiv(toUnixTimestamp(at), {seconds:UInt32}) * {seconds:UInt32} AS begins,"
-        f" count() AS total, {ERRORS} AS errors, avg(duration_ms) AS average,"
-        " quantileTDigest(0.95)(duration_ms) AS p95"
+        f" count() AS total, {ERRORS} AS errors, avg(duration_ms) AS average"
         f" FROM request_metrics WHERE {IN_RANGE} GROUP BY begins ORDER BY begins",
         instance_id=instance_id,
         since=since,
