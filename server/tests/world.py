@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2 as httpx
@@ -92,8 +92,15 @@ class World:
 def make_world() -> Iterator[World]:
     """Fill an empty, open database with the three and serve the app to them."""
     with transaction() as session:
-        ours = _organization(session, "Ships", project="inspections", number=1, key=INGEST_KEY)
-        theirs = _organization(session, "Rivals", project="spying", number=2, key="f" * 32)
+        ours = a_project(session, now=utc_now(), key=INGEST_KEY)
+        theirs = a_project(
+            session,
+            now=utc_now(),
+            organization="Rivals",
+            slug="spying",
+            number=2,
+            key="f" * 32,
+        )
         people = {
             "alice": _person(session, "Alice", ours.organization_id, Role.OWNER),
             "bob": _person(session, "Bob", ours.organization_id, Role.MEMBER),
@@ -115,29 +122,39 @@ def make_world() -> Iterator[World]:
         )
 
 
-def _organization(
-    session: Session, name: str, *, project: str, number: int, key: str
+def a_project(
+    session: Session,
+    *,
+    now: datetime,
+    organization: str = "Ships",
+    slug: str = "inspections",
+    number: int = 1,
+    environment: str = "production",
+    url: str = "",
+    key: str = "",
 ) -> InstanceRef:
-    organization = Organization(id=new_id(), name=name, created_at=utc_now())
-    made = Project(
+    """A project of an organization of its own with one instance, and an ingest key if given."""
+    owner = Organization(id=new_id(), name=organization, created_at=now)
+    session.add(owner)
+    session.flush()
+    project = Project(
         id=new_id(),
         number=number,
-        organization_id=organization.id,
-        slug=project,
-        name=project.capitalize(),
-        created_at=utc_now(),
+        organization_id=owner.id,
+        slug=slug,
+        name=slug.capitalize(),
+        created_at=now,
     )
+    session.add(project)
+    session.flush()
     instance = Instance(
-        id=new_id(), project_id=made.id, environment="production", created_at=utc_now()
+        id=new_id(), project_id=project.id, environment=environment, url=url, created_at=now
     )
-    session.add(organization)
-    session.flush()
-    session.add(made)
-    session.flush()
     session.add(instance)
-    session.add(
-        IngestKey(id=new_id(), project_id=made.id, key=key, label="default", created_at=utc_now())
-    )
+    if key:
+        session.add(
+            IngestKey(id=new_id(), project_id=project.id, key=key, label="default", created_at=now)
+        )
     session.flush()
     found = find_instance(session, instance.id)
     assert found is not None

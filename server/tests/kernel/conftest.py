@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
+from mainstay_server.kernel import outbound
 from mainstay_server.kernel.database import Base, close_database, engine, open_database
 from mainstay_server.kernel.settings import forget_settings
 from tests.servers.postgres import postgres
@@ -27,3 +29,25 @@ def database(
     yield
     close_database()
     forget_settings()
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def open_to_private(authority: trustme.CA) -> Iterator[None]:
+    """Everything may be reached, and the authority is trusted."""
+    pem = authority.cert_pem.bytes().decode()
+    outbound.open_outbound(allow_private=True, ca_pem=pem)
+    yield
+    outbound.close_outbound()
+
+
+@pytest.fixture
+def public_only() -> Iterator[None]:
+    """Only public addresses may be reached."""
+    outbound.open_outbound(allow_private=False)
+    yield
+    outbound.close_outbound()

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import socket
-import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,32 +12,7 @@ import trustme
 from mainstay_server.kernel import outbound
 from tests.servers.http import Answer, HttpReceiver, running_http
 from tests.servers.processes import free_port
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-@pytest.fixture
-def open_to_private(authority: trustme.CA) -> Iterator[None]:
-    pem = authority.cert_pem.bytes().decode()
-    outbound.open_outbound(allow_private=True, ca_pem=pem)
-    yield
-    outbound.close_outbound()
-
-
-@pytest.fixture
-def public_only() -> Iterator[None]:
-    outbound.open_outbound(allow_private=False)
-    yield
-    outbound.close_outbound()
+from tests.servers.tls import server_tls
 
 
 @pytest.fixture

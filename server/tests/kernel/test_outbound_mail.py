@@ -1,8 +1,6 @@
 """Mail leaves encrypted, checked, and with an honest word on what became of it."""
 
 import socket
-import ssl
-from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
@@ -10,32 +8,7 @@ import trustme
 from mainstay_server.kernel import outbound
 from tests.servers.processes import free_port
 from tests.servers.smtp import running_smtp
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-@pytest.fixture
-def open_to_private(authority: trustme.CA) -> Iterator[None]:
-    pem = authority.cert_pem.bytes().decode()
-    outbound.open_outbound(allow_private=True, ca_pem=pem)
-    yield
-    outbound.close_outbound()
-
-
-@pytest.fixture
-def public_only() -> Iterator[None]:
-    outbound.open_outbound(allow_private=False)
-    yield
-    outbound.close_outbound()
+from tests.servers.tls import server_tls
 
 
 def a_message(*to: str) -> EmailMessage:

@@ -11,7 +11,6 @@ from mainstay_server.kernel.database import (
     engine,
     new_id,
     open_database,
-    transaction,
 )
 from mainstay_server.tenancy.models import (
     IngestKey,
@@ -101,8 +100,3 @@ def _open(url: str) -> Iterator[None]:
         yield
     finally:
         close_database()
-
-
-def in_transaction_a_project(slug: str = "ships", number: int = 1) -> Project:
-    with transaction() as session:
-        return a_project(session, an_organization(session), slug=slug, number=number)

@@ -27,15 +27,13 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckWentDown,
 )
 from mainstay_server.kernel import outbound
-from mainstay_server.kernel.database import new_id, reading, transaction
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, install_reactions, run_waiting, said_events, say
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.tenancy.models import Instance, Organization, Project
-from mainstay_server.tenancy.subjects import find_instance
-from sqlalchemy.orm import Session
 from tests.servers.http import http_receiver
 from tests.servers.postgres import postgres
 from tests.servers.smtp import smtp
+from tests.world import a_project
 
 __all__ = ["http_receiver", "postgres", "smtp"]
 
@@ -189,36 +187,8 @@ def a_harbour() -> Iterator[Harbour]:
     outbound.open_outbound(allow_private=True)
     try:
         with transaction() as session:
-            instance = an_instance(session)
+            instance = a_project(session, url="https://inspections.example", now=NOON)
         yield Harbour(instance)
     finally:
         outbound.close_outbound()
         install_reactions(())
-
-
-def an_instance(session: Session) -> InstanceRef:
-    organization = Organization(id=new_id(), name="Ships", created_at=NOON)
-    session.add(organization)
-    session.flush()
-    project = Project(
-        id=new_id(),
-        number=1,
-        organization_id=organization.id,
-        slug="inspections",
-        name="Inspections",
-        created_at=NOON,
-    )
-    session.add(project)
-    session.flush()
-    instance = Instance(
-        id=new_id(),
-        project_id=project.id,
-        environment="production",
-        url="https://inspections.example",
-        created_at=NOON,
-    )
-    session.add(instance)
-    session.flush()
-    found = find_instance(session, instance.id)
-    assert found is not None
-    return found

@@ -16,12 +16,10 @@ from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.areas.errors.models import Issue
 from mainstay_server.areas.errors.service.intake import close_intake, intake
 from mainstay_server.kernel.area import Receive, Scope, Send
-from mainstay_server.kernel.database import new_id, reading, transaction
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.tenancy.models import IngestKey, Instance, Organization, Project
-from mainstay_server.tenancy.subjects import find_instance
 from sqlalchemy import select
-from tests.world import World
+from tests.world import World, a_project
 
 KEY = "0123456789abcdef0123456789abcdef"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -98,7 +96,7 @@ async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
 def door(database: None, column_store: Callable[..., None]) -> Iterator[Door]:
     """One project with one instance, and the way in."""
     column_store(ERROR_EVENTS)
-    yield Door(a_project())
+    yield Door(our_project())
     close_intake()
 
 
@@ -128,32 +126,10 @@ def listening(door: Door) -> Iterator[Listening]:
     thread.join()
 
 
-def a_project() -> InstanceRef:
+def our_project() -> InstanceRef:
+    """The project that `KEY` opens."""
     with transaction() as session:
-        organization = Organization(id=new_id(), name="Ships", created_at=NOON)
-        session.add(organization)
-        session.flush()
-        project = Project(
-            id=new_id(),
-            number=1,
-            organization_id=organization.id,
-            slug="inspections",
-            name="Inspections",
-            created_at=NOON,
-        )
-        session.add(project)
-        session.flush()
-        instance = Instance(
-            id=new_id(), project_id=project.id, environment="production", created_at=NOON
-        )
-        key = IngestKey(
-            id=new_id(), project_id=project.id, key=KEY, label="default", created_at=NOON
-        )
-        session.add_all([instance, key])
-        session.flush()
-        found = find_instance(session, instance.id)
-    assert found is not None
-    return found
+        return a_project(session, key=KEY, now=NOON)
 
 
 def issues() -> list[Issue]:

@@ -32,7 +32,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from tests.servers.postgres import PostgresServer, postgres
 
-from .conftest import KEY, NOON, a_project, event_envelope
+from .conftest import KEY, NOON, event_envelope, our_project
 from .test_service_intake import a_kind
 
 __all__ = ["postgres"]
@@ -87,7 +87,7 @@ async def send_until_killed(url: str, acknowledged: list[str], server: Any, mome
 def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_counts_are_exact(
     database: None, tmp_path: Path
 ) -> None:
-    a_project()
+    our_project()
     acknowledged: list[str] = []
     for _ in range(3):
         command = [sys.executable, "-c", SERVER, str(tmp_path)]
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_counts_are_exact(
 def on_postgres(postgres: PostgresServer) -> Iterator[InstanceRef]:
     open_database(postgres.url_of(postgres.new_database()))
     Base.metadata.create_all(engine())
-    yield a_project()
+    yield our_project()
     close_database()
 
 

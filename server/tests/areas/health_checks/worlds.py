@@ -11,9 +11,9 @@ from mainstay_server.areas.health_checks.service.watching import Watch
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import new_id
-from mainstay_server.tenancy.models import Instance, Organization, Project
+from mainstay_server.tenancy.models import Instance, Project
 from sqlalchemy.orm import Session
+from tests.world import a_project
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -23,25 +23,10 @@ GRACE = 15.0
 
 def an_instance(session: Session, *, number: int = 1, environment: str = "production") -> Instance:
     """An instance of a project of its own, without a URL."""
-    organization = Organization(id=new_id(), name="Ships", created_at=NOON)
-    session.add(organization)
-    session.flush()
-    project = Project(
-        id=new_id(),
-        number=number,
-        organization_id=organization.id,
-        slug=f"inspections-{number}",
-        name="Inspections",
-        created_at=NOON,
+    made = a_project(
+        session, slug=f"inspections-{number}", number=number, environment=environment, now=NOON
     )
-    session.add(project)
-    session.flush()
-    instance = Instance(
-        id=new_id(), project_id=project.id, environment=environment, created_at=NOON
-    )
-    session.add(instance)
-    session.flush()
-    return instance
+    return session.get_one(Instance, made.id)
 
 
 def url_set(
