@@ -313,3 +313,45 @@ def test_charlie_reaches_no_channel_through_an_instance_of_his_own(world: World)
     assert world.charlie.patch(theirs, json={"enabled": False}).status_code == 404
     assert world.charlie.delete(theirs).status_code == 404
     assert world.charlie.post(f"{theirs}/test").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "shown"),
+    [
+        (
+            "slack",
+            {"webhookUrl": "https://hooks.slack.com/services/T/B/very-secret"},
+            "slack.com/…",
+        ),
+        ("pagerduty", {"routingKey": "verysecret0123456789abcdef012345"}, "PagerDuty …2345"),
+    ],
+)
+def test_a_channel_of_each_kind_is_made_listed_and_never_shows_its_secret(
+    world: World, kind: str, config: dict[str, str], shown: str
+) -> None:
+    made = world.bob.post(path(world, "alert-channels"), json={"type": kind, "config": config})
+
+    assert made.status_code == 201, made.text
+    assert made.json()["secret"] is None
+    listed = world.bob.get(path(world, "alert-channels"))
+    (channel,) = listed.json()["channels"]
+    assert next(iter(channel["config"].values())).endswith(shown)
+    assert "secret" not in listed.text
+    assert listed.json()["kinds"][kind] == next(iter(config))
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "field"),
+    [
+        ("slack", {"webhookUrl": "https://hooks.slack.com/triggers/a"}, "config.webhookUrl"),
+        ("pagerduty", {"routingKey": "short"}, "config.routingKey"),
+        ("apprise", {"url": "syslog://"}, "config.url"),
+    ],
+)
+def test_a_target_that_cannot_work_is_refused_by_the_name_of_its_field(
+    world: World, kind: str, config: dict[str, str], field: str
+) -> None:
+    answer = world.bob.post(path(world, "alert-channels"), json={"type": kind, "config": config})
+
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]

@@ -232,3 +232,42 @@ def test_the_tile_and_the_summary_count_by_severity(world: World) -> None:
     assert summary == {
         world.instance.id: {"activeAlerts": {"info": 0, "warning": 0, "critical": 1}}
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "asks_for"),
+    [
+        ("webhook", "https://hooks.example.com"),
+        ("email", "MAINSTAY_SMTP_HOST"),
+        ("slack", "Incoming webhook URL"),
+        ("pagerduty", "Integration key"),
+        ("apprise", "Apprise URL"),
+    ],
+)
+def test_choosing_a_kind_of_channel_shows_the_field_that_it_needs(
+    world: World, kind: str, asks_for: str
+) -> None:
+    page = world.bob.get(url(world, "alerts/channels")).text
+    assert f'<option value="{kind}"' in page
+    assert f'hx-get="{url(world, "alerts/channels/target")}"' in page
+
+    field = world.bob.get(url(world, f"alerts/channels/target?kind={kind}"))
+
+    assert field.status_code == 200
+    assert asks_for in field.text
+    assert 'name="target"' in field.text
+
+
+def test_there_is_no_field_for_what_is_no_kind_and_none_for_strangers(world: World) -> None:
+    path = url(world, "alerts/channels/target?kind=")
+    assert world.bob.get(f"{path}pigeon").status_code == 404
+    assert world.charlie.get(f"{path}slack").status_code == 404
+
+
+def test_a_key_that_makes_no_sense_is_refused_on_the_page_with_the_next_step(world: World) -> None:
+    form = {"instanceId": world.instance.id, "kind": "pagerduty", "target": "short"}
+
+    world.bob.post(url(world, "alerts/channels"), data=form)
+
+    said = world.bob.get(url(world, "alerts/channels")).text
+    assert "routingKey must be the 32 letters and digits" in said

@@ -1,0 +1,112 @@
+"""What happened and who was told: the history of alerts, and the deliveries."""
+
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
+from mainstay_server.areas.alerts.service import firing, history, notifications
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.web import Router
+from mainstay_server.tenancy.callers import Caller
+from mainstay_server.tenancy.frame import done_or_refused, redirect_with
+from mainstay_server.tenancy.subjects import instances_of_project
+
+from .frame import PREFIX, Text, Viewed, Written, chosen_of, frame_of, page_of, url_of
+
+router = Router(prefix=PREFIX, include_in_schema=False)
+
+PER_PAGE = 50
+
+
+@router.get("")
+def show_alerts(request: Request, session: Session, project: Viewed) -> Response:
+    """All alerts of a project's instances, to search and filter."""
+    chosen = history.AlertFilter(
+        active={"active": True, "resolved": False}.get(request.query_params.get("status", "")),
+        kind=chosen_of(request, "type", AlertType),
+        severity=chosen_of(request, "severity", Severity),
+        text=request.query_params.get("q", "")[:200],
+    )
+    frame = frame_of(request, session, project)
+    page = history.list_alerts(
+        session,
+        [instance.id for instance in frame["instances"]],
+        chosen,
+        limit=PER_PAGE,
+        cursor=request.query_params.get("cursor", ""),
+    )
+    return page_of(
+        request,
+        session,
+        frame,
+        "history",
+        chosen=chosen,
+        alerts=page.items,
+        next_cursor=page.next_cursor,
+        names=history.names_of(session, page.items),
+        deliveries=history.deliveries_of(session, [alert.id for alert in page.items]),
+        environments={instance.id: instance.environment for instance in frame["instances"]},
+    )
+
+
+@router.get("/deliveries")
+def show_deliveries(request: Request, session: Session, project: Viewed) -> Response:
+    """What was told to whom, and what could not be."""
+    page = history.list_notifications(
+        session,
+        project.id,
+        state=chosen_of(request, "state", NotificationState),
+        channel_id=request.query_params.get("channel", "")[:36],
+        limit=PER_PAGE,
+        cursor=request.query_params.get("cursor", ""),
+    )
+    return page_of(
+        request,
+        session,
+        frame_of(request, session, project),
+        "deliveries",
+        deliveries=page.items,
+        next_cursor=page.next_cursor,
+        state=chosen_of(request, "state", NotificationState),
+    )
+
+
+@router.post("/{alert_id}/resolve")
+def resolve_alert(
+    request: Request,
+    session: Session,
+    project: Written,
+    alert_id: str,
+    back: Text = "",
+) -> Response:
+    """Say that an alert is over."""
+    caller: Caller = request.state.caller
+    for instance in instances_of_project(session, project.id):
+        if firing.is_of(session, instance.id, alert_id):
+            firing.resolve_by_hand(
+                session,
+                instance.id,
+                alert_id,
+                person_id=caller.person_id,
+                name=caller.person_name,
+                now=utc_now(),
+            )
+            page = "monitoring" if back == "monitoring" else "alerts"
+            return redirect_with(url_of(project, page, instance), "Resolved.")
+    return redirect_with(url_of(project, "alerts"), "There is no such alert any more.", "warn")
+
+
+@router.post("/deliveries/{notification_id}/resend")
+def resend(
+    session: Session, project: Written, notification_id: str, instance: Text = ""
+) -> Response:
+    """Send a dead letter again."""
+    return done_or_refused(
+        session,
+        lambda: notifications.resend(
+            session, notification_id, project_id=project.id, now=utc_now()
+        ),
+        path=url_of(project, "alerts/deliveries", instance),
+        done="On its way again.",
+    )
