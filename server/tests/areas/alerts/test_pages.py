@@ -262,12 +262,3 @@ def test_there_is_no_field_for_what_is_no_kind_and_none_for_strangers(world: Wor
     path = url(world, "alerts/channels/target?kind=")
     assert world.bob.get(f"{path}pigeon").status_code == 404
     assert world.charlie.get(f"{path}slack").status_code == 404
-
-
-def test_a_key_that_makes_no_sense_is_refused_on_the_page_with_the_next_step(world: World) -> None:
-    form = {"instanceId": world.instance.id, "kind": "pagerduty", "target": "short"}
-
-    world.bob.post(url(world, "alerts/channels"), data=form)
-
-    said = world.bob.get(url(world, "alerts/channels")).text
-    assert "routingKey must be the 32 letters and digits" in said
