@@ -1,19 +1,25 @@
 """The ways in: signing in, the first set-up, invitations, and ending sessions."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import pytest
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import said_events
+from mainstay_server.kernel.problems import TooManyRequests
 from mainstay_server.tenancy.access import SESSION_COOKIE
 from mainstay_server.tenancy.models import Organization, Person
+from mainstay_server.tenancy.service import people
 from mainstay_server.tenancy.service.passwords import hash_password
 from mainstay_server.tenancy.service.setup import prepare_first_start
 from tests.world import Browser, World
 
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PASSWORD = "nine ships at anchor"
 
 
@@ -72,6 +78,37 @@ def test_the_eleventh_try_has_to_wait(world: World) -> None:
 
     assert sign_in(world.stranger).status_code == 429
     assert sign_in(world.stranger, email="bob@ships.example").status_code == 401
+
+
+def tries(addresses: Iterable[str], emails: Iterable[str]) -> int:
+    """How many are let through to the password, of one wrong try after the other."""
+    allowed = 0
+    for address, email in zip(addresses, emails, strict=False):
+        with suppress(TooManyRequests):
+            people._count_try(email, address, now=NOON)
+            allowed += 1
+    return allowed
+
+
+def test_tries_are_counted_for_whole_networks_and_for_people_from_anywhere(world: World) -> None:
+    one_network = (f"2001:db8:1:2::{n:x}" for n in range(1, 50))
+    assert tries(one_network, repeat("ann@ships.example")) == 10
+    many_people = (f"p{n}@ships.example" for n in range(300))
+    assert tries(repeat("192.0.2.1"), many_people) == 100
+    everywhere = (f"10.0.{n // 250}.{n % 250}" for n in range(500))
+    assert tries(everywhere, repeat("ben@ships.example")) == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.example", 403), ("null", 403), ("http://mainstay.test", 303)],
+)
+def test_over_http_a_form_of_another_origin_is_refused(
+    origin: str, status: int, world: World
+) -> None:
+    data = {"email": "alice@ships.example", "password": PASSWORD}
+    answer = world.stranger.post("/login", data=data, headers={"origin": origin})
+    assert answer.status_code == status
 
 
 def test_a_form_of_another_site_is_refused(world: World) -> None:

@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from mainstay_server.kernel.problems import Forbidden
-from mainstay_server.kernel.settings import secret_key
+from mainstay_server.kernel.settings import ServerSettings, of, secret_key
 
 HEADER = "x-csrf-token"
 FIELD = "csrf_token"
@@ -19,15 +20,21 @@ def csrf_token(session_id: str) -> str:
 
 
 def refuse_foreign(request: Request) -> None:
-    """Refuse what another site sent, by the browser's own word (`Sec-Fetch-Site`) if it gives one.
+    """Refuse what another site sent, by the browser's own word.
 
-    Enough alone where there is no session yet to bind a token to: a client that says nothing sends
-    no cookie of value either.
+    Over https that is `Sec-Fetch-Site`. Over http browsers only name the page's origin, which must
+    then be ours: another site could sign people in as somebody else. Enough alone where there is no
+    session yet to bind a token to: a client that names neither is no browser.
 
     Raises:
         Forbidden: with the next step.
     """
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    said, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if said is None and origin is not None:
+        ours = (request.headers.get("host", ""), urlsplit(of(ServerSettings).base_url).netloc)
+        is_ours = urlsplit(origin).netloc.lower() in [host.lower() for host in ours if host]
+        said = "same-origin" if is_ours else "cross-site"
+    if said not in (None, "same-origin", "none"):
         raise Forbidden("This came from another site; open our own page and act there.")
 
 
