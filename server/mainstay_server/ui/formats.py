@@ -52,7 +52,7 @@ def clock_time(moment: datetime | None) -> str:
 
 
 def duration_ms(milliseconds: float | None) -> str:
-    """`340 ms`, `1.2 s`, `3 m 4 s`, `2 h 5 m`, `4 d 3 h`."""
+    """`340 ms`, `1.2 s`, `3 m 4 s`, `5 m`, `2 h 5 m`, `4 d 3 h`."""
     if milliseconds is None:
         return NOTHING
     if abs(milliseconds) < 999.5:  # noqa: PLR2004  # rounds to a whole second from here
@@ -61,10 +61,10 @@ def duration_ms(milliseconds: float | None) -> str:
         return f"{_short(milliseconds / 1000)} s"
     seconds = round(milliseconds / 1000)
     if seconds < _HOUR:
-        return f"{seconds // _MINUTE} m {seconds % _MINUTE} s"
+        return _two(seconds // _MINUTE, "m", seconds % _MINUTE, "s")
     if seconds < _DAY:
-        return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE} m"
-    return f"{seconds // _DAY} d {seconds % _DAY // _HOUR} h"
+        return _two(seconds // _HOUR, "h", seconds % _HOUR // _MINUTE, "m")
+    return _two(seconds // _DAY, "d", seconds % _DAY // _HOUR, "h")
 
 
 def compact(number: float | None) -> str:
@@ -101,6 +101,10 @@ def plural(count: int | None, one: str, many: str = "") -> str:
     if count is None:
         return NOTHING
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
 
 
 def _scaled(number: float, base: int, names: tuple[str, ...]) -> str:
