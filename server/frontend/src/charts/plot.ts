@@ -17,6 +17,7 @@ export interface PlotRequest {
 }
 
 const DAY_SECONDS = 86_400;
+const FAR_TIMES = 5;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
@@ -59,7 +60,9 @@ function timeRangeOf({ data, kind }: PlotRequest, low: number, high: number): [n
 }
 
 function rangeOf(low: number | null, high: number | null, unit: Unit, limit: number | undefined): [number, number] {
-  const top = Math.max(high ?? 0, limit ?? 0);
+  // A limit far above everything would press the line flat: it is left out until it is near.
+  const near = limit !== undefined && (!high || high * FAR_TIMES >= limit);
+  const top = Math.max(high ?? 0, near ? limit : 0);
   if (unit === "percent" && (low ?? 0) > 90) return [Math.floor((low ?? 0) - 0.5), 100];
   if (top <= 0) return [Math.min(low ?? 0, 0), 1];
   return [Math.min(low ?? 0, 0), unit === "percent" ? Math.min(top * 1.15, Math.max(100, top)) : top * 1.12];
@@ -126,7 +129,7 @@ function drawMarks(plot: uPlot, host: HTMLElement, data: ChartData, unit: Unit):
     ctx.textAlign = near ? "right" : "left";
     ctx.fillText(mark.label, x + (near ? -5 : 5) * ratio, bbox.top + 9 * ratio);
   }
-  if (data.limit) {
+  if (data.limit && data.limit.value <= (plot.scales.y?.max ?? Infinity)) {
     const y = Math.round(plot.valToPos(data.limit.value, "y", true));
     ctx.strokeStyle = ctx.fillStyle = colorOf(host, "--critical");
     ctx.setLineDash([5 * ratio, 4 * ratio]);
