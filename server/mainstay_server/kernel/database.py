@@ -1,11 +1,11 @@
 """The relational store: one engine per process, one transaction per request or job."""
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -245,24 +245,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - a raw driver handle
-    connection.adapters.register_dumper(str, _dumper_without_nul())
-
-
-@cache
-def _dumper_without_nul() -> Any:  # noqa: ANN401 - a class of the driver
-    """Writes text as PostgreSQL can keep it: U+0000, which it cannot, becomes U+FFFD.
-
-    What apps send and what watched servers answer may hold one, and their rows are written by the
-    batch: refusing one would lose, or hold up for good, those of everybody else.
-    """
-    from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415 - slow, and not for SQLite
-
-    class WithoutNul(StrDumperUnknown):
-        @override
-        def dump(self, obj: str) -> Any:
-            return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
-
-    return WithoutNul
+    # Loaded when chosen: the driver is slow to load, and SQLite never needs it.
+    chosen = importlib.import_module(".postgresql", __package__)
+    connection.adapters.register_dumper(str, chosen.DumperWithoutNul)
 
 
 def _begin_sqlite(connection: Connection) -> None:
