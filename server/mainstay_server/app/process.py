@@ -129,8 +129,7 @@ async def _announce(
     set_up_path: str | None,
     on_started: Callable[[Started], None],
 ) -> None:
-    # The server has no event to wait for; this ends within milliseconds, once.
-    while not server.started:  # noqa: ASYNC110
+    while not server.started:  # noqa: ASYNC110 - it has no event to wait for; takes milliseconds
         await asyncio.sleep(0.01)
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host

@@ -82,7 +82,7 @@ def flask_app() -> Any:
     def get_inspection(inspection_id: int) -> str:
         return str(inspection_id)
 
-    app.wsgi_app = sdk.WSGIMiddleware(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = sdk.WSGIMiddleware(app.wsgi_app)  # type: ignore[method-assign]  # as Flask tells to wrap it
     return served_wsgi(app)
 
 
