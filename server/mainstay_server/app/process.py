@@ -20,7 +20,7 @@ from mainstay_server.kernel.settings import ServerSettings, UnsafeSetting, of
 from mainstay_server.tenancy.service.setup import prepare_first_start
 
 from .assembly import close_stores, lease, open_stores
-from .http_server import HttpServer
+from .http_server import HttpServer, LimitedProtocol
 from .web import create_app
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ async def _serve(
     server = HttpServer(
         uvicorn.Config(
             create_app(installed() if "web" in roles else ()),
+            http=LimitedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

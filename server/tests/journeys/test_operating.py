@@ -1,5 +1,6 @@
 """What operators do: start it wrongly, probe it, trigger its tasks, read its contract, end it."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_a_port_that_is_taken_is_refused_in_words(mainstay: Mainstay, tmp_path: 
     assert ended.returncode == 78
     assert f"port {port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("line", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+def test_a_head_that_never_ends_is_given_up(mainstay: Mainstay, line: bytes) -> None:
+    port = int(mainstay.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(line)
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                connection.sendall(b"a" * 65_536)
 
 
 def test_it_ends_in_order_when_asked_to() -> None:
