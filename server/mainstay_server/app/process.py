@@ -84,6 +84,7 @@ async def _serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the doors trust nobody; pages and API are wrapped in web.py
             lifespan="off",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

@@ -1,6 +1,7 @@
 """The HTTP application: routers of tenancy and areas, refusals as problems or as pages."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -11,9 +12,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem, Unauthenticated
+from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
 from mainstay_server.ui import assets_app, render
 
@@ -29,7 +32,10 @@ def create_app(areas: Sequence[Area]) -> ASGIApp:
     """The HTTP server with the doors, API and pages of some areas, which were folded before."""
     framework = create_framework(areas)
     doors = {door.path: door for area in areas for door in area.doors}
-    return Front(doors, SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES)))
+    pages = SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES))
+    # uvicorn spells the same ASGI types with classes of its own.
+    behind = ProxyHeadersMiddleware(cast("Any", pages), of(ServerSettings).trusted_proxies)
+    return Front(doors, cast("ASGIApp", behind))
 
 
 def create_framework(areas: Sequence[Area]) -> FastAPI:

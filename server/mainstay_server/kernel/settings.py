@@ -89,6 +89,10 @@ class ServerSettings(Settings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     base_url: str = Field("", description="Where people reach the server; default the address.")
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Addresses or networks whose X-Forwarded-For and -Proto are believed.",
+    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Signs cookies and links; made and kept in the data dir."
     )

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
+from tests.journeys.running import PROJECT, TOKEN, Mainstay, eventually, running_mainstay
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def known(mainstay: Mainstay) -> dict[str, str]:
         headers={"x-sentry-auth": f"Sentry sentry_key={project['ingestKey']}"},
     )
     assert stored.status_code == 200
-    (issue,) = mainstay.get(f"{instance}/errors")["errors"]
+    (issue,) = eventually(lambda: mainstay.get(f"{instance}/errors")["errors"], within_seconds=5)
     return ids | {"issueId": issue["id"], "eventId": stored.json()["id"]}
 
 

@@ -16,8 +16,20 @@ from .reactions import Event, event_kinds, origin, reactions_to
 
 MOST_DEAD_LETTERS = 500
 
-# Set after a commit that said something, so that the runner of this process need not be asleep.
-something_was_said = threading.Event()
+_bells: list[threading.Event] = []
+
+
+def new_bell() -> threading.Event:
+    """An event that is set after every commit that said something, for a runner to wait for."""
+    bell = threading.Event()
+    _bells.append(bell)
+    return bell
+
+
+def ring() -> None:
+    """Wake the runners of this process: there is something to hand over."""
+    for bell in _bells:
+        bell.set()
 
 
 def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
@@ -45,7 +57,7 @@ def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
                 due_at=said_at,
             )
         )
-    after_commit(session, "outbox", something_was_said.set)
+    after_commit(session, "outbox", ring)
 
 
 def said_events(session: Session, *, after: int = 0) -> list[tuple[int, Event]]:
@@ -75,7 +87,7 @@ def dead_letters(session: Session, *, reaction: str = "") -> Sequence[OutboxDeli
 
 def resend(session: Session, delivery_id: str, *, now: datetime) -> bool:
     """Give a dead letter its tries back, under its old idempotency key; False if it is not dead."""
-    after_commit(session, "outbox", something_was_said.set)
+    after_commit(session, "outbox", ring)
     return bool(
         rows_changed(
             session,

@@ -18,7 +18,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import is_sqlite, reading, rows_changed, transaction
 
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
-from .outbox import something_was_said
+from .outbox import new_bell, ring
 from .reactions import (
     Delivery,
     Event,
@@ -60,6 +60,8 @@ class OutboxRunner:
     def __init__(self, *, lease: timedelta) -> None:
         self._lease = lease
         self._stop = threading.Event()
+        self._reactions_due = new_bell()
+        self._sendings_due = new_bell()
         self._threads = [
             threading.Thread(target=self._react, name="outbox-reactions", daemon=True),
             threading.Thread(target=self._send, name="outbox-senders", daemon=True),
@@ -77,24 +79,25 @@ class OutboxRunner:
     def stop(self, *, timeout_seconds: float = 10) -> None:
         """Finish what is being sent, claim nothing more."""
         self._stop.set()
-        something_was_said.set()
+        ring()
         for thread in self._threads:
             thread.join(timeout_seconds)
 
     def _react(self) -> None:
         while not self._stop.is_set():
-            something_was_said.clear()
+            self._reactions_due.clear()
             try:
                 while not self._stop.is_set() and react_to_next(now=utc_now()):
                     pass
             except Exception:
                 log.exception("the outbox could not be read; trying again")
                 self._stop.wait(IDLE_SECONDS)
-            something_was_said.wait(IDLE_SECONDS)
+            self._reactions_due.wait(IDLE_SECONDS)
 
     def _send(self) -> None:
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="outbox-sender") as pool:
             while not self._stop.is_set():
+                self._sendings_due.clear()
                 try:
                     claimed = self._claim_for_free_senders()
                 except Exception:
@@ -103,8 +106,9 @@ class OutboxRunner:
                 for delivery in claimed:
                     future = pool.submit(send_one, delivery)
                     self._sending[future] = delivery.id
-                if not claimed:
-                    self._stop.wait(IDLE_SECONDS / 5)
+                    # The next one of the same subject may be waiting for this one.
+                    future.add_done_callback(lambda _done: self._sendings_due.set())
+                self._sendings_due.wait(0 if claimed else IDLE_SECONDS)
 
     def _claim_for_free_senders(self) -> list[_Claimed]:
         self._sending = {f: id_ for f, id_ in self._sending.items() if not f.done()}
