@@ -1,6 +1,6 @@
 """What an area may contribute: the whole surface between an area and the rest, in one place."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from .columns import Table
 from .events import Reaction
@@ -16,10 +17,6 @@ from .ports import Answer
 from .readiness import ReadinessCheck
 from .settings import Settings
 from .subjects import InstanceRef
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)

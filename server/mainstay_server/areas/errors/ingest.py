@@ -9,16 +9,9 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
-from mainstay_server.kernel.area import (
-    Door,
-    EnvelopeItem,
-    Receive,
-    ReceivedItem,
-    Scope,
-    Send,
-    installed,
-)
+from mainstay_server.kernel.area import Door, EnvelopeItem, ReceivedItem, installed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, MethodNotAllowed, Problem, TooLarge
 from mainstay_server.kernel.settings import of

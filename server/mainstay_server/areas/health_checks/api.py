@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, parse_hours
+from mainstay_server.kernel.web import Router, example, parse_hours
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 
@@ -29,7 +29,7 @@ from .service import asking, checks, reporting
 
 router = Router(prefix="/api/instances/{instance_id}")
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
-Worked = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
 MOST_DAYS = 366
 _SECOND_DAY = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 
@@ -92,15 +92,11 @@ _UPTIME = {
 }
 
 
-def _example(value: object, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    return {status: {"content": {"application/json": {"example": value}}}}
-
-
 @router.get(
     "/health",
     summary="Health of an instance",
     operation_id="get_instance_health",
-    responses=_example(_HEALTH),
+    responses=example(_HEALTH),
 )
 def get_health(
     session: Session,
@@ -112,7 +108,7 @@ def get_health(
 
 
 @router.get(
-    "/health-checks", summary="List health checks", responses=_example({"healthChecks": [_CHECK]})
+    "/health-checks", summary="List health checks", responses=example({"healthChecks": [_CHECK]})
 )
 def list_health_checks(session: Session, instance: Viewed) -> HealthChecksAnswer:
     """The checks of an instance; the one that follows the instance's URL comes first."""
@@ -124,20 +120,20 @@ def list_health_checks(session: Session, instance: Viewed) -> HealthChecksAnswer
     "/health-checks",
     status_code=201,
     summary="Add a health check",
-    responses=_example(_CHECK, 201),
+    responses=example(_CHECK, 201),
 )
 def add_health_check(
-    session: Session, instance: Worked, wanted: NewHealthCheck
+    session: Session, instance: Written, wanted: NewHealthCheck
 ) -> HealthCheckAnswer:
     """Add a further check, asked at once. The instance's own URL is set on the instance."""
     return _answer(checks.add_check(session, instance, wanted, now=utc_now()))
 
 
 @router.patch(
-    "/health-checks/{check_id}", summary="Change a health check", responses=_example(_CHECK)
+    "/health-checks/{check_id}", summary="Change a health check", responses=example(_CHECK)
 )
 def change_health_check(
-    session: Session, instance: Worked, check_id: str, changes: HealthCheckChanges
+    session: Session, instance: Written, check_id: str, changes: HealthCheckChanges
 ) -> HealthCheckAnswer:
     """Change what is given; its state and history stay, and it is asked at once."""
     check = checks.get_check(session, instance.id, check_id)
@@ -146,32 +142,32 @@ def change_health_check(
 
 
 @router.delete("/health-checks/{check_id}", status_code=204, summary="Remove a health check")
-def remove_health_check(session: Session, instance: Worked, check_id: str) -> None:
+def remove_health_check(session: Session, instance: Written, check_id: str) -> None:
     """Remove a check with its history of states; its results end with their retention."""
     check = checks.get_check(session, instance.id, check_id)
     checks.remove_check(session, check, now=utc_now())
 
 
 @router.post(
-    "/health-checks/{check_id}/pause", summary="Pause a health check", responses=_example(_CHECK)
+    "/health-checks/{check_id}/pause", summary="Pause a health check", responses=example(_CHECK)
 )
-def pause_health_check(session: Session, instance: Worked, check_id: str) -> HealthCheckAnswer:
+def pause_health_check(session: Session, instance: Written, check_id: str) -> HealthCheckAnswer:
     """Stop asking until it is resumed; that time does not count for uptime."""
     return _changed(session, instance, check_id, checks.pause_check)
 
 
 @router.post(
-    "/health-checks/{check_id}/resume", summary="Resume a health check", responses=_example(_CHECK)
+    "/health-checks/{check_id}/resume", summary="Resume a health check", responses=example(_CHECK)
 )
-def resume_health_check(session: Session, instance: Worked, check_id: str) -> HealthCheckAnswer:
+def resume_health_check(session: Session, instance: Written, check_id: str) -> HealthCheckAnswer:
     """Ask again, at once."""
     return _changed(session, instance, check_id, checks.resume_check)
 
 
 @router.post(
-    "/health-checks/{check_id}/run", summary="Run a health check now", responses=_example(_RAN)
+    "/health-checks/{check_id}/run", summary="Run a health check now", responses=example(_RAN)
 )
-def run_health_check(instance: Worked, check_id: str) -> ResultAnswer:
+def run_health_check(instance: Written, check_id: str) -> ResultAnswer:
     """Ask now, beside the schedule, and answer what was found; a failure is asked twice."""
     with reading() as session:
         checks.get_check(session, instance.id, check_id)
@@ -192,7 +188,7 @@ def run_health_check(instance: Worked, check_id: str) -> ResultAnswer:
     "/uptime",
     summary="Uptime of an instance",
     operation_id="get_instance_uptime",
-    responses=_example(_UPTIME),
+    responses=example(_UPTIME),
 )
 def get_uptime(
     session: Session,

@@ -1,6 +1,6 @@
 """What every HTTP door shares: transactions, refusals, sessions, headers, bodies and pages."""
 
-from .bodies import Answer, Body, parse_hours
+from .bodies import Answer, Body, example, parse_hours
 from .csrf import csrf_token, refuse_foreign, refuse_forged
 from .headers import SecurityHeaders
 from .pagination import Page, decode_cursor, encode_cursor, page_of
@@ -18,6 +18,7 @@ __all__ = [
     "csrf_token",
     "decode_cursor",
     "encode_cursor",
+    "example",
     "page_of",
     "parse_hours",
     "problem_response",

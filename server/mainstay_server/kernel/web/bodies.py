@@ -1,7 +1,7 @@
 """Shapes of the HTTP API: camelCase outside, snake_case inside, nothing unknown accepted."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -43,6 +43,11 @@ class Answer(BaseModel):
     """What a client gets."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+
+
+def example(value: object, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """What a route's `responses` show of one answer."""
+    return {status: {"content": {"application/json": {"example": value}}}}
 
 
 def parse_hours(hours: int) -> int:

@@ -2,15 +2,13 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
 from backports import zstd
+from starlette.types import Receive, Scope
 
 from mainstay_server.kernel.problems import Invalid, TooLarge, UnsupportedMedia
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 GZIP_WINDOW = 31  # window bits that make zlib expect a gzip header
 GZIP = (b"gzip", b"x-gzip")
@@ -33,9 +31,7 @@ class _Unpacker(Protocol):
         """The next bytes, about `most_bytes` at most, and whether more are waiting inside."""
 
 
-async def read_incoming(
-    scope: MutableMapping[str, Any], receive: Receive, *, most_bytes: int
-) -> bytes:
+async def read_incoming(scope: Scope, receive: Receive, *, most_bytes: int) -> bytes:
     """Read a request's body and undo its content encoding: gzip, deflate, br or zstd.
 
     Neither what arrives nor what it unpacks to is ever held beyond `most_bytes`: a small body that

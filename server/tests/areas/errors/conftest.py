@@ -15,10 +15,10 @@ from mainstay_server.areas.errors import area
 from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.areas.errors.models import Issue
 from mainstay_server.areas.errors.service.intake import close_intake, intake
-from mainstay_server.kernel.area import Receive, Scope, Send
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy import select
+from starlette.types import Receive, Scope, Send
 from tests.world import World, a_project
 
 KEY = "0123456789abcdef0123456789abcdef"

@@ -1,6 +1,6 @@
 """Alert channels over HTTP: list, add, change, remove, test; for an instance or a whole project."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -17,17 +17,17 @@ from mainstay_server.areas.alerts.schemas import (
 from mainstay_server.areas.alerts.service import channels, notifications
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.web import Router, example
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 
 router = Router()
 
-Viewing = Annotated[InstanceRef, access.instance(Role.VIEWER)]
-Changing = Annotated[InstanceRef, access.instance(Role.MEMBER)]
-ViewingProject = Annotated[ProjectRef, access.project(Role.VIEWER)]
-ChangingProject = Annotated[ProjectRef, access.project(Role.MEMBER)]
+Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
+Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+ViewedProject = Annotated[ProjectRef, access.project(Role.VIEWER)]
+WrittenProject = Annotated[ProjectRef, access.project(Role.MEMBER)]
 
 CHANNEL = {
     "id": "0193a5c2-8f00-7a11-8b22-3c44d55e6f77",
@@ -42,17 +42,13 @@ CHANNEL = {
 CONFIG_KEYS = {name: kind.CONFIG_KEY for name, kind in KINDS.items()}
 
 
-def _example(value: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
-    return {status: {"content": {"application/json": {"example": value}}}}
-
-
 @router.get(
     "/api/instances/{instance_id}/alert-channels",
     summary="List alert channels",
     operation_id="list_alert_channels",
-    responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+    responses=example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
 )
-def list_channels(session: Session, instance: Viewing) -> ChannelList:
+def list_channels(session: Session, instance: Viewed) -> ChannelList:
     """The channels that hear of an instance: its own and the project-wide ones."""
     found = channels.list_channels(session, instance.project_id, instance.id)
     return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
@@ -63,9 +59,9 @@ def list_channels(session: Session, instance: Viewing) -> ChannelList:
     status_code=201,
     summary="Add an alert channel",
     operation_id="create_alert_channel",
-    responses=_example(CHANNEL | {"secret": "whsec_…"}, 201),
+    responses=example(CHANNEL | {"secret": "whsec_…"}, 201),
 )
-def create_channel(session: Session, instance: Changing, body: NewChannel) -> NewChannelAnswer:
+def create_channel(session: Session, instance: Written, body: NewChannel) -> NewChannelAnswer:
     """Tell a webhook or an address of this instance's alerts.
 
     The secret that signs a webhook's messages (Standard Webhooks) is shown in this answer only.
@@ -78,9 +74,9 @@ def create_channel(session: Session, instance: Changing, body: NewChannel) -> Ne
     "/api/projects/{slug}/alert-channels",
     summary="List project-wide alert channels",
     operation_id="list_project_alert_channels",
-    responses=_example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+    responses=example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
 )
-def list_project_channels(session: Session, project: ViewingProject) -> ChannelList:
+def list_project_channels(session: Session, project: ViewedProject) -> ChannelList:
     """The channels that hear of all instances of a project."""
     found = channels.list_channels(session, project.id, None)
     return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
@@ -91,10 +87,10 @@ def list_project_channels(session: Session, project: ViewingProject) -> ChannelL
     status_code=201,
     summary="Add a project-wide alert channel",
     operation_id="create_project_alert_channel",
-    responses=_example(CHANNEL | {"secret": "whsec_…", "scope": "project"}, 201),
+    responses=example(CHANNEL | {"secret": "whsec_…", "scope": "project"}, 201),
 )
 def create_project_channel(
-    session: Session, project: ChangingProject, body: NewChannel
+    session: Session, project: WrittenProject, body: NewChannel
 ) -> NewChannelAnswer:
     """Tell a webhook or an address of the alerts of every instance, also of those to come."""
     return _create(session, (project.organization_id, project.id, None), body)
@@ -104,10 +100,10 @@ def create_project_channel(
     "/api/instances/{instance_id}/alert-channels/{channel_id}",
     summary="Change an alert channel",
     operation_id="change_alert_channel",
-    responses=_example(CHANNEL),
+    responses=example(CHANNEL),
 )
 def change_channel(
-    session: Session, instance: Changing, channel_id: str, body: ChannelChange
+    session: Session, instance: Written, channel_id: str, body: ChannelChange
 ) -> ChannelAnswer:
     """Switch a channel on or off, or change from which severity on it is told."""
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
@@ -127,7 +123,7 @@ def change_channel(
     summary="Remove an alert channel",
     operation_id="remove_alert_channel",
 )
-def remove_channel(session: Session, instance: Changing, channel_id: str) -> None:
+def remove_channel(session: Session, instance: Written, channel_id: str) -> None:
     """Remove a channel with its delivery history. A project-wide one goes for all instances."""
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
     channels.remove_channel(session, channel, now=utc_now())
@@ -138,9 +134,9 @@ def remove_channel(session: Session, instance: Changing, channel_id: str) -> Non
     status_code=202,
     summary="Send a test through an alert channel",
     operation_id="test_alert_channel",
-    responses=_example({"id": CHANNEL["id"], "state": "waiting"}, 202),
+    responses=example({"id": CHANNEL["id"], "state": "waiting"}, 202),
 )
-def test_channel(session: Session, instance: Changing, channel_id: str) -> TestAnswer:
+def test_channel(session: Session, instance: Written, channel_id: str) -> TestAnswer:
     """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it."""
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
     return TestAnswer.model_validate(notifications.send_test(session, channel, now=utc_now()))

@@ -1,6 +1,6 @@
 """Alert rules over HTTP: what holds, and changing it for an instance or a project."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +9,7 @@ from mainstay_server.areas.alerts.schemas import Rule, RuleAnswer, RuleChange, R
 from mainstay_server.areas.alerts.service import rules
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.web import Router, example
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -26,15 +26,11 @@ RULE = {
 }
 
 
-def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": value}}}}
-
-
 @router.get(
     "/api/instances/{instance_id}/alert-rules",
     summary="List alert rules",
     operation_id="list_alert_rules",
-    responses=_example({"rules": [RULE]}),
+    responses=example({"rules": [RULE]}),
 )
 def list_rules(
     session: Session, instance: Annotated[InstanceRef, access.instance(Role.VIEWER)]
@@ -48,7 +44,7 @@ def list_rules(
     "/api/instances/{instance_id}/alert-rules/{type}",
     summary="Change an alert rule of an instance",
     operation_id="change_alert_rule",
-    responses=_example(RULE | {"changed": "instance"}),
+    responses=example(RULE | {"changed": "instance"}),
 )
 def change_rule(
     session: Session,
@@ -66,7 +62,7 @@ def change_rule(
     "/api/projects/{slug}/alert-rules/{type}",
     summary="Change an alert rule of a project",
     operation_id="change_project_alert_rule",
-    responses=_example(RULE | {"changed": "project"}),
+    responses=example(RULE | {"changed": "project"}),
 )
 def change_project_rule(
     session: Session,
