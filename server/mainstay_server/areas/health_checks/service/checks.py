@@ -73,7 +73,7 @@ def add_check(
         **wanted.model_dump(),
     )
     _add(session, check, now=now)
-    _say_configured(session, check, "created")
+    _say_configured(session, check, "created", now=now)
     return check
 
 
@@ -88,21 +88,21 @@ def change_check(
             " timeoutSeconds or degradedAfterMs with PATCH /api/instances/{id}."
         )
     _change(session, check, given, now=now)
-    _say_configured(session, check, "changed")
+    _say_configured(session, check, "changed", now=now)
 
 
 def pause_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
     """Stop asking; the time until it is resumed does not count. Pausing twice is pausing once."""
     if not check.paused:
         _change(session, check, {"paused": True}, now=now)
-        _say_configured(session, check, "paused")
+        _say_configured(session, check, "paused", now=now)
 
 
 def resume_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
     """Ask again, at once."""
     if check.paused:
         _change(session, check, {"paused": False}, now=now)
-        _say_configured(session, check, "resumed")
+        _say_configured(session, check, "resumed", now=now)
 
 
 def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
@@ -112,7 +112,7 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
             "This health check follows its instance; pause it, or empty the instance's URL."
         )
     tell_stopped(session, check, at=now, reason="the health check was removed")
-    _say_configured(session, check, "removed")
+    _say_configured(session, check, "removed", now=now)
     session.delete(check)
     session.flush()
 
@@ -190,7 +190,7 @@ def _change(
     session.flush()
 
 
-def _say_configured(session: Session, check: HealthCheck, change: str) -> None:
+def _say_configured(session: Session, check: HealthCheck, change: str, *, now: datetime) -> None:
     say(
         session,
         HealthCheckConfigured(
@@ -201,4 +201,5 @@ def _say_configured(session: Session, check: HealthCheck, change: str) -> None:
             change=change,
             url=check.url,
         ),
+        now=now,
     )
