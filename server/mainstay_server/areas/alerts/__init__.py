@@ -18,6 +18,7 @@ area = Area(
         reactions.resolve_unwatched,
         reactions.open_new_issue,
         reactions.open_regressed_issue,
+        reactions.resolve_decided_issue,
         reactions.tell_of_opening,
         reactions.tell_of_end,
         reactions.send_notification,

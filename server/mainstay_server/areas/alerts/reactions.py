@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
-from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
+from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
     HealthCheckDegraded,
     HealthCheckRecovered,
@@ -56,6 +56,12 @@ def open_new_issue(session: Session, event: IssueOpened, *, now: datetime) -> No
 def open_regressed_issue(session: Session, event: IssueRegressed, *, now: datetime) -> None:
     """An error that was resolved happened again."""
     conditions.record_issue(session, event, AlertType.ISSUE_REGRESSED, now=now)
+
+
+@on(IssueStatusChanged)
+def resolve_decided_issue(session: Session, event: IssueStatusChanged, *, now: datetime) -> None:
+    """Somebody resolved or ignored an issue: they need not resolve its alert as well."""
+    conditions.record_decision(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -14,6 +14,7 @@ from mainstay_server.areas.alerts.schemas import AlertNotificationDue
 from mainstay_server.areas.alerts.service import channels, notifications, rules
 from mainstay_server.areas.alerts.settings import SmtpSettings
 from mainstay_server.contracts.alerts import AlertChannelDisabled, AlertOpened, AlertResolved
+from mainstay_server.contracts.errors import IssueStatusChanged
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events.runner import claim_for_sending
 from mainstay_server.kernel.settings import override_settings
@@ -180,6 +181,26 @@ def test_an_outage_that_nobody_watches_any_more_is_closed_with_the_reason(
         "Its health is not watched now: the health check was paused."
     )
     assert told(http_receiver)[-1] == ("alert.resolved", "instance_down")
+
+
+@pytest.mark.parametrize(("after", "stands"), [("resolved", 0), ("ignored", 0), ("unresolved", 1)])
+def test_taking_an_issue_in_hand_ends_its_alert_without_another_message(
+    harbour: Harbour, http_receiver: HttpReceiver, after: str, stands: int
+) -> None:
+    harbour.channel(http_receiver.url)
+    harbour.happens(harbour.new_issue("a"), harbour.new_issue("b"))
+    decision = IssueStatusChanged(
+        organization_id=harbour.instance.organization_id,
+        project_id=harbour.instance.project_id,
+        issue_id="a",
+        title="KeyError: a",
+        before="unresolved",
+        after=after,
+    )
+    harbour.happens(decision)
+
+    assert len(harbour.active()) == 1 + stands
+    assert told(http_receiver) == [("alert.opened", "new_issue")] * 2
 
 
 def test_a_late_word_of_an_older_state_opens_nothing(

@@ -13,7 +13,7 @@ from mainstay_server.areas.alerts.models import (
     AlertStatus,
     AlertType,
 )
-from mainstay_server.contracts.errors import IssueOpened
+from mainstay_server.contracts.errors import IssueOpened, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
     HealthCheckRecovered,
@@ -34,6 +34,7 @@ ISSUES = {
     AlertType.ISSUE_REGRESSED: "Error came back",
 }
 MOST_AT_ONCE = 1000
+REOPENED = "unresolved"
 
 
 def record_trouble(
@@ -132,6 +133,20 @@ def record_issue(session: Session, event: IssueOpened, kind: AlertType, *, now: 
             " here until an hour passes without one; the errors page lists them all.",
         )
     fire(session, instance, firing, now=now)
+
+
+def record_decision(session: Session, event: IssueStatusChanged, *, now: datetime) -> None:
+    """Somebody took an issue in hand: its alerts have done their work, and nobody need be told."""
+    if event.after == REOPENED:
+        return
+    wanted = [identity_of(kind, event.issue_id) for kind in ISSUES]
+    active = sa.select(Alert.id).where(
+        Alert.project_id == event.project_id,
+        Alert.identity.in_(wanted),
+        Alert.status == AlertStatus.ACTIVE,
+    )
+    ids = list(session.scalars(active.limit(MOST_AT_ONCE)))
+    resolve_each(session, ids, resolution=f"The issue was {event.after}.", quiet=True, now=now)
 
 
 def settle_issues(session: Session, *, now: datetime) -> int:

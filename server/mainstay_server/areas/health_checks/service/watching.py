@@ -127,6 +127,10 @@ class Watch:
     def _begin(self, order: ProbeOrder) -> None:
         assert order.fence is not None, "what is claimed has a fence"
         self._fences[order.check_id] = order.fence
+        before = self._asking.get(order.check_id)
+        if before is not None:
+            # Its lease ran out while it was asked (a starved process): the new turn counts.
+            before.cancel()
         task = asyncio.create_task(self._ask(order))
         self._asking[order.check_id] = task
         task.add_done_callback(lambda done: self._asked(order, done))
@@ -140,7 +144,8 @@ class Watch:
         )
 
     def _asked(self, order: ProbeOrder, task: asyncio.Task[Finished]) -> None:
-        del self._asking[order.check_id]
+        if self._asking.get(order.check_id) is task:
+            del self._asking[order.check_id]
         if task.cancelled():
             return
         error = task.exception()
