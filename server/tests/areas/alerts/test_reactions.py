@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.alerts.models import AlertRule, AlertType, Severity
 from mainstay_server.areas.alerts.providers import webhook
