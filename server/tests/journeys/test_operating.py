@@ -1,6 +1,7 @@
 """What operators do: start it wrongly, probe it, trigger its tasks, read its contract, end it."""
 
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,3 +159,16 @@ def test_it_ends_in_order_when_asked_to() -> None:
     with running_mainstay() as server:
         assert server.stop() == 0
         assert not [line for line in server.lines if "Traceback" in line]
+
+
+def test_an_end_in_order_counts_every_event_before_it_is_over(tmp_path: Path) -> None:
+    with running_mainstay(data_dir=tmp_path) as server:
+        project = server.project
+        door = f"/api/{project['number']}/store/?sentry_key={project['ingestKey']}"
+        for _ in range(20):
+            assert server.call("POST", door, json={"message": "x"}).status_code == 200
+        assert server.stop() == 0
+
+    with sqlite3.connect(tmp_path / "mainstay.db") as database:
+        assert database.execute("SELECT count FROM error_issues").fetchall() == [(20,)]
+    database.close()

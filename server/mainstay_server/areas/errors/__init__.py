@@ -13,6 +13,7 @@ area = Area(
     pages=pages.router,
     doors=ingest.doors,
     jobs=(jobs.finish_crashed, jobs.forget_intakes, jobs.reopen_due),
+    loops=(jobs.intake_end,),
     readiness=(
         readiness.errors_arrive,
         readiness.errors_name_their_release,

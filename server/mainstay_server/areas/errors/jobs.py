@@ -3,10 +3,13 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
+from mainstay_server.kernel.area import Loop, StopSignal
 from mainstay_server.kernel.jobs import job
 
 from .service import finishing, issues
+from .service.intake import close_intake
 
 
 @job(every=timedelta(minutes=1), in_transaction=False, at_start=True)
@@ -25,3 +28,12 @@ def forget_intakes(session: Session, *, now: datetime) -> None:
 def reopen_due(session: Session, *, now: datetime) -> None:
     """Reopen what was ignored until now."""
     issues.reopen_due(session, now=now)
+
+
+async def _end_in_order(stop: StopSignal) -> None:
+    """Wait for the end, then store and count what waits: no crash has to be mended after a stop."""
+    await stop.wait()
+    await run_in_threadpool(close_intake)
+
+
+intake_end = Loop(name="error-intake", role="web", run=_end_in_order)

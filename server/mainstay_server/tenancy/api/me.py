@@ -42,7 +42,12 @@ def get_me(session: Session, caller: SignedIn) -> schemas.MeAnswer:
     )
 
 
-@router.post("/api/me/organization", summary="Act in another organization", status_code=204, openapi_extra=BROWSERS_ONLY)
+@router.post(
+    "/api/me/organization",
+    summary="Act in another organization",
+    status_code=204,
+    openapi_extra=BROWSERS_ONLY,
+)
 def switch_organization(session: Session, caller: SignedIn, body: schemas.SwitchBody) -> None:
     """Let this session act in another organization of the same person."""
     sessions.switch_organization(session, caller, body.organization_id)
