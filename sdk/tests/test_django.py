@@ -6,8 +6,8 @@ from typing import Any
 
 import mainstay
 import pytest
-from django import conf, http, setup, urls  # type: ignore[import-untyped] # Django has no types
-from django.core import asgi as core_asgi  # type: ignore[import-untyped] # as above
+from django import conf, http, setup, urls
+from django.core import asgi as core_asgi
 from django.core import wsgi as core_wsgi
 from tests.app_servers import ask, served_asgi, served_wsgi
 from tests.capture_server import a_server

@@ -141,7 +141,7 @@ def test_every_turn_of_every_job_is_run_once(fleet: Fleet) -> None:
     assert made <= set(ran), "turns were missed"
     assert [turn for turn, times in ran.items() if times != 1] == []
     assert claimed == ran
-    assert len({turn.owner for turn in turns}) == 2, "one worker did everything"
+    assert len({turn.owner for turn in turns}) >= 2, "one worker did everything"
     ((runs, failures),) = fleet.sql("SELECT sum(runs), sum(failures_in_row) FROM jobs")
     assert (runs, failures) == (ran.total(), 0)
 
@@ -186,6 +186,8 @@ def test_a_job_whose_worker_is_killed_is_taken_over_after_the_lease_and_finished
         )
         assert made.status_code == 201, made.text
         tell(fleet.web, made.json()["id"], receiver)
+        checks = f"/api/instances/{made.json()['id']}/health-checks"
+        eventually(lambda: fleet.web.get(checks)["healthChecks"], within_seconds=10)
         (due,) = fleet.sql("UPDATE jobs SET due_at = now() WHERE name = %s RETURNING due_at", name)
         ((owner,),) = eventually(
             lambda: fleet.sql("SELECT owner FROM jobs WHERE name = %s AND owner != ''", name),
