@@ -12,7 +12,7 @@ from .service import finishing, issues
 from .service.intake import close_intake
 
 
-@job(every=timedelta(minutes=1), in_transaction=False, at_start=True)
+@job(every=timedelta(seconds=20), in_transaction=False, at_start=True)
 def finish_crashed(*, now: datetime) -> None:
     """Count what was stored right before a crash."""
     finishing.finish_crashed(now=now)

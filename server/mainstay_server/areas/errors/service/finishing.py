@@ -16,7 +16,7 @@ from mainstay_server.tenancy.subjects import find_instance
 
 from .folding import Place, Seen, fold
 
-STILL_ON_ITS_WAY = timedelta(seconds=30)
+STILL_ON_ITS_WAY = timedelta(seconds=10)
 LONGEST_WAIT = timedelta(minutes=10)
 FORGOTTEN_AFTER = timedelta(days=8)
 MOST_BATCHES = 500
