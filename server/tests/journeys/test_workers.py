@@ -114,7 +114,8 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def fleet(processes: Fleet) -> Iterator[Fleet]:
-    """The processes, all alive; whoever a test kills is started again."""
+    """The processes, all alive, with nothing noted; whoever a test kills is started again."""
+    processes.sql("DELETE FROM turns")
     yield processes
     processes.restart_killed()
 
