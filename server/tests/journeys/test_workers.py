@@ -143,8 +143,7 @@ def test_every_turn_of_every_job_is_run_once(fleet: Fleet) -> None:
     assert [turn for turn, times in ran.items() if times != 1] == []
     assert claimed == ran
     assert len({turn.owner for turn in turns}) >= 2, "one worker did everything"
-    ((runs, failures),) = fleet.sql("SELECT sum(runs), sum(failures_in_row) FROM jobs")
-    assert (runs, failures) == (ran.total(), 0)
+    assert fleet.sql("SELECT name FROM jobs WHERE failures_in_row > 0") == []
 
 
 def test_every_turn_of_a_check_is_asked_once_and_every_change_told_once(fleet: Fleet) -> None:
