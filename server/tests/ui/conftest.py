@@ -19,6 +19,7 @@ from mainstay_server.ui import assets_app, render
 from mainstay_server.ui.rendering import environment
 from playwright.sync_api import Browser, sync_playwright
 from starlette.middleware.base import RequestResponseEndpoint
+from tests.browsing import CHROMIUM, CHROMIUM_FLAGS
 
 NOW = datetime(2025, 11, 21, 14, 5, 9, tzinfo=UTC)
 POLICY = (
@@ -26,13 +27,6 @@ POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 CALLER = SimpleNamespace(
     person_name="Alice Ferrand",
     person_email="alice@harbour.example",
@@ -182,8 +176,6 @@ def gallery_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()

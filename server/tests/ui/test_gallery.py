@@ -1,16 +1,14 @@
 """Every component in a real browser, under the real policy."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.browsing import LOOKS, faults_of, new_look, watch
 
 pytestmark = pytest.mark.slow
 
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = ("overview", "components-page", "issue", "sign-in")
-LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1440, 390)]
 
 
 @pytest.fixture
@@ -33,41 +31,20 @@ def page(context: BrowserContext, complaints: list[str]) -> Page:
     return page
 
 
-def watch(page: Page, complaints: list[str]) -> None:
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-
 @pytest.mark.parametrize(("theme", "width"), LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_quiet_fits_and_is_usable_by_everyone(
     browser: Browser, gallery_url: str, complaints: list[str], name: str, theme: str, width: int
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, reduced_motion="reduce", bypass_csp=False
-    )
-    context.add_cookies([{"name": "theme", "value": theme, "url": gallery_url}])
+    context = new_look(browser, theme=theme, width=width, url=gallery_url)
     page = context.new_page()
     watch(page, complaints)
     page.goto(f"{gallery_url}/pages/{name}")
-    for chart in page.locator("time-chart").all():
-        expect(chart.locator("canvas, .chart-note")).to_be_visible()
+    faults = faults_of(page, width=width)
+    context.close()
 
     assert complaints == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert AXE.is_file(), "axe-core is missing: run `npm ci` in server/frontend"
-    page.evaluate(AXE.read_text())
-    violations = page.evaluate("axe.run(document).then(found => found.violations)")
-    context.close()
-    assert [
-        (found["id"], [node["target"] for node in found["nodes"]])
-        for found in violations
-        if found["impact"] in ("serious", "critical")
-    ] == []
+    assert faults == []
 
 
 def test_the_theme_is_kept_for_the_next_page(
