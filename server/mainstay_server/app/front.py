@@ -1,10 +1,10 @@
-"""The front of the HTTP server: ingest doors before any framework, everything else behind it."""
+"""The front of the HTTP server: ingest doors and plain routes, then the framework."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay_server.kernel.area import Door
+from mainstay_server.kernel.area import Door, PlainRoute
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem
 from mainstay_server.kernel.web import send_problem
 
@@ -14,9 +14,12 @@ API = "/api/"
 class Front:
     """Sends `/api/{number}/…` straight to its door; a number is what only SDKs put there."""
 
-    def __init__(self, doors: Mapping[str, Door], app: ASGIApp) -> None:
+    def __init__(
+        self, doors: Mapping[str, Door], app: ASGIApp, plain_routes: Sequence[PlainRoute] = ()
+    ) -> None:
         self._doors = doors
         self._app = app
+        self._plain_routes = {route.path: route for route in plain_routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -27,6 +30,10 @@ class Front:
                 if door is not None:
                     await self._enter(door, int(number), scope, receive, send)
                     return
+            route = self._plain_routes.get(scope["path"])
+            if route is not None:
+                await self._ask(route, scope, receive, send)
+                return
         if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
             return
@@ -42,6 +49,12 @@ class Front:
             if isinstance(problem, MethodNotAllowed):
                 headers["allow"] = "POST"
             await send_problem(send, problem, path=scope["path"], headers=headers)
+
+    async def _ask(self, route: PlainRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await route.app(scope, receive, send)
+        except Problem as problem:
+            await send_problem(send, problem, path=scope["path"])
 
 
 def _without_body(send: Send) -> Send:

@@ -32,10 +32,11 @@ def create_app(areas: Sequence[Area]) -> ASGIApp:
     """The HTTP server with the doors, API and pages of some areas, which were folded before."""
     framework = create_framework(areas)
     doors = {door.path: door for area in areas for door in area.doors}
+    plain_routes = [route for area in areas for route in area.plain_routes]
     pages = SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES))
     # uvicorn spells the same ASGI types with classes of its own.
     behind = ProxyHeadersMiddleware(cast("Any", pages), of(ServerSettings).trusted_proxies)
-    return Front(doors, cast("ASGIApp", behind))
+    return Front(doors, cast("ASGIApp", behind), plain_routes)
 
 
 def create_framework(areas: Sequence[Area]) -> FastAPI:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from .columns import Table
 from .events import Reaction
+from .guard import GuardStep
 from .jobs import Job
 from .ports import Answer
 from .readiness import ReadinessCheck
@@ -29,6 +30,18 @@ class Door:
 
     path: str
     app: Callable[[Scope, Receive, Send, int], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainRoute:
+    """A plain ASGI way in at an exact path, before any framework, for what is asked very often.
+
+    It checks by itself who is asking; `access` says in words whom it lets in.
+    """
+
+    path: str
+    access: str
+    app: Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +153,7 @@ class Area:
     api: APIRouter | None = None
     pages: APIRouter | None = None
     doors: tuple[Door, ...] = ()
+    plain_routes: tuple[PlainRoute, ...] = ()
     envelope_items: tuple[EnvelopeItem, ...] = ()
     jobs: tuple[Job, ...] = ()
     loops: tuple[Loop, ...] = ()
@@ -152,6 +166,7 @@ class Area:
     tiles: Tiles | None = None
     summary: Summaries | None = None
     menu: tuple[MenuEntry, ...] = ()
+    guard: tuple[GuardStep, ...] = ()
 
 
 class _Installed:

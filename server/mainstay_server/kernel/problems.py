@@ -11,41 +11,50 @@ class Problem(Exception):
 
     `detail` is one sentence with the next step. `errors` lists the single faults of a body, each a
     mapping with at least `field` and `message`. `code` overrides the class's code where one status
-    has several reasons; a code is stable, kebab-case, and clients may branch on it.
+    has several reasons; a code is stable, kebab-case, and clients may branch on it. `type` is the
+    URI of a registered problem type, `members` are what that type adds to the document, and
+    `headers` belong to this refusal alone.
     """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Server Error"
     code: str = "problem"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one refusal, all that can be said of it
         self,
         detail: str,
         *,
         errors: Sequence[Mapping[str, Any]] = (),
         retry_after_seconds: float | None = None,
         code: str | None = None,
+        type: str = "about:blank",  # noqa: A002 - RFC 9457's name of the member
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after_seconds = retry_after_seconds
+        self.type = type
+        self.members = members or {}
+        self.headers = headers or {}
         if code is not None:
             self.code = code
 
     def to_json(self, instance: str | None = None) -> dict[str, Any]:
         """Return the RFC 9457 document; `instance` is the path of the request it answers.
 
-        `type` is `about:blank`, which by RFC 9457 section 4.2.1 says that the status tells it all
-        and `title` is its phrase; the finer reason is the member `code`.
+        `type` is mostly `about:blank`, which by RFC 9457 section 4.2.1 says that the status tells
+        it all and `title` is its phrase; the finer reason is the member `code`.
         """
         document: dict[str, Any] = {
-            "type": "about:blank",
+            "type": self.type,
             "title": self.title,
             "status": self.status,
             "code": self.code,
             "detail": self.detail,
             "errors": [dict(error) for error in self.errors],
+            **self.members,
         }
         if instance is not None:
             document["instance"] = instance

@@ -38,11 +38,11 @@ def problem_response(
 
 def problem_headers(problem: problems.Problem) -> Mapping[str, str]:
     """The headers that go with a refusal."""
-    headers = {}
+    headers = {name.lower(): value for name, value in problem.headers.items()}
     if problem.retry_after_seconds is not None:
         headers["retry-after"] = str(max(1, math.ceil(problem.retry_after_seconds)))
     if isinstance(problem, problems.Unauthenticated):
-        headers["www-authenticate"] = "Bearer"
+        headers.setdefault("www-authenticate", "Bearer")
     return headers
 
 

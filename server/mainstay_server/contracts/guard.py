@@ -1,0 +1,90 @@
+"""What the guard asks of other areas, and what they may ask about what passed it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.ports import port
+from mainstay_server.kernel.subjects import InstanceRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """So much was used of a meter by `organization` or `owner:<owner>`."""
+
+    subject: str
+    meter: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyUse:
+    """How often one API key was used on one route from one address, and when last."""
+
+    key_id: str
+    route: str
+    method: str
+    address: str
+    total: int
+    refused: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressConduct:
+    """What one client address did to one instance in a span of time; counts of requests."""
+
+    instance_id: str
+    address: str
+    total: int
+    unauthorized: int
+    forbidden: int
+    not_found: int
+    limited: int
+    credentials: int
+    key_ids: tuple[str, ...]
+    routes: int
+    paths: tuple[str, ...]
+    first_at: datetime
+    last_at: datetime
+
+
+@port
+def record_use(
+    session: Session,
+    *,
+    instance: InstanceRef,
+    batch_id: str,
+    uses: Sequence[Use],
+    now: datetime,
+) -> bool:
+    """Count what was used, once per `batch_id` however often it is asked; False for a repeat."""
+    raise NotImplementedError
+
+
+@port
+def use_of_keys(
+    instance_id: str, *, key_ids: Sequence[str], since: datetime, until: datetime
+) -> list[KeyUse]:
+    """How some API keys of an instance were used, most used first, at most 1,000 rows."""
+    raise NotImplementedError
+
+
+@port
+def last_uses(*, since: datetime) -> dict[str, datetime]:
+    """When each API key that was used since then was used last, by its id."""
+    raise NotImplementedError
+
+
+@port
+def conduct_of_addresses(
+    *, since: datetime, until: datetime, at_least: int
+) -> list[AddressConduct]:
+    """What every address with at least so many refused requests did, worst first, at most 1,000.
+
+    `credentials` counts different keys that were refused, `routes` different routes; `paths` are
+    some of the paths that were not found.
+    """
+    raise NotImplementedError

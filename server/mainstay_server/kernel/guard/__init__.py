@@ -1,0 +1,16 @@
+"""The guard: how areas take part in deciding whether a request to a guarded API may pass."""
+
+from .models import GuardVersion
+from .steps import Facts, GuardedRequest, GuardStep, Passage
+from .versions import CHANNEL, policy_version, touch_policies
+
+__all__ = [
+    "CHANNEL",
+    "Facts",
+    "GuardStep",
+    "GuardVersion",
+    "GuardedRequest",
+    "Passage",
+    "policy_version",
+    "touch_policies",
+]

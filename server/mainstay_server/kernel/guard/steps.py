@@ -1,0 +1,72 @@
+"""A guard step: an area's section of the policy, and the area's say about one request."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.subjects import InstanceRef
+
+Section = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardedRequest:
+    """A request to a guarded API that asks to pass. `address` is the true client's.
+
+    `credential` is the API key as it was presented, "" when none was; it must never be stored.
+    `scopes` are needed beside those that the policy asks for; `cost` is what it is charged.
+    """
+
+    instance: InstanceRef
+    method: str
+    path: str
+    address: str
+    credential: str
+    at: datetime
+    scopes: tuple[str, ...] = ()
+    person: str = ""
+    cost: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a verified API key says of its bearer; the empty one is for requests without a key."""
+
+    key_id: str = ""
+    owner: str = ""
+    plan: str = ""
+    scopes: tuple[str, ...] = ()
+    limits: tuple[Mapping[str, Any], ...] = ()
+
+
+NO_KEY = Facts()
+
+
+@dataclass(kw_only=True, slots=True)
+class Passage:
+    """A request on its way through the steps. `headers` go with the answer, whatever it is."""
+
+    request: GuardedRequest
+    facts: Facts = NO_KEY
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardStep:
+    """One section of the policy and its decision; steps run in the order of `order`.
+
+    `publish(session, instance, now)` is the section as `wire/guard` describes it, or None when it
+    guards nothing. `compile(section)` makes of it, once per version, what `decide` reads fast.
+    `decide(compiled, passage)` raises the `Problem` that refuses the request; it may only use
+    memory and the shared store, since it runs on the event loop for every request. An area says
+    `touch_policies` whenever its section changes.
+    """
+
+    section: str
+    order: int
+    publish: Callable[[Session, InstanceRef, datetime], Section | None] = field(repr=False)
+    compile: Callable[[Section], Any] = field(repr=False)
+    decide: Callable[[Any, Passage], Awaitable[None]] = field(repr=False)
