@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from tests.waiting import PATIENCE_SECONDS
 
 AXE = Path(__file__).parents[1] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = "/usr/bin/chromium"
@@ -14,7 +15,18 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = PATIENCE_SECONDS * 1000
 LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1440, 390)]
+
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def new_profile(browser: Browser, *, width: int = 1440, height: int = 900) -> BrowserContext:
+    """A fresh browser profile with one window size, that waits as long as every test does."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(PATIENCE_MS)
+    return context
 
 
 def new_look(browser: Browser, *, theme: str, width: int, url: str) -> BrowserContext:
@@ -22,6 +34,7 @@ def new_look(browser: Browser, *, theme: str, width: int, url: str) -> BrowserCo
     context = browser.new_context(
         viewport={"width": width, "height": 900}, reduced_motion="reduce", bypass_csp=False
     )
+    context.set_default_timeout(PATIENCE_MS)
     context.add_cookies([{"name": "theme", "value": theme, "url": url}])
     return context
 

@@ -1,16 +1,19 @@
 """Fixtures that every test of the server may use; the servers behind them are real."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.columns import Table
+from mainstay_server.kernel.columns.writers import Waiting, Writer
 from mainstay_server.kernel.database import Base, close_database, engine, open_database, transaction
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
 from tests.serving import client_for
+from tests.waiting import PATIENCE_SECONDS
 
 __all__ = ["client_for"]
 
@@ -73,3 +76,39 @@ def column_store(tmp_path: Path) -> Iterator[Callable[..., None]]:
 
     yield open_with
     columns.close_columns()
+
+
+class HeldInserts:
+    """Inserts into the column store that begin, and go on only when they are let."""
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self._going_on = threading.Event()
+
+    def wait_for_one(self) -> None:
+        """Return once an insert has begun: what is appended from now on is not in it."""
+        assert self._begun.wait(PATIENCE_SECONDS), "nothing is being inserted"
+
+    def let_go(self) -> None:
+        """Let them, and all that come, go on."""
+        self._going_on.set()
+
+    def hold(self) -> None:
+        """What an insert does first."""
+        self._begun.set()
+        self._going_on.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def held_inserts(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldInserts]:
+    """Holds inserts into the column store back, so that what comes meanwhile has to wait."""
+    held = HeldInserts()
+    insert = Writer._insert
+
+    def insert_later(writer: Writer, batch: Sequence[Waiting]) -> None:
+        held.hold()
+        insert(writer, batch)
+
+    monkeypatch.setattr(Writer, "_insert", insert_later)
+    yield held
+    held.let_go()

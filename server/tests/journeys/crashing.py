@@ -18,8 +18,9 @@ from uuid import uuid4
 
 import httpx2 as httpx
 from tests.journeys.loads import FlakyReceiver, Sent, flaky_receiver, kind_of, sending_to
-from tests.journeys.running import PROJECT, Mainstay, eventually, running_mainstay
+from tests.journeys.running import PROJECT, Mainstay, running_mainstay
 from tests.servers.http import HttpReceiver, running_http
+from tests.waiting import eventually
 from typing_extensions import override
 
 LEASE_SECONDS = 3

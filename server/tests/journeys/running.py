@@ -1,6 +1,5 @@
 """The real program in a process of its own, as its users start it."""
 
-import json
 import os
 import re
 import signal
@@ -8,21 +7,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from tests.servers.processes import free_port
+from tests.waiting import PATIENCE_SECONDS
 
 PROGRAM = Path(sys.executable).parent / "mainstay"
 TOKEN = "mst_journeys_owner_token_0123456789abcdef"
 EMAIL = "owner@ships.example"
 PASSWORD = "correct horse battery staple"
 PROJECT = "inspections"
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 120
+STOP_SECONDS = 90
 
 
 class Mainstay:
@@ -34,6 +34,7 @@ class Mainstay:
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self.lines: list[str] = []
+        self._answers = False
 
     @property
     def pid(self) -> int:
@@ -42,8 +43,7 @@ class Mainstay:
 
     def start(self) -> None:
         """Start, and return once it answers. The second start keeps the port of the first."""
-        if self.url:
-            self._environment["MAINSTAY_PORT"] = self.url.rsplit(":", 1)[1]
+        self._answers = False
         self._process = subprocess.Popen(
             [str(PROGRAM), *self._arguments],
             env={**os.environ, **self._environment},
@@ -57,7 +57,7 @@ class Mainstay:
         if not started.wait(START_SECONDS):
             self.kill()
             raise TimeoutError("Mainstay did not start:\n" + "\n".join(self.lines[-40:]))
-        if not self.url:
+        if not self._answers:
             self.kill()
             raise RuntimeError("Mainstay ended at its start:\n" + "\n".join(self.lines[-40:]))
 
@@ -79,7 +79,7 @@ class Mainstay:
             method,
             self.url + path,
             headers={"authorization": f"Bearer {TOKEN}"},
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
             **options,
         )
 
@@ -106,7 +106,7 @@ class Mainstay:
                 self.lines.append(line.rstrip())
                 found = re.search(r"(?:running at|at) (http://\S+)", line)
                 if found and not started.is_set():
-                    self.url = found.group(1)
+                    self.url, self._answers = found.group(1), True
                     started.set()
         started.set()
 
@@ -115,7 +115,7 @@ def bootstrap(data_dir: Path) -> dict[str, str]:
     """The environment of an unattended first start."""
     return {
         "MAINSTAY_DATA_DIR": str(data_dir),
-        "MAINSTAY_PORT": "0",
+        "MAINSTAY_PORT": str(free_port()),
         "MAINSTAY_BOOTSTRAP_EMAIL": EMAIL,
         "MAINSTAY_BOOTSTRAP_PASSWORD": PASSWORD,
         "MAINSTAY_BOOTSTRAP_TOKEN": TOKEN,
@@ -140,16 +140,3 @@ def running_mainstay(
             yield server
         finally:
             server.kill()
-
-
-def eventually(ask: Callable[[], Any], *, within_seconds: float, every_seconds: float = 0.1) -> Any:
-    """What `ask` returns once it is true; fails with its last answer when the time is over."""
-    deadline = time.monotonic() + within_seconds
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            shown = json.dumps(answer, default=str)
-            raise AssertionError(f"not within {within_seconds} s; the last answer was {shown}")
-        time.sleep(every_seconds)

@@ -21,7 +21,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.journeys.running import PROJECT, TOKEN, Mainstay, eventually, running_mainstay
+from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +97,7 @@ def known(mainstay: Mainstay) -> dict[str, str]:
         headers={"x-sentry-auth": f"Sentry sentry_key={project['ingestKey']}"},
     )
     assert stored.status_code == 200
-    (issue,) = eventually(lambda: mainstay.get(f"{instance}/errors")["errors"], within_seconds=5)
+    (issue,) = eventually(lambda: mainstay.get(f"{instance}/errors")["errors"])
     return ids | {"issueId": issue["id"], "eventId": stored.json()["id"]}
 
 
@@ -154,7 +155,7 @@ class Asked:
                 case.path_parameters = asked_for
                 if "{number}" in case.path:
                     case.query, case.headers = {}, {}
-            answer = case.call(base_url=self._url, headers=self._headers, timeout=30)
+            answer = case.call(base_url=self._url, headers=self._headers, timeout=PATIENCE_SECONDS)
             self.statuses.append(answer.status_code)
             case.validate_response(answer, checks=CHECKS)
 

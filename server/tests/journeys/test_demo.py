@@ -11,7 +11,8 @@ from typing import Any
 import httpx2 as httpx
 import psutil
 import pytest
-from tests.journeys.running import PROGRAM, Mainstay, eventually
+from tests.journeys.running import PROGRAM, Mainstay
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

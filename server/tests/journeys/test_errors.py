@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import sentry_sdk
-from tests.journeys.running import PROJECT, Mainstay, eventually
+from tests.journeys.running import PROJECT, Mainstay
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ import httpx2 as httpx
 import pytest
 from tests.journeys.crashing import issues_of
 from tests.journeys.loads import Sending, Sent, sending_to
-from tests.journeys.running import Mainstay, eventually, running_mainstay
+from tests.journeys.running import Mainstay, running_mainstay
 from tests.servers.clickhouse import clickhouse_server
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from tests.journeys.conftest import Stores
-from tests.journeys.running import Mainstay, eventually, running_mainstay
+from tests.journeys.running import Mainstay, running_mainstay
 from tests.servers.http import running_http
 from tests.servers.smtp import running_smtp
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,10 @@ from tests.journeys.running import (
     PROJECT,
     Mainstay,
     bootstrap,
-    eventually,
     running_mainstay,
 )
 from tests.servers.http import running_http
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -72,9 +72,9 @@ def full() -> Iterator[Mainstay]:
         )
         send_errors(server)
         send_requests(server)
-        eventually(lambda: recent(server, "healthy"), within_seconds=15)
+        eventually(lambda: recent(server, "healthy"))
         app.stop()
-        eventually(lambda: recent(server, "unhealthy"), within_seconds=15)
+        eventually(lambda: recent(server, "unhealthy"))
         yield server
         app.start()
 
@@ -168,7 +168,7 @@ def test_a_newcomer_gets_from_the_printed_link_to_the_first_error(browser: Brows
     with running_mainstay(
         {name: "" for name in bootstrap(Path()) if "BOOTSTRAP" in name}
     ) as server:
-        eventually(lambda: any("/set-up/" in line for line in server.lines), within_seconds=5)
+        eventually(lambda: any("/set-up/" in line for line in server.lines))
         link = next(line for line in server.lines if "/set-up/" in line).split()[-1]
         context = new_look(browser, theme="light", width=1440, url=server.url)
         page = context.new_page()

@@ -19,7 +19,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from fastapi import FastAPI
-from tests.journeys.running import Mainstay, eventually
+from tests.journeys.running import Mainstay
+from tests.waiting import eventually
 from typing_extensions import override
 
 pytestmark = pytest.mark.slow

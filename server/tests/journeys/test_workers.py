@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 from tests.journeys.crashing import listed, tell, told_by, watch
-from tests.journeys.running import Mainstay, eventually, running_mainstay
+from tests.journeys.running import Mainstay, running_mainstay
 from tests.servers.clickhouse import clickhouse_server
 from tests.servers.http import Answer, running_http
 from tests.servers.postgres import running_postgres
 from tests.servers.redis import running_redis
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

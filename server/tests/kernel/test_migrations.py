@@ -13,6 +13,7 @@ from mainstay_server.installed import AREAS
 from mainstay_server.kernel.database import Base, close_database, engine, open_database
 from mainstay_server.kernel.migrations import migrate, migrations_folder, newest_revision
 from tests.servers.postgres import PostgresServer
+from tests.waiting import PATIENCE_SECONDS
 
 START = (
     "import sys; from mainstay_server.kernel.database import open_database;"
@@ -57,7 +58,7 @@ def test_migrating_again_changes_nothing(url: str) -> None:
 @pytest.mark.slow
 def test_processes_that_start_at_once_take_turns(url: str) -> None:
     starts = [subprocess.Popen([sys.executable, "-c", START, url]) for _ in range(4)]
-    assert [start.wait(60) for start in starts] == [0, 0, 0, 0]
+    assert [start.wait(PATIENCE_SECONDS) for start in starts] == [0, 0, 0, 0]
 
 
 def test_every_migration_is_named_after_its_area() -> None:

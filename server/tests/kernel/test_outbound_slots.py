@@ -4,6 +4,7 @@ import asyncio
 
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.outbound.slots import Slots
+from tests.waiting import PATIENCE_SECONDS
 
 
 def test_slots_are_neither_lost_nor_doubled_when_waiters_give_up() -> None:
@@ -13,7 +14,7 @@ def test_slots_are_neither_lost_nor_doubled_when_waiters_give_up() -> None:
 
     async def use(index: int) -> None:
         host = "ab"[index % 2]
-        async with slots.one_for(host, wait_seconds=0.02 if index % 3 else 5):
+        async with slots.one_for(host, wait_seconds=0.02 if index % 3 else PATIENCE_SECONDS):
             for key in (host, "all"):
                 now[key] += 1
                 most[key] = max(most[key], now[key])

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import chdb
 from tests.servers.processes import ServerProcess, free_port
+from tests.waiting import PATIENCE_SECONDS
 from typing_extensions import override
 
 NOT_SETTINGS = {
@@ -70,7 +71,7 @@ class ClickHouseServer:
         self._ask(f"/lose-answers/{count}")
 
     def _ask(self, path: str) -> None:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5):
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_SECONDS):
             pass
 
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.servers.processes import free_port
+from tests.waiting import PATIENCE_SECONDS
 from typing_extensions import override
 
 MAX_KEPT_REQUESTS = 100_000
@@ -35,7 +37,8 @@ class Answer:
     """What to do with one request.
 
     `chunks` are sent one by one with `seconds_between_chunks` between them, without a length, and
-    the connection ends after the last. `hang` never answers. `close` drops the connection at once.
+    the connection ends after the last. `hang` never answers, `held_until` not before the event is
+    set. `close` drops the connection at once.
     """
 
     status: int = 200
@@ -45,6 +48,7 @@ class Answer:
     chunks: Sequence[bytes] = ()
     seconds_between_chunks: float = 0.0
     hang: bool = False
+    held_until: threading.Event | None = None
     close: bool = False
 
 
@@ -58,7 +62,7 @@ class HttpReceiver:
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.host = host
-        self.port = 0
+        self.port = free_port()
         self.requests: list[Received] = []
         self._tls = tls
         self._arrived = threading.Condition()
@@ -81,7 +85,7 @@ class HttpReceiver:
         with self._arrived:
             self._by_path[path] = answer
 
-    def wait_for(self, count: int, *, timeout_seconds: float = 10.0) -> list[Received]:
+    def wait_for(self, count: int, *, timeout_seconds: float = PATIENCE_SECONDS) -> list[Received]:
         """Return all requests once there are at least `count`; raise `TimeoutError` otherwise."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout_seconds):
@@ -98,7 +102,6 @@ class HttpReceiver:
     def start(self) -> None:
         assert self._server is None, "the receiver runs already"
         self._server = _Server(self, self.host, self.port, self._tls)
-        self.port = self._server.server_address[1]
         self._server.thread.start()
 
     def stop(self) -> None:
@@ -221,13 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _play(self, answer: Answer) -> None:
-        if answer.hang:
-            self.server.stopping.wait(HANG_SECONDS)
+        self._hold_back(answer)
         if answer.hang or answer.close:
             self.close_connection = True
             return
-        if answer.delay_seconds:
-            self.server.stopping.wait(answer.delay_seconds)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -239,6 +239,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def _hold_back(self, answer: Answer) -> None:
+        if answer.hang:
+            self.server.stopping.wait(HANG_SECONDS)
+        if answer.held_until is not None:
+            answer.held_until.wait(HANG_SECONDS)
+        if answer.delay_seconds:
+            self.server.stopping.wait(answer.delay_seconds)
 
     def _drip(self, answer: Answer) -> None:
         self.close_connection = True

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -10,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+START_SECONDS = PATIENCE_SECONDS
+STOP_SECONDS = 30.0
+FIRST_PORT, PORTS = 16_000, 16_000
 
 
 def required_program(name: str, *, package: str, folders: Sequence[Path] = ()) -> str:
@@ -33,11 +36,17 @@ def required_program(name: str, *, package: str, folders: Sequence[Path] = ()) -
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listened on a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listened on a moment ago and nobody is given by chance.
+
+    It lies below those that the system hands out to whoever asks for any or connects somewhere, so
+    it is still free when a server that was stopped takes it again. It is drawn from the system's
+    randomness: the tests' own begins alike in every worker.
+    """
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class ServerProcess:

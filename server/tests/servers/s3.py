@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from tests.servers.processes import ServerProcess, connects_to, free_port
+from tests.waiting import PATIENCE_SECONDS
 
 
 class S3Server:
@@ -47,7 +48,7 @@ class S3Server:
     def new_bucket(self, prefix: str = "mainstay") -> str:
         """Create an empty bucket and return its `s3://…/prefix?endpoint=…` URL."""
         name = f"bucket-{uuid4().hex}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("PUT", f"/{name}")
             answer = connection.getresponse()

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from tests.waiting import PATIENCE_SECONDS
 from typing_extensions import override
 
 
@@ -88,7 +89,9 @@ class SmtpServer:
         with self._arrived:
             self._refused_recipients[address] = reply
 
-    def wait_for(self, count: int, *, timeout_seconds: float = 10.0) -> list[ReceivedMail]:
+    def wait_for(
+        self, count: int, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> list[ReceivedMail]:
         """Return all messages once there are at least `count`; raise `TimeoutError` otherwise."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.messages) >= count, timeout_seconds):
@@ -215,7 +218,7 @@ class _Controller(Controller):
         # aiosmtpd leaves open connections to the garbage collector, which warns about them.
         cut = threading.Event()
         self.loop.call_soon_threadsafe(self._cut, cut)
-        cut.wait(5)
+        cut.wait(PATIENCE_SECONDS)
         super().stop(no_assert)
 
     def _cut(self, done: threading.Event) -> None:

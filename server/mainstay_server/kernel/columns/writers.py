@@ -94,6 +94,7 @@ class Writer:
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._was_alone = False
         self._inserter: Inserter = engine.inserter()
         self._thread = threading.Thread(target=self._run, name=f"columns-{table.name}", daemon=True)
         self._thread.start()
@@ -140,7 +141,7 @@ class Writer:
             except BaseException:
                 self._give_up(batch)
                 raise
-            if len(batch) == 1 and not self._waiting:
+            if self._was_alone:
                 begin = 0.0
 
     def _give_up(self, batch: Sequence[Waiting]) -> None:
@@ -221,6 +222,8 @@ class Writer:
             self._inserter.insert(self._table, self._encoding, b"".join(pieces))
         finally:
             self._counts.insert_seconds += time.monotonic() - began
+            # Asked before the caller is answered, who may come with the next append at once.
+            self._was_alone = len(batch) == 1 and not self._waiting
 
     def _finish(
         self, batch: Sequence[Waiting], *, refusal: Callable[[], Problem] | None = None

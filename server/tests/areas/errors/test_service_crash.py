@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from tests.servers.postgres import PostgresServer, postgres
+from tests.waiting import PATIENCE_SECONDS
 
 from .conftest import KEY, NOON, event_envelope, our_project
 from .test_service_intake import a_kind
@@ -79,7 +79,7 @@ async def send_until_killed(url: str, acknowledged: list[str], server: Any, mome
         await asyncio.sleep(moment)
         server.send_signal(signal.SIGKILL)
 
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
         await asyncio.gather(kill(), *(one(client) for _ in range(30)))
 
 
@@ -169,6 +169,4 @@ def in_threads(work: Callable[[str], None], count: int) -> None:
     async def all_of_them() -> None:
         await asyncio.gather(*(asyncio.to_thread(work, f"{n:036}") for n in range(count)))
 
-    began = time.monotonic()
     asyncio.run(all_of_them())
-    assert time.monotonic() - began < 60

@@ -35,8 +35,8 @@ def follow(world: World, url: str) -> None:
         environment="production",
         health_url=url,
         interval_seconds=60,
-        timeout_seconds=2,
-        degraded_after_ms=2000,
+        timeout_seconds=60,
+        degraded_after_ms=60_000,
     )
     with transaction() as session:
         checks.follow_instance(session, event, now=utc_now() - timedelta(hours=1))

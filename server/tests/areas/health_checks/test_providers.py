@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +33,7 @@ def app() -> Iterator[HttpReceiver]:
         yield receiver
 
 
-def ask(url: str, *, timeout_seconds: int = 5, degraded_after_ms: int = 2000) -> ProbeResult:
+def ask(url: str, *, timeout_seconds: int = 60, degraded_after_ms: int = 60_000) -> ProbeResult:
     order = ProbeOrder(
         check_id="check",
         instance_id="instance",
@@ -106,16 +108,19 @@ def test_a_slow_answer_is_degraded(app: HttpReceiver) -> None:
 
     result = ask(app.url, degraded_after_ms=100)
 
-    assert (result.state, result.reason) == ("degraded", "answered in 0.3 s, slower than 0.1 s")
+    assert result.state == "degraded"
+    assert re.fullmatch(r"answered in [0-9.]+ s, slower than 0\.1 s", result.reason)
 
 
 def test_no_answer_in_time_is_unhealthy(app: HttpReceiver) -> None:
     app.answer(Answer(hang=True))
 
+    began = time.monotonic()
     result = ask(app.url, timeout_seconds=1)
+    waited_ms = (time.monotonic() - began) * 1000
 
     assert (result.state, result.reason) == ("unhealthy", "no answer within 1 s")
-    assert 1000 <= result.response_ms < 1500
+    assert 1000 <= result.response_ms <= waited_ms
     assert result.conclusive
 
 

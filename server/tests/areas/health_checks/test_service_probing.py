@@ -1,6 +1,7 @@
 """One turn: what a second try is for, and what our own trouble must not be taken for."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -78,14 +79,25 @@ def test_a_try_during_which_we_were_stopped_is_tried_again_and_dates_from_then(
 def test_having_no_connection_of_our_own_free_says_nothing_about_the_app(
     app: HttpReceiver,
 ) -> None:
-    # One connection per host is allowed here, and the first order holds it until its time-out.
+    # One connection per host is allowed here, and the first order holds it until the app breaks.
     app.answer_at("/hang", Answer(hang=True))
-    orders = [
-        an_order(f"{app.url}/hang", timeout_seconds=4, state=HealthState.UNHEALTHY),
-        an_order(f"{app.url}/fine", timeout_seconds=1),
-    ]
 
-    hanging, waiting = asyncio.run(ask_all(orders, clock=utc_now, confirm_seconds=0.05, at_once=10))
+    async def ask_both() -> list[Finished]:
+        hanging = asyncio.create_task(
+            ask_once_confirmed(
+                an_order(f"{app.url}/hang", timeout_seconds=120, state=HealthState.UNHEALTHY),
+                clock=utc_now,
+                confirm_seconds=0,
+            )
+        )
+        await asyncio.to_thread(app.wait_for, 1)
+        waiting = await ask_once_confirmed(
+            an_order(f"{app.url}/fine", timeout_seconds=1), clock=utc_now, confirm_seconds=0
+        )
+        await asyncio.to_thread(app.stop)
+        return [await hanging, waiting]
+
+    hanging, waiting = asyncio.run(ask_both())
 
     assert hanging.result is not None
     assert hanging.result.state == "unhealthy"
@@ -95,13 +107,23 @@ def test_having_no_connection_of_our_own_free_says_nothing_about_the_app(
 def test_many_are_asked_at_once_up_to_the_limit_and_answered_in_order() -> None:
     outbound.open_outbound(allow_private=True, max_connections_per_host=50)
     with running_http() as app:
+        released = threading.Event()
         for number in range(12):
-            app.answer_at(f"/{number}", Answer(delay_seconds=0.2))
-        orders = [an_order(f"{app.url}/{number}") for number in range(12)]
-        began = utc_now()
-        found = asyncio.run(ask_all(orders, clock=utc_now, confirm_seconds=0, at_once=4))
-        took = (utc_now() - began).total_seconds()
+            app.answer_at(f"/{number}", Answer(held_until=released))
+        orders = [an_order(f"{app.url}/{number}", timeout_seconds=120) for number in range(12)]
+
+        async def ask_twelve() -> tuple[list[Finished], int]:
+            asking = asyncio.create_task(
+                ask_all(orders, clock=utc_now, confirm_seconds=0, at_once=4)
+            )
+            await asyncio.to_thread(app.wait_for, 4)
+            await asyncio.sleep(0.2)  # for a fifth to come, if it may
+            at_once = len(app.requests)
+            released.set()
+            return await asking, at_once
+
+        found, at_once = asyncio.run(ask_twelve())
     outbound.close_outbound()
 
+    assert at_once == 4
     assert [one.order for one in found] == orders
-    assert 0.6 <= took < 2.0  # three rounds of four

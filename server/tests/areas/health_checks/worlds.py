@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder, ProbeResult
 from mainstay_server.areas.health_checks.service import checks
@@ -11,8 +12,10 @@ from mainstay_server.areas.health_checks.service.watching import Watch
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.tenancy.models import Instance, Project
 from sqlalchemy.orm import Session
+from tests.waiting import PATIENCE_SECONDS
 from tests.world import a_project
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -114,18 +117,35 @@ def finished(
 
 
 SETTINGS = HealthCheckSettings(health_checks_confirm_seconds=0.1)
+NOTE_CLAIMS = (
+    "CREATE TABLE claims (check_id TEXT, turn TEXT)",
+    """CREATE TRIGGER note_claim AFTER UPDATE ON health_checks WHEN NEW.fence > OLD.fence
+    BEGIN INSERT INTO claims VALUES (OLD.id, OLD.next_at); END""",
+)
 
 
-async def watch_until(
-    is_enough: Callable[[], bool], *, watches: int = 1, timeout_seconds: float = 15.0
-) -> None:
+def note_claims() -> None:
+    """From now on, let the database note every claim of a turn, and which turn it was."""
+    with transaction() as session:
+        for statement in NOTE_CLAIMS:
+            session.execute(sa.text(statement))
+
+
+def claims() -> list[tuple[str, datetime]]:
+    """The check and the planned moment of every turn that was claimed, in that order."""
+    with reading() as session:
+        noted = session.execute(sa.text("SELECT check_id, turn FROM claims ORDER BY rowid"))
+        return [(id_, datetime.fromisoformat(turn).replace(tzinfo=UTC)) for id_, turn in noted]
+
+
+async def watch_until(is_enough: Callable[[], bool], *, watches: int = 1) -> None:
     """Run the watch, really, until enough has happened; fails when it never does."""
     stop = asyncio.Event()
     running = [
         asyncio.create_task(Watch(SETTINGS, clock=utc_now).run(stop)) for _ in range(watches)
     ]
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await asyncio.to_thread(is_enough):
                 for task in running:
                     if task.done():

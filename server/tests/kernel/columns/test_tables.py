@@ -11,6 +11,7 @@ import pytest
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.columns.layouts import Layout
 from tests.servers.clickhouse import ClickHouseServer
+from tests.waiting import PATIENCE_SECONDS
 
 from .worlds import VISITS, visit
 
@@ -129,7 +130,7 @@ def test_two_processes_may_start_at_once(clickhouse: ClickHouseServer) -> None:
         opener.stdin.write(b"\n")
         opener.stdin.flush()
     for opener in openers:
-        opener.communicate(timeout=30)
+        opener.communicate(timeout=PATIENCE_SECONDS)
 
     assert [opener.returncode for opener in openers] == [0, 0]
     columns.open_columns(url, tables=[VISITS])
