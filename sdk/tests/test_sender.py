@@ -104,6 +104,16 @@ def test_what_the_server_refuses_is_not_sent_again_and_said_once(
     assert "403" in caplog.text
 
 
+def test_a_batch_that_came_too_slowly_for_the_server_is_sent_again() -> None:
+    with a_server(lambda nth: (408 if nth == 0 else 200, {})) as server:
+        mainstay.init(server.dsn, flush_interval_seconds=0.05)
+        record(3)
+        eventually(lambda: len(server.batches) == 2)
+
+    assert numbers(server) == [0, 1, 2, 0, 1, 2]
+    assert [batch.message["dropped"] for batch in server.batches] == [0, 0]
+
+
 @pytest.mark.parametrize("says_so", [True, False])
 def test_a_connection_closed_while_idle_costs_nothing(says_so: bool) -> None:  # noqa: FBT001 - pytest
     headers = {"Connection": "close"} if says_so else {}

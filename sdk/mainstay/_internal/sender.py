@@ -15,6 +15,8 @@ from mainstay._internal.transport import NO_ANSWER, Transport
 _BATCH = 1_000
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
+# 4xx that speak of this moment and not of what was sent.
+_WORTH_ANOTHER_TRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 # How long close() waits for the thread after it has cut its connection.
 _LAST_JOIN_SECONDS = 0.5
 
@@ -175,5 +177,5 @@ def _is_refusal(status: int) -> bool:
     """Whether sending the same bytes again cannot help."""
     return (
         HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        and status != HTTPStatus.TOO_MANY_REQUESTS
+        and status not in _WORTH_ANOTHER_TRY
     )

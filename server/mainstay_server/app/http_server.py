@@ -2,47 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .connections import Crowd
+from .http_protocol import LimitedProtocol
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
-MOST_HEAD_BYTES = 64 * 1024
-
-
-class LimitedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a limit on the head of a request.
-
-    The parser has none: whoever connects could fill the memory with headers that never end. What
-    came in one read with the limit still counts as within it.
-    """
-
-    _in_head = False
-    _head_bytes = 0
-
-    @override
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    @override
-    def on_headers_complete(self) -> None:
-        """The head is whole; what follows is a body, which has limits of its own."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        """Take what arrived; give up a head that is too long."""
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is over 64 KiB.")
+TURNS_OF_A_SECOND = 10
 
 
 class HttpServer(uvicorn.Server):
@@ -51,6 +22,11 @@ class HttpServer(uvicorn.Server):
     uvicorn raises the signal once more when it is done, which ends the process before runners are
     stopped and stores are closed. A second SIGINT still cuts open connections.
     """
+
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+        super().__init__(config)
+        self.server_state: Crowd = crowd
+        self._counting: Sequence[LimitedProtocol] = ()
 
     @override
     @contextmanager
@@ -64,3 +40,16 @@ class HttpServer(uvicorn.Server):
         finally:
             for number in ENDS:
                 loop.remove_signal_handler(number)
+
+    @override
+    async def on_tick(self, counter: int) -> bool:
+        """Let every connection count the second, a tenth of them at each turn.
+
+        Ten thousand take about 20 ms, for which nobody else should wait at once.
+        """
+        turn = counter % TURNS_OF_A_SECOND
+        if turn == 0:
+            self._counting = cast("Sequence[LimitedProtocol]", tuple(self.server_state.connections))
+        for connection in self._counting[turn::TURNS_OF_A_SECOND]:
+            connection.pass_second()
+        return await super().on_tick(counter)

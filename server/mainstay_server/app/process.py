@@ -20,7 +20,10 @@ from mainstay_server.kernel.settings import ServerSettings, UnsafeSetting, of
 from mainstay_server.tenancy.service.setup import prepare_first_start
 
 from .assembly import close_stores, lease, open_stores
-from .http_server import HttpServer, LimitedProtocol
+from .connections import Crowd, allow_files, most_connections
+from .http_protocol import KEEP_ALIVE_SECONDS, LimitedProtocol
+from .http_server import HttpServer
+from .telemetry import watch_connections
 from .web import create_app
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 ROLES = ("web", "worker", "probe")
 GRACE_SECONDS = 10
 BACKLOG = 2048
+MIB = 1 << 20
+# Of the waiting room: what may be held of bodies that are still arriving, or not answered yet.
+ARRIVING_ROOMS = 4
 
 
 @dataclass
@@ -44,6 +50,7 @@ def run(*, roles: Sequence[str], on_started: Callable[[Started], None]) -> None:
 
     What was accepted is stored before the stores are closed. Settings have been folded already.
     """
+    crowd = _crowd()
     open_stores()
     try:
         with transaction() as session:
@@ -57,12 +64,23 @@ def run(*, roles: Sequence[str], on_started: Callable[[Started], None]) -> None:
         gc.enable()
         try:
             # Twice the requests per second of the standard loop on the ingest doors.
-            uvloop.run(_serve(roles, set_up_path, on_started))
+            uvloop.run(_serve(roles, crowd, set_up_path, on_started))
         finally:
             for runner in runners:
                 runner.stop(timeout_seconds=GRACE_SECONDS)
     finally:
         close_stores()
+
+
+def _crowd() -> Crowd:
+    settings = of(ServerSettings)
+    crowd = Crowd(
+        most=most_connections(settings.max_connections, files=allow_files()),
+        proxies=settings.trusted_proxies,
+        most_arriving_bytes=ARRIVING_ROOMS * settings.waiting_room_mib * MIB,
+    )
+    watch_connections(crowd)
+    return crowd
 
 
 def _runners(roles: Sequence[str]) -> list[OutboxRunner | JobRunner]:
@@ -73,6 +91,7 @@ def _runners(roles: Sequence[str]) -> list[OutboxRunner | JobRunner]:
 
 async def _serve(
     roles: Sequence[str],
+    crowd: Crowd,
     set_up_path: str | None,
     on_started: Callable[[Started], None],
 ) -> None:
@@ -81,13 +100,16 @@ async def _serve(
         uvicorn.Config(
             create_app(installed() if "web" in roles else ()),
             http=LimitedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,  # the doors trust nobody; pages and API are wrapped in web.py
             lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        ),
+        crowd,
     )
     listening = _listen(settings.host, settings.port)
     stop = asyncio.Event()

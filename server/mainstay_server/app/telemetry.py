@@ -19,6 +19,10 @@ from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import DeliveryStatus, OutboxDelivery
 from mainstay_server.kernel.jobs import job_states
 
+from .connections import Crowd
+
+TAKEN = ("head", "body", "answer", "idle", "memory")
+
 
 class _Mainstay(Collector):
     """What the kernel can tell of itself, asked at scrape time."""
@@ -26,6 +30,8 @@ class _Mainstay(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         yield from _columns(columns.stats())
+        if _crowds:
+            yield from _connections(_crowds[-1])
         with reading() as session:
             yield _outbox(dict(session.execute(_deliveries_by_status()).all()))
             failing = GaugeMetricFamily(
@@ -39,6 +45,32 @@ class _Mainstay(Collector):
 def exposition() -> tuple[bytes, str]:
     """The body and content type of one scrape."""
     return generate_latest(_registry), CONTENT_TYPE_LATEST
+
+
+def watch_connections(crowd: Crowd) -> None:
+    """Tell of these connections from now on."""
+    _crowds[:] = [crowd]
+
+
+def _connections(crowd: Crowd) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "mainstay_http_connections", "Connections that are open.", len(crowd.connections)
+    )
+    yield GaugeMetricFamily("mainstay_http_connections_most", "Connections allowed.", crowd.most)
+    yield GaugeMetricFamily(
+        "mainstay_http_arriving_bytes", "Bodies that are not answered yet.", crowd.arriving_bytes
+    )
+    yield CounterMetricFamily(
+        "mainstay_http_connections_refused", "Connections too many.", crowd.figures.refused
+    )
+    ended = CounterMetricFamily(
+        "mainstay_http_connections_ended",
+        "Connections ended because of the client, by what it took too much of.",
+        labels=["of"],
+    )
+    for what in TAKEN:
+        ended.add_metric([what], crowd.figures.ended[what])
+    yield ended
 
 
 def _columns(stats: columns.Stats) -> Iterator[Metric]:
@@ -76,6 +108,7 @@ def _outbox(counts: dict[str, int]) -> Metric:
     return family
 
 
+_crowds: list[Crowd] = []
 _registry = CollectorRegistry()
 ProcessCollector(registry=_registry)
 PlatformCollector(registry=_registry)

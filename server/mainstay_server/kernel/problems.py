@@ -101,6 +101,14 @@ class MethodNotAllowed(Problem):
     title = "Method Not Allowed"
 
 
+class RequestTimeout(Problem):
+    """The request did not arrive in the time that one has."""
+
+    status = 408
+    code = "request-timeout"
+    title = "Request Timeout"
+
+
 class Conflict(Problem):
     """It cannot be done in the present state, such as a name that is taken."""
 

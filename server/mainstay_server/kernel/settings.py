@@ -118,6 +118,12 @@ class ServerSettings(Settings):
         64, ge=1, le=4096, description="Unstored bytes held in memory before answering 429."
     )
 
+    max_connections: int = Field(
+        0,
+        ge=0,
+        description="Connections at once; 0 takes what the open files allow, 20,000 at most.",
+    )
+
     @property
     def embedded(self) -> bool:
         """Whether the relational store is the one in the data dir."""

@@ -19,6 +19,7 @@ BY_STATUS = {
     403: problems.Forbidden,
     404: problems.NotFound,
     405: problems.MethodNotAllowed,
+    408: problems.RequestTimeout,
     413: problems.TooLarge,
     415: problems.UnsupportedMedia,
 }

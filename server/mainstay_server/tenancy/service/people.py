@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address, ip_network
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,6 +11,7 @@ from mainstay_server.contracts.tenancy import PasswordChanged, PersonSignedIn, S
 from mainstay_server.kernel import shared
 from mainstay_server.kernel.database import insert, new_id, rows_changed
 from mainstay_server.kernel.events import say
+from mainstay_server.kernel.networks import network_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, TooManyRequests
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Membership, Person
@@ -24,7 +24,6 @@ MOST_TRIES = 10
 MOST_TRIES_OF_NETWORK = 100
 MOST_TRIES_FOR_PERSON = 200
 TRIES_WINDOW_SECONDS = 15 * 60
-IPV6_NETWORK_BITS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +167,7 @@ def _count_try(email: str, address: str, *, now: datetime) -> None:
     Without the two further counts, one who tries a few passwords on many people, or comes from many
     places, would have as many tries as they like, each of which costs us a hash and a row.
     """
-    network = _network_of(address)
+    network = network_of(address)
     for counted, limit in (
         (f"{network}\n{email}", MOST_TRIES),
         (f"{network}\n", MOST_TRIES_OF_NETWORK),
@@ -183,14 +182,3 @@ def _count_try(email: str, address: str, *, now: datetime) -> None:
                 "Too many tries to sign in; wait before the next one.",
                 retry_after_seconds=verdict.retry_after_seconds,
             )
-
-
-def _network_of(address: str) -> str:
-    """The address itself, or the /64 of an IPv6 one, in which everybody has 2^64 to choose from."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ip_network((int(parsed), IPV6_NETWORK_BITS), strict=False))
-    return address
