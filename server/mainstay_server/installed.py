@@ -1,6 +1,6 @@
 """The one list of areas: adding an area is adding its line here. Tiles stand in this order."""
 
-from mainstay_server.areas import alerts, errors, health_checks, requests, scorecard
+from mainstay_server.areas import alerts, errors, guard, health_checks, requests, scorecard
 from mainstay_server.kernel.area import Area
 
 AREAS: tuple[Area, ...] = (
@@ -8,5 +8,6 @@ AREAS: tuple[Area, ...] = (
     alerts.area,
     errors.area,
     requests.area,
+    guard.area,
     scorecard.area,
 )

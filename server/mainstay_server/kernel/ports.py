@@ -31,6 +31,11 @@ class Port(Generic[Asked, Answered]):
             raise LookupError(f"no installed area answers {self.name}")
         return self.answer(*args, **kwargs)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether an installed area answers, for those who can do without."""
+        return self.answer is not None
+
     def answered_by(self, function: Callable[Asked, Answered]) -> Answer:
         """Declare an answer, for `Area(answers=…)`."""
         return Answer(self, function)

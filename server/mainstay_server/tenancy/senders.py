@@ -5,7 +5,7 @@ import threading
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -43,6 +43,14 @@ class Sender:
     project_name: str
     organization_id: str
     key_id: str
+
+
+class OfProject(Protocol):
+    """Whoever speaks for a project: the holder of one of its keys."""
+
+    @property
+    def project_id(self) -> str:
+        """The project's id."""
 
 
 @dataclass(slots=True)
@@ -94,7 +102,7 @@ def find_sender(
     return sender
 
 
-def known_instance(sender: Sender, environment: str) -> InstanceRef | None:
+def known_instance(sender: OfProject, environment: str) -> InstanceRef | None:
     """The instance of an environment if this process has met it; never blocks."""
     known = _Held.known
     if known is None:
@@ -102,7 +110,7 @@ def known_instance(sender: Sender, environment: str) -> InstanceRef | None:
     return known.instances.get((sender.project_id, _remembered_as(environment)))
 
 
-def instance_for(sender: Sender, environment: str) -> InstanceRef:
+def instance_for(sender: OfProject, environment: str) -> InstanceRef:
     """The instance of an environment, created at its first sight; blocks when it is not known yet.
 
     A missing or impossible environment is `production`. A project has at most 100 instances; what

@@ -2,7 +2,7 @@
 
 from .models import GuardVersion
 from .steps import Facts, GuardedRequest, GuardStep, Passage
-from .versions import CHANNEL, policy_version, touch_policies
+from .versions import CHANNEL, changes_here, policy_version, touch_policies
 
 __all__ = [
     "CHANNEL",
@@ -11,6 +11,7 @@ __all__ = [
     "GuardVersion",
     "GuardedRequest",
     "Passage",
+    "changes_here",
     "policy_version",
     "touch_policies",
 ]

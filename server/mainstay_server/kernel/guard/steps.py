@@ -17,7 +17,9 @@ class GuardedRequest:
     """A request to a guarded API that asks to pass. `address` is the true client's.
 
     `credential` is the API key as it was presented, "" when none was; it must never be stored.
-    `scopes` are needed beside those that the policy asks for; `cost` is what it is charged.
+    `scopes` are needed beside those that the policy asks for; `cost` is what it is charged. With
+    `key_required` a key is asked for on every path that the policy does not call public. Without
+    an address, what is decided by the address is not decided.
     """
 
     instance: InstanceRef
@@ -29,6 +31,7 @@ class GuardedRequest:
     scopes: tuple[str, ...] = ()
     person: str = ""
     cost: int = 1
+    key_required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

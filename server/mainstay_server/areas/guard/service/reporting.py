@@ -1,0 +1,192 @@
+"""What passed and what was refused: reported by apps, or summed here for those who asked."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mainstay_server.areas.guard.schemas import Report, StoredPassage
+from mainstay_server.contracts.guard import Use, record_use
+from mainstay_server.kernel.database import new_id, transaction
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.subjects import InstanceRef
+
+from .checking import Outcome, clean_address, credential_digest
+
+CALLS = "calls"
+MOST_SUMS = 20_000
+MOST_BATCHES_REMEMBERED = 20_000
+TOLERATED_SKEW = timedelta(seconds=5)
+OLDEST = timedelta(days=29)
+
+_decoder = msgspec.json.Decoder(Report)
+_encoder = msgspec.json.Encoder()
+
+
+def read_report(body: bytes) -> Report:
+    """The report in a body; raises `Invalid` that names the field which is wrong."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Invalid(f"The report is not readable: {error}.") from error
+
+
+def rows_of(report: Report, instance: InstanceRef, *, received_at: datetime) -> list[StoredPassage]:
+    """What is stored of a report; a clock that is wrong by more than seconds is put right."""
+    skew = timedelta(0)
+    if report.sent_at is not None:
+        skew = received_at - _aware(report.sent_at)
+    if abs(skew) < TOLERATED_SKEW:
+        skew = timedelta(0)
+    return [
+        StoredPassage(
+            instance_id=instance.id,
+            at=_believable(_aware(passage.at) + skew, received_at),
+            batch_id=report.batch_id,
+            source="sdk",
+            method=passage.method,
+            route=passage.route,
+            address=clean_address(passage.address),
+            key_id=passage.key_id,
+            owner=passage.owner,
+            credential=passage.credential,
+            status=passage.status,
+            refusal=passage.refusal,
+            simulated=passage.simulated,
+            count=passage.count,
+            cost=passage.cost,
+        )
+        for passage in report.passages
+    ]
+
+
+def encode_rows(rows: Iterable[StoredPassage]) -> bytes:
+    """Rows as the column store takes them: a JSON object a line."""
+    return _encoder.encode_lines(list(rows))
+
+
+def count_use(
+    instance: InstanceRef, *, batch_id: str, rows: Sequence[StoredPassage], now: datetime
+) -> bool:
+    """Count what passed against the organization and the owners of keys, once per batch.
+
+    Returns False when the batch had been counted before, or nobody counts.
+    """
+    uses: dict[str, int] = {}
+    for row in rows:
+        if row.refusal and not row.simulated:
+            continue
+        uses["organization"] = uses.get("organization", 0) + row.cost
+        if row.owner:
+            subject = f"owner:{row.owner}"
+            uses[subject] = uses.get(subject, 0) + row.cost
+    told = [Use(subject=name, meter=CALLS, amount=cost) for name, cost in uses.items() if cost]
+    if not told or not record_use.is_answered:
+        return False
+    with transaction() as session:
+        return record_use(session, instance=instance, batch_id=batch_id, uses=told, now=now)
+
+
+class Batches:
+    """The batches that this process stored lately, so that one that is sent again is not again.
+
+    Quotas count a batch once whatever happens; rows of the column store are only kept from
+    doubling by this: a batch that is repeated to another process, or after 20,000 others, doubles.
+    """
+
+    def __init__(self, most: int = MOST_BATCHES_REMEMBERED) -> None:
+        self._most = most
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __contains__(self, batch: tuple[str, str]) -> bool:
+        return batch in self._seen
+
+    def add(self, batch: tuple[str, str]) -> None:
+        """Remember one batch of an instance."""
+        self._seen[batch] = None
+        while len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+
+class Tally:
+    """Sums the verdicts of this process until they are stored; bounded, safe for threads."""
+
+    def __init__(self, most: int = MOST_SUMS) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._sums: dict[tuple[object, ...], list[int]] = {}
+        self._instances: dict[str, InstanceRef] = {}
+        self.dropped = 0
+
+    def add(self, outcome: Outcome, *, status: int, source: str) -> None:
+        """Count one verdict."""
+        request, facts = outcome.passage.request, outcome.passage.facts
+        passed = outcome.problem is None
+        key = (
+            request.instance.id,
+            int(request.at.timestamp()),
+            source,
+            request.method,
+            request.path,
+            request.address,
+            facts.key_id,
+            facts.owner,
+            "" if facts.key_id else credential_digest(request.credential),
+            status,
+            outcome.refusal,
+            bool(outcome.would_refuse),
+        )
+        with self._lock:
+            found = self._sums.get(key)
+            if found is None:
+                if len(self._sums) >= self._most:
+                    self.dropped += 1
+                    return
+                found = self._sums[key] = [0, 0]
+                self._instances[request.instance.id] = request.instance
+            found[0] += 1
+            found[1] += request.cost if passed else 0
+
+    def take(self) -> list[tuple[InstanceRef, str, list[StoredPassage]]]:
+        """Everything counted since the last time, by instance, each with a batch id of its own."""
+        with self._lock:
+            sums, self._sums = self._sums, {}
+            instances, self._instances = self._instances, {}
+        batches = {instance_id: new_id() for instance_id in instances}
+        rows: dict[str, list[StoredPassage]] = {instance_id: [] for instance_id in instances}
+        for key, (count, cost) in sums.items():
+            rows[str(key[0])].append(_stored(key, count, cost, batches[str(key[0])]))
+        return [(instances[name], batches[name], rows[name]) for name in instances]
+
+
+def _stored(key: tuple[object, ...], count: int, cost: int, batch_id: str) -> StoredPassage:
+    return msgspec.convert(
+        {
+            "instance_id": key[0],
+            "at": datetime.fromtimestamp(int(str(key[1])), UTC),
+            "batch_id": batch_id,
+            "source": key[2],
+            "method": key[3],
+            "route": key[4],
+            "address": key[5],
+            "key_id": key[6],
+            "owner": key[7],
+            "credential": key[8],
+            "status": key[9],
+            "refusal": key[10],
+            "simulated": key[11],
+            "count": count,
+            "cost": cost,
+        },
+        StoredPassage,
+    )
+
+
+def _aware(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _believable(at: datetime, now: datetime) -> datetime:
+    return at if now - OLDEST < at <= now + TOLERATED_SKEW else now

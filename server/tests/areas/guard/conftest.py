@@ -1,0 +1,26 @@
+from collections.abc import Callable
+
+import pytest
+from mainstay_server.areas.guard import area as guard
+from tests.areas.guard.worlds import Doorman
+from tests.world import World
+
+
+@pytest.fixture
+def doorman() -> Doorman:
+    return Doorman()
+
+
+@pytest.fixture
+def world(client_for: Callable[..., World], doorman: Doorman) -> World:
+    return client_for(guard, doorman.area)
+
+
+@pytest.fixture
+def guard_key(world: World) -> str:
+    answer = world.alice.post(
+        f"/api/projects/{world.project}/guard-keys", json={"name": "web servers"}
+    )
+    key = answer.json()["key"]
+    assert isinstance(key, str)
+    return key

@@ -1,0 +1,71 @@
+from datetime import UTC, datetime
+
+from mainstay_server.areas.guard.service.checking import Outcome
+from mainstay_server.areas.guard.service.reporting import Batches, Tally
+from mainstay_server.kernel.guard import Facts, GuardedRequest, Passage
+from mainstay_server.kernel.problems import TooManyRequests
+from mainstay_server.kernel.subjects import InstanceRef
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+INSTANCE = InstanceRef(
+    id="i",
+    environment="production",
+    url="",
+    project_id="p",
+    project_number=1,
+    project_slug="shop",
+    project_name="Shop",
+    organization_id="o",
+)
+
+
+def passed(path: str = "/a", *, cost: int = 1) -> Outcome:
+    request = GuardedRequest(
+        instance=INSTANCE,
+        method="GET",
+        path=path,
+        address="203.0.113.9",
+        credential="secret",
+        at=NOON,
+        cost=cost,
+    )
+    return Outcome(Passage(request=request, facts=Facts(key_id="k", owner="acme")), None)
+
+
+def refused() -> Outcome:
+    return Outcome(passed().passage, TooManyRequests("Later.", code="rate-limited"))
+
+
+def test_what_is_alike_within_a_second_is_one_sum() -> None:
+    tally = Tally()
+    for outcome in (passed(cost=2), passed(cost=3), refused()):
+        tally.add(outcome, status=200 if outcome.problem is None else 429, source="check")
+
+    ((instance, batch_id, rows),) = tally.take()
+
+    assert instance is INSTANCE
+    assert {row.batch_id for row in rows} == {batch_id}
+    assert sorted((row.refusal, row.count, row.cost) for row in rows) == [
+        ("", 2, 5),
+        ("rate-limited", 1, 0),
+    ]
+    assert tally.take() == []
+
+
+def test_many_different_requests_do_not_fill_the_memory() -> None:
+    tally = Tally(most=2)
+    for path in ("/a", "/b", "/c", "/a"):
+        tally.add(passed(path), status=200, source="check")
+
+    ((_, _, rows),) = tally.take()
+
+    assert sorted((row.route, row.count) for row in rows) == [("/a", 2), ("/b", 1)]
+    assert tally.dropped == 1
+
+
+def test_only_so_many_batches_are_remembered() -> None:
+    batches = Batches(most=2)
+    for name in ("1", "2", "3"):
+        batches.add(("i", name))
+
+    assert [("i", name) in batches for name in ("1", "2", "3")] == [False, True, True]
