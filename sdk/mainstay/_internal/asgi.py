@@ -6,10 +6,10 @@ from typing import Any
 
 from mainstay._internal import django
 from mainstay._internal.client import Client, active_client
-from mainstay._internal.guard import GUARD
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import Seen, asgi_path
+from mainstay._internal.shield import SHIELD
 from mainstay._internal.trace import trace_id_of
 
 Scope = MutableMapping[str, Any]
@@ -117,7 +117,7 @@ class _Exchange:
         if self._done:
             return
         self._done = True
-        with GUARD:
+        with SHIELD:
             scope = self._scope
             peer = scope.get("client")
             self._client.record(

@@ -3,7 +3,9 @@
 import threading
 from collections import deque
 
-from mainstay._internal.message import MeasuredRequest
+from mainstay._internal.message import MeasuredRequest, Origin, encode_requests
+
+_BATCH = 1_000
 
 
 class Backlog:
@@ -13,7 +15,11 @@ class Backlog:
     middle of an append of the same thread, and a plain lock would then wait for itself.
     """
 
-    def __init__(self, limit: int) -> None:
+    name = "requests"
+
+    def __init__(self, limit: int, *, path: str, origin: Origin) -> None:
+        self.path = path
+        self.origin = origin
         self._limit = limit
         self._items: deque[MeasuredRequest] = deque()
         self._dropped = 0
@@ -30,12 +36,12 @@ class Backlog:
                 self._dropped += 1
             self._items.append(request)
 
-    def take(self, most: int) -> tuple[list[MeasuredRequest], int]:
+    def take(self) -> "_Taken":
         """Take the oldest requests out, with the number dropped since the last take."""
         with self._lock:
-            taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+            taken = [self._items.popleft() for _ in range(min(_BATCH, len(self._items)))]
             dropped, self._dropped = self._dropped, 0
-        return taken, dropped
+        return _Taken(self, taken, dropped)
 
     def put_back(self, requests: list[MeasuredRequest], dropped: int) -> None:
         """Undo a take that could not be delivered, as far as there is still room."""
@@ -49,3 +55,25 @@ class Backlog:
         """Add requests that are lost for good to the count of the next batch."""
         with self._lock:
             self._dropped += number
+
+
+class _Taken:
+    """A batch of requests out of the backlog."""
+
+    __slots__ = ("_backlog", "_dropped", "_requests")
+
+    def __init__(self, backlog: Backlog, requests: list[MeasuredRequest], dropped: int) -> None:
+        self._backlog = backlog
+        self._requests = requests
+        self._dropped = dropped
+
+    def encode(self, sent_at: float) -> bytes:
+        return encode_requests(
+            self._requests, origin=self._backlog.origin, dropped=self._dropped, sent_at=sent_at
+        )
+
+    def put_back(self) -> None:
+        self._backlog.put_back(self._requests, self._dropped)
+
+    def give_up(self) -> None:
+        self._backlog.count_dropped(len(self._requests) + self._dropped)

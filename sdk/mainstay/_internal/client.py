@@ -9,9 +9,9 @@ import socket
 from mainstay._internal.backlog import Backlog
 from mainstay._internal.clock import Clock
 from mainstay._internal.dsn import Dsn, parse_dsn
-from mainstay._internal.guard import GUARD, logger
 from mainstay._internal.message import MeasuredRequest, Origin
 from mainstay._internal.sender import Sender
+from mainstay._internal.shield import SHIELD, logger
 from mainstay._internal.transport import Transport
 
 _AT_EXIT_SECONDS = 2.0
@@ -34,13 +34,9 @@ class Client:
 
     def start_fresh(self) -> None:
         """Begin with an empty queue and no thread; what the parent queued, the parent sends."""
-        self.backlog = Backlog(self._max_queue)
+        self.backlog = Backlog(self._max_queue, path=self._dsn.requests_path, origin=self._origin)
         self.sender = Sender(
-            self.backlog,
-            Transport(self._dsn),
-            origin=self._origin,
-            clock=self.clock,
-            every=self._every_seconds,
+            [self.backlog], Transport(self._dsn), clock=self.clock, every=self._every_seconds
         )
 
     def record(self, request: MeasuredRequest) -> None:
@@ -85,7 +81,7 @@ def init(  # noqa: PLR0913 - the options of the SDK, each with a default that wo
     May be called again: the new options hold from then on, and what was queued under the old
     ones is still delivered.
     """
-    with GUARD:
+    with SHIELD:
         connect(
             dsn,
             origin=Origin(environment, release, server_name or socket.gethostname() or None),
@@ -134,7 +130,7 @@ def flush(timeout_seconds: float = 2.0) -> bool:
     client = _Process.client
     if client is None:
         return True
-    with GUARD:
+    with SHIELD:
         return client.sender.flush(timeout_seconds)
     return False
 
@@ -143,7 +139,7 @@ def close(timeout_seconds: float = 2.0) -> None:
     """Deliver what can be delivered within the time, end the thread and switch Mainstay off."""
     client, _Process.client = _Process.client, None
     if client is not None:
-        with GUARD:
+        with SHIELD:
             client.sender.stop(timeout_seconds)
 
 

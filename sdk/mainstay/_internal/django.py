@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
-from mainstay._internal.guard import GUARD
 from mainstay._internal.routes import Seen
+from mainstay._internal.shield import SHIELD
 
 _KEY = "mainstay"
 
@@ -30,12 +30,12 @@ def _watch(handler: Any) -> None:  # noqa: ANN401 - Django is not installed for 
 
     def resolve_request(self: object, request: Any) -> Any:  # noqa: ANN401 - as above
         seen = None
-        with GUARD:
+        with SHIELD:
             seen = _find_seen(request)
             if seen is not None:
                 seen.routed = True
         match = resolve(self, request)
-        with GUARD:
+        with SHIELD:
             if seen is not None:
                 seen.route = "/" + match.route.lstrip("^/")
         return match

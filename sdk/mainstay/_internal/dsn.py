@@ -1,9 +1,10 @@
 """Read a DSN: where to send, and as whom."""
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_GUARD_KEY_PREFIX = "mst_guard_"
 
 
 class Dsn(NamedTuple):
@@ -17,16 +18,31 @@ class Dsn(NamedTuple):
     number: int
 
     @property
+    def place(self) -> str:
+        """The address without its keys."""
+        return f"{self.scheme}://{self.host}:{self.port}{self.prefix}/{self.number}"
+
+    @property
     def requests_path(self) -> str:
         """The path that takes request batches."""
         return f"{self.prefix}/api/{self.number}/requests/"
+
+    @property
+    def guard_path(self) -> str:
+        """The path that takes reports of what passed the guard."""
+        return f"{self.prefix}/api/{self.number}/guard/"
+
+    @property
+    def policy_path(self) -> str:
+        """The path that gives the guard's policy."""
+        return f"{self.prefix}/api/guard/policy"
 
 
 def parse_dsn(text: str) -> Dsn:
     """Take a DSN apart.
 
-    The form is Sentry's, so one DSN serves a Sentry SDK and this one; an old secret after the
-    key is allowed and not used.
+    The form is Sentry's, so one DSN serves a Sentry SDK and this one. The guard key stands where
+    Sentry's old secret did; any other secret there is allowed and not used.
 
     Raises ValueError with the part that is wrong, and never with the DSN itself: it would end
     in the host's log.
@@ -51,3 +67,12 @@ def parse_dsn(text: str) -> Dsn:
         prefix=prefix,
         number=int(number),
     )
+
+
+def guard_key_in(text: str) -> str:
+    """Return the guard key that stands in a DSN, or ``""``.
+
+    It is not a part of ``Dsn``, so that printing one never shows a secret.
+    """
+    secret = unquote(urlsplit(text.strip()).password or "")
+    return secret if secret.startswith(_GUARD_KEY_PREFIX) else ""

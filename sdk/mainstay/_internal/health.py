@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from mainstay._internal.checks import FAIL, OVERALL, PASS, WARN, Check, Checks, worst
 from mainstay._internal.clock import Clock, rfc3339
-from mainstay._internal.guard import logger
 from mainstay._internal.memory import used_percent
+from mainstay._internal.shield import logger
 
 _CACHE_SECONDS = 1.0
 _MEMORY_DEGRADED_PERCENT = 75.0

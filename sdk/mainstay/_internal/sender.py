@@ -3,16 +3,15 @@
 import random
 import threading
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
-from mainstay._internal.backlog import Backlog
 from mainstay._internal.clock import Clock
-from mainstay._internal.guard import GUARD, logger
-from mainstay._internal.message import Origin, encode_requests
+from mainstay._internal.outbox import Outbox
+from mainstay._internal.shield import SHIELD, logger
 from mainstay._internal.transport import NO_ANSWER, Transport
 
-_BATCH = 1_000
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 # 4xx that speak of this moment and not of what was sent.
@@ -28,23 +27,35 @@ class Pause(NamedTuple):
     asked: bool = False
 
 
+class _Lane:
+    """One outbox, and how its door treated us lately."""
+
+    __slots__ = ("failures", "outbox", "pause", "said_refused")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.failures = 0
+        self.pause = Pause()
+        self.said_refused = False
+
+
 class Sender:
-    """One daemon thread per process, started with the first request to deliver.
+    """One daemon thread per process for all outboxes, started with the first thing to deliver.
 
     Started late, so that a process that only forks workers (gunicorn's master with preload)
     never has a thread that a fork could cut in half.
 
     Batches are delivered at least once and in order. After a failure it waits one second, then
     twice as long each time up to a minute, less a random part so that many processes do not come
-    back together. A Retry-After is kept to the second, also by ``flush``.
+    back together. A Retry-After is kept to the second, also by ``flush``. A door that refuses
+    holds up its own outbox only.
     """
 
     def __init__(
-        self, backlog: Backlog, transport: Transport, *, origin: Origin, clock: Clock, every: float
+        self, outboxes: Sequence[Outbox], transport: Transport, *, clock: Clock, every: float
     ) -> None:
-        self._backlog = backlog
+        self._lanes = [_Lane(outbox) for outbox in outboxes]
         self._transport = transport
-        self._origin = origin
         self._clock = clock
         self._every = every
         self._wake = threading.Event()
@@ -55,9 +66,6 @@ class Sender:
         self._out_of_time = False
         self._busy = False
         self._flushing = 0
-        self._failures = 0
-        self._pause = Pause()
-        self._refused = False
 
     def start_once(self) -> None:
         """Start the thread if there is none yet."""
@@ -71,7 +79,7 @@ class Sender:
     def flush(self, timeout_seconds: float) -> bool:
         """Send what waits, now; return whether all of it was taken before the time was over."""
         if self._thread is None:
-            return len(self._backlog) == 0
+            return self._nothing_waits()
         with self._changed:
             self._flushing += 1
             self._wake.set()
@@ -98,7 +106,10 @@ class Sender:
         self._wake.set()
 
     def _is_done(self) -> bool:
-        return not self._busy and len(self._backlog) == 0
+        return not self._busy and self._nothing_waits()
+
+    def _nothing_waits(self) -> bool:
+        return all(len(lane.outbox) == 0 for lane in self._lanes)
 
     def _run(self) -> None:
         stopping = False
@@ -108,69 +119,75 @@ class Sender:
             # Read before delivering: what was queued before the stop still gets its attempt.
             stopping = self._stopping
             # A bug in here must not end the thread: the queue would stay full for ever.
-            with GUARD:
+            with SHIELD:
                 self._deliver()
         self._transport.close()
 
     def _deliver(self) -> None:
         try:
-            while len(self._backlog) > 0 and self._may_send():
-                self._busy = True
-                if not self._send_batch():
-                    break
+            for lane in self._lanes:
+                while len(lane.outbox) > 0 and self._may_send(lane):
+                    self._busy = True
+                    if not self._send_batch(lane):
+                        break
         finally:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
 
-    def _may_send(self) -> bool:
+    def _may_send(self, lane: _Lane) -> bool:
         if self._out_of_time:
             return False
-        if time.monotonic() >= self._pause.until:
+        if time.monotonic() >= lane.pause.until:
             return True
         impatient = self._stopping or self._flushing > 0
-        return impatient and not self._pause.asked
+        return impatient and not lane.pause.asked
 
-    def _send_batch(self) -> bool:
+    def _send_batch(self, lane: _Lane) -> bool:
         """Send one batch; return whether the next one may follow at once."""
-        requests, dropped = self._backlog.take(_BATCH)
+        parcel = lane.outbox.take()
         now = self._clock.wall()
-        body = encode_requests(requests, origin=self._origin, dropped=dropped, sent_at=now)
         try:
-            answer = self._transport.post(body, now=now)
+            answer = self._transport.post(lane.outbox.path, parcel.encode(now), now=now)
         except NO_ANSWER as error:
-            self._backlog.put_back(requests, dropped)
-            self._back_off(None)
+            parcel.put_back()
+            self._back_off(lane, None)
             logger.debug("Mainstay did not answer (%s); trying again later.", type(error).__name__)
             return False
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._failures = 0
-            self._pause = Pause()
+            lane.failures = 0
+            lane.pause = Pause()
             return True
         if _is_refusal(answer.status):
-            self._backlog.count_dropped(len(requests) + dropped)
-            self._say_refused(answer.status)
+            parcel.give_up()
+            _say_refused(lane, answer.status)
         else:
-            self._backlog.put_back(requests, dropped)
-        self._back_off(answer.retry_after_seconds)
+            parcel.put_back()
+        self._back_off(lane, answer.retry_after_seconds)
         return False
 
-    def _back_off(self, asked_seconds: float | None) -> None:
-        doubled = _FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10)
-        self._failures += 1
-        # Jitter against a thundering herd needs no cryptography.
-        jittered = min(doubled, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
-        seconds = jittered if asked_seconds is None else asked_seconds
-        self._pause = Pause(time.monotonic() + seconds, asked=asked_seconds is not None)
+    def _back_off(self, lane: _Lane, asked_seconds: float | None) -> None:
+        seconds = pause_seconds(lane.failures) if asked_seconds is None else asked_seconds
+        lane.failures += 1
+        lane.pause = Pause(time.monotonic() + seconds, asked=asked_seconds is not None)
 
-    def _say_refused(self, status: int) -> None:
-        if not self._refused:
-            self._refused = True
-            logger.warning(
-                "Mainstay refuses this app's requests with status %d and they are not kept; "
-                "compare the DSN with the one on the project's page. This is said once.",
-                status,
-            )
+
+def pause_seconds(failures: int) -> float:
+    """How long to wait after so many failures before: doubled each time, less a random part."""
+    doubled = _FIRST_PAUSE_SECONDS * (1 << min(failures, 10))
+    # Jitter against a thundering herd needs no cryptography.
+    return min(doubled, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _say_refused(lane: _Lane, status: int) -> None:
+    if not lane.said_refused:
+        lane.said_refused = True
+        logger.warning(
+            "Mainstay refuses this app's %s with status %d and they are not kept; "
+            "compare the DSN with the one on the project's page. This is said once.",
+            lane.outbox.name,
+            status,
+        )
 
 
 def _is_refusal(status: int) -> bool:

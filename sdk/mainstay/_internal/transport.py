@@ -27,16 +27,19 @@ class Answer(NamedTuple):
 
     status: int
     retry_after_seconds: float | None
+    etag: str
+    body: bytes
 
 
 class Transport:
-    """Posts batches over one connection. Used by one thread, except for ``interrupt``."""
+    """Asks over one connection. Used by one thread, except for ``interrupt``."""
 
-    def __init__(self, dsn: Dsn) -> None:
+    def __init__(self, dsn: Dsn, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
         self._dsn = dsn
+        self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes, *, now: float) -> Answer:
+    def post(self, path: str, body: bytes, *, now: float) -> Answer:
         """Send one batch, compressed.
 
         At least once: a connection that turns out to have been closed while idle is replaced
@@ -47,13 +50,14 @@ class Transport:
         Raises one of NO_ANSWER when there was none.
         """
         compressed = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
-        reused = self._connection is not None
-        try:
-            return self._post(compressed, now=now)
-        except _CLOSED_WHILE_IDLE:
-            if not reused:
-                raise
-            return self._post(compressed, now=now)
+        return self._ask("POST", path, compressed, self._headers(), now=now)
+
+    def get(self, path: str, headers: dict[str, str], *, most_bytes: int, now: float) -> Answer:
+        """Fetch something; an answer longer than ``most_bytes`` comes cut and is of no use.
+
+        Raises one of NO_ANSWER when there was none.
+        """
+        return self._ask("GET", path, None, headers, now=now, most_bytes=most_bytes)
 
     def close(self) -> None:
         """Close the connection; the next post opens a new one."""
@@ -68,15 +72,40 @@ class Transport:
             with suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
-    def _post(self, compressed: bytes, *, now: float) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        *,
+        now: float,
+        most_bytes: int = _MOST_ANSWER_BYTES,
+    ) -> Answer:
+        reused = self._connection is not None
+        try:
+            return self._ask_once((method, path, body, headers), most_bytes, now=now)
+        except _CLOSED_WHILE_IDLE:
+            if not reused:
+                raise
+            return self._ask_once((method, path, body, headers), most_bytes, now=now)
+
+    def _ask_once(
+        self,
+        request: tuple[str, str, bytes | None, dict[str, str]],
+        most_bytes: int,
+        *,
+        now: float,
+    ) -> Answer:
         connection = self._connection = self._connection or self._open()
         try:
-            connection.request("POST", self._dsn.requests_path, compressed, self._headers())
+            connection.request(*request)
             response = connection.getresponse()
-            response.read(_MOST_ANSWER_BYTES)
+            body = response.read(most_bytes)
             if not response.isclosed() or response.will_close:
                 self.close()
-            return Answer(response.status, _retry_after(response.getheader("Retry-After"), now=now))
+            retry_after = _retry_after(response.getheader("Retry-After"), now=now)
+            return Answer(response.status, retry_after, response.getheader("ETag") or "", body)
         except NO_ANSWER:
             self.close()
             raise
@@ -87,7 +116,7 @@ class Transport:
             if self._dsn.scheme == "https"
             else http.client.HTTPConnection
         )
-        return kind(self._dsn.host, self._dsn.port, timeout=_TIMEOUT_SECONDS)
+        return kind(self._dsn.host, self._dsn.port, timeout=self._timeout_seconds)
 
     def _headers(self) -> dict[str, str]:
         client = f"{SDK_NAME}/{SDK_VERSION}"

@@ -5,10 +5,10 @@ from typing import Any
 
 from mainstay._internal import django, flask
 from mainstay._internal.client import Client, active_client
-from mainstay._internal.guard import GUARD
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import UNMATCHED, Seen, cut, without_ids
+from mainstay._internal.shield import SHIELD
 from mainstay._internal.trace import trace_id_of
 
 Environ = dict[str, Any]
@@ -51,7 +51,7 @@ class WSGIMiddleware:
         try:
             body = self.app(environ, exchange.start_response)
         except BaseException:
-            with GUARD:
+            with SHIELD:
                 exchange.route = exchange.route or flask.route_of_raised(self._routing, environ)
             exchange.finish(_SERVER_ERROR)
             raise
@@ -90,7 +90,7 @@ class _Exchange:
         self._started = client.clock.monotonic()
 
     def start_response(self, status: str, *rest: Any) -> Any:  # noqa: ANN401 - the server's write()
-        with GUARD:
+        with SHIELD:
             self.status = int(status[:3])
             # Flask forgets its request before the body is sent, so it is asked now.
             self.route = flask.route_of_current(self._environ, self._seen)
@@ -104,7 +104,7 @@ class _Exchange:
         if self._done:
             return
         self._done = True
-        with GUARD:
+        with SHIELD:
             environ = self._environ
             traceparent = environ.get("HTTP_TRACEPARENT")
             self._client.record(

@@ -11,7 +11,7 @@ logger: Final = logging.getLogger("mainstay")
 _MOST_KINDS_LOGGED = 100
 
 
-class Guard:
+class Shield:
     """Swallow an exception of our own code, and log each kind of it once.
 
     A class and not a ``contextmanager``: entering and leaving costs 0.1 µs instead of 1.5 µs,
@@ -52,4 +52,4 @@ class Guard:
             logger.error("Mainstay failed inside and went on; your app is fine.", exc_info=error)
 
 
-GUARD: Final = Guard()
+SHIELD: Final = Shield()
