@@ -6,6 +6,7 @@ from typing import Any
 
 from mainstay._internal import django
 from mainstay._internal.client import Client, active_client
+from mainstay._internal.clock import Clock
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import Seen, asgi_path
@@ -18,7 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_KEY = "mainstay"
+KEY = "mainstay"
 _BODY_KINDS = frozenset(
     ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 )
@@ -44,7 +45,7 @@ class ASGIMiddleware:
         self._routed = django.watch_routes(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _KEY in scope:
+        if scope["type"] != "http" or KEY in scope:
             await self.app(scope, receive, send)
             return
         if self._health is not None and await self._health.answer_asgi(scope, send):
@@ -56,7 +57,8 @@ class ASGIMiddleware:
         await self._measure(client, scope, receive, send)
 
     async def _measure(self, client: Client, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(client, scope, receive, send, routed=self._routed)
+        seen = scope[KEY] = Seen(routed=self._routed)
+        exchange = Exchange(scope, receive, send, seen=seen, client=client)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -68,12 +70,13 @@ class ASGIMiddleware:
         exchange.finish(exchange.status or SERVER_ERROR)
 
 
-class _Exchange:
+class Exchange:
     """One request and its response, as they pass."""
 
     __slots__ = (
         "_at",
         "_client",
+        "_clock",
         "_done",
         "_gone",
         "_receive",
@@ -85,18 +88,25 @@ class _Exchange:
     )
 
     def __init__(
-        self, client: Client, scope: Scope, receive: Receive, send: Send, *, routed: bool
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        seen: Seen,
+        client: Client | None,
     ) -> None:
         self._client = client
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._seen = scope[_KEY] = Seen(routed=routed)
+        self._seen = seen
         self._done = False
         self._gone = False
         self.status = 0
-        self._at = client.clock.wall()
-        self._started = client.clock.monotonic()
+        self._clock = Clock() if client is None else client.clock
+        self._at = self._clock.wall()
+        self._started = self._clock.monotonic()
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -118,15 +128,20 @@ class _Exchange:
             return
         self._done = True
         with SHIELD:
-            scope = self._scope
-            peer = scope.get("client")
+            self.record(CLIENT_CLOSED_REQUEST if self._gone else status)
+
+    def record(self, status: int) -> None:
+        """Hand what was measured to the client."""
+        scope = self._scope
+        peer = scope.get("client")
+        if self._client is not None:
             self._client.record(
                 MeasuredRequest(
                     at=self._at,
                     method=known_method(scope["method"]),
                     path=asgi_path(scope, self._seen),
-                    status=CLIENT_CLOSED_REQUEST if self._gone else status,
-                    duration_seconds=self._client.clock.monotonic() - self._started,
+                    status=status,
+                    duration_seconds=self._clock.monotonic() - self._started,
                     client_address=(peer[0] or "") if peer else "",
                     trace_id=_trace_id(scope),
                 )

@@ -3,7 +3,13 @@
 import threading
 from collections import deque
 
-from mainstay._internal.message import MeasuredRequest, Origin, encode_requests
+from mainstay._internal.message import (
+    SDK_NAME,
+    SDK_VERSION,
+    MeasuredRequest,
+    Origin,
+    encode_requests,
+)
 
 _BATCH = 1_000
 
@@ -17,8 +23,13 @@ class Backlog:
 
     name = "requests"
 
-    def __init__(self, limit: int, *, path: str, origin: Origin) -> None:
+    def __init__(self, limit: int, *, path: str, key: str, origin: Origin) -> None:
         self.path = path
+        self.headers = {
+            "X-Sentry-Auth": (
+                f"Sentry sentry_key={key}, sentry_version=7, sentry_client={SDK_NAME}/{SDK_VERSION}"
+            )
+        }
         self.origin = origin
         self._limit = limit
         self._items: deque[MeasuredRequest] = deque()

@@ -28,9 +28,9 @@ class Dsn(NamedTuple):
         return f"{self.prefix}/api/{self.number}/requests/"
 
     @property
-    def guard_path(self) -> str:
+    def report_path(self) -> str:
         """The path that takes reports of what passed the guard."""
-        return f"{self.prefix}/api/{self.number}/guard/"
+        return f"{self.prefix}/api/guard/report"
 
     @property
     def policy_path(self) -> str:

@@ -19,7 +19,7 @@ class Parcel(Protocol):
 class Outbox(Protocol):
     """A bounded store of one kind of things for one door of the server.
 
-    ``name`` is what a warning calls them, ``path`` is the door.
+    ``name`` is what a warning calls them, ``path`` is the door, and ``headers`` say who sends.
     """
 
     @property
@@ -27,6 +27,9 @@ class Outbox(Protocol):
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def headers(self) -> dict[str, str]: ...
 
     def __len__(self) -> int: ...
 

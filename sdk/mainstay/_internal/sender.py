@@ -148,7 +148,8 @@ class Sender:
         parcel = lane.outbox.take()
         now = self._clock.wall()
         try:
-            answer = self._transport.post(lane.outbox.path, parcel.encode(now), now=now)
+            body = parcel.encode(now)
+            answer = self._transport.post(lane.outbox.path, body, lane.outbox.headers, now=now)
         except NO_ANSWER as error:
             parcel.put_back()
             self._back_off(lane, None)

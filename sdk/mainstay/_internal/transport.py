@@ -18,6 +18,11 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 _GZIP_LEVEL = 1
 # What a server's idle time-out looks like from here: it closed between two batches.
 _CLOSED_WHILE_IDLE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_POST_HEADERS = {
+    "Content-Type": "application/json",
+    "Content-Encoding": "gzip",
+    "User-Agent": f"{SDK_NAME}/{SDK_VERSION}",
+}
 # A host name that cannot be encoded raises UnicodeError from inside the resolver.
 NO_ANSWER = (OSError, http.client.HTTPException, UnicodeError)
 
@@ -39,7 +44,7 @@ class Transport:
         self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, path: str, body: bytes, *, now: float) -> Answer:
+    def post(self, path: str, body: bytes, headers: dict[str, str], *, now: float) -> Answer:
         """Send one batch, compressed.
 
         At least once: a connection that turns out to have been closed while idle is replaced
@@ -50,7 +55,7 @@ class Transport:
         Raises one of NO_ANSWER when there was none.
         """
         compressed = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
-        return self._ask("POST", path, compressed, self._headers(), now=now)
+        return self._ask("POST", path, compressed, {**_POST_HEADERS, **headers}, now=now)
 
     def get(self, path: str, headers: dict[str, str], *, most_bytes: int, now: float) -> Answer:
         """Fetch something; an answer longer than ``most_bytes`` comes cut and is of no use.
@@ -117,17 +122,6 @@ class Transport:
             else http.client.HTTPConnection
         )
         return kind(self._dsn.host, self._dsn.port, timeout=self._timeout_seconds)
-
-    def _headers(self) -> dict[str, str]:
-        client = f"{SDK_NAME}/{SDK_VERSION}"
-        return {
-            "Content-Type": "application/json",
-            "Content-Encoding": "gzip",
-            "User-Agent": client,
-            "X-Sentry-Auth": (
-                f"Sentry sentry_key={self._dsn.key}, sentry_version=7, sentry_client={client}"
-            ),
-        }
 
 
 def _retry_after(value: str | None, *, now: float) -> float | None:

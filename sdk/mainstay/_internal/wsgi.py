@@ -5,6 +5,7 @@ from typing import Any
 
 from mainstay._internal import django, flask
 from mainstay._internal.client import Client, active_client
+from mainstay._internal.clock import Clock
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import UNMATCHED, Seen, cut, without_ids
@@ -15,9 +16,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-_KEY = "mainstay"
-_CLIENT_CLOSED_REQUEST = 499
-_SERVER_ERROR = 500
+KEY = "mainstay"
+CLIENT_CLOSED_REQUEST = 499
+SERVER_ERROR = 500
 
 
 class WSGIMiddleware:
@@ -38,7 +39,7 @@ class WSGIMiddleware:
         self._routed = django.watch_routes(app) or self._routing is not None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if _KEY in environ:
+        if KEY in environ:
             return self.app(environ, start_response)
         if self._health is not None:
             body = self._health.answer_wsgi(environ, start_response)
@@ -47,24 +48,23 @@ class WSGIMiddleware:
         client = active_client()
         if client is None:
             return self.app(environ, start_response)
-        exchange = _Exchange(client, environ, start_response, routed=self._routed)
+        seen = environ[KEY] = Seen(routed=self._routed)
+        exchange = Exchange(environ, start_response, seen=seen, client=client)
         try:
             body = self.app(environ, exchange.start_response)
         except BaseException:
-            with SHIELD:
-                exchange.route = exchange.route or flask.route_of_raised(self._routing, environ)
-            exchange.finish(_SERVER_ERROR)
+            exchange.fail(self._routing)
             raise
-        kind = _SizedBody if isinstance(body, (list, tuple)) else _Body
-        return kind(body, exchange)
+        return watched(body, exchange)
 
 
-class _Exchange:
+class Exchange:
     """One request and its response, as they pass."""
 
     __slots__ = (
         "_at",
         "_client",
+        "_clock",
         "_done",
         "_environ",
         "_script",
@@ -76,25 +76,41 @@ class _Exchange:
     )
 
     def __init__(
-        self, client: Client, environ: Environ, start_response: StartResponse, *, routed: bool
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        *,
+        seen: Seen,
+        client: Client | None,
     ) -> None:
         self._client = client
         self._environ = environ
         self._start_response = start_response
-        self._seen = environ[_KEY] = Seen(routed=routed)
+        self._seen = seen
         self._script = environ.get("SCRIPT_NAME", "")
         self._done = False
         self.route: str | None = None
-        self.status = _SERVER_ERROR
-        self._at = client.clock.wall()
-        self._started = client.clock.monotonic()
+        self.status = SERVER_ERROR
+        self._clock = Clock() if client is None else client.clock
+        self._at = self._clock.wall()
+        self._started = self._clock.monotonic()
 
     def start_response(self, status: str, *rest: Any) -> Any:  # noqa: ANN401 - the server's write()
         with SHIELD:
-            self.status = int(status[:3])
-            # Flask forgets its request before the body is sent, so it is asked now.
-            self.route = flask.route_of_current(self._environ, self._seen)
+            self.note(status)
         return self._start_response(status, *rest)
+
+    def note(self, status: str) -> None:
+        """Take down what the response begins with."""
+        self.status = int(status[:3])
+        # Flask forgets its request before the body is sent, so it is asked now.
+        self.route = flask.route_of_current(self._environ, self._seen)
+
+    def fail(self, routing: Any) -> None:  # noqa: ANN401 - a werkzeug Map, and werkzeug may be absent
+        """Record that the app raised."""
+        with SHIELD:
+            self.route = self.route or flask.route_of_raised(routing, self._environ)
+        self.finish(SERVER_ERROR)
 
     def was_head(self) -> bool:
         return bool(self._environ.get("REQUEST_METHOD") == "HEAD")
@@ -105,21 +121,27 @@ class _Exchange:
             return
         self._done = True
         with SHIELD:
-            environ = self._environ
-            traceparent = environ.get("HTTP_TRACEPARENT")
+            self.record(status)
+
+    def record(self, status: int) -> None:
+        """Hand what was measured to the client."""
+        environ = self._environ
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        if self._client is not None:
             self._client.record(
                 MeasuredRequest(
                     at=self._at,
                     method=known_method(environ["REQUEST_METHOD"]),
-                    path=self._path(),
+                    path=self.path(),
                     status=status,
-                    duration_seconds=self._client.clock.monotonic() - self._started,
+                    duration_seconds=self._clock.monotonic() - self._started,
                     client_address=environ.get("REMOTE_ADDR") or "",
                     trace_id=trace_id_of(traceparent) if traceparent else None,
                 )
             )
 
-    def _path(self) -> str:
+    def path(self) -> str:
+        """Return the name that the request is counted under."""
         script = self._environ.get("SCRIPT_NAME", "")
         route = self._seen.route or self.route
         if route is not None:
@@ -130,17 +152,22 @@ class _Exchange:
         return without_ids(script + self._environ.get("PATH_INFO", ""))
 
 
-class _Body:
+def watched(body: Iterable[bytes], exchange: Exchange) -> Iterable[bytes]:
+    """Return the app's body, watched to its end."""
+    return (_SizedBody if isinstance(body, (list, tuple)) else Body)(body, exchange)
+
+
+class Body:
     """The app's body, watched to its end."""
 
     __slots__ = ("_body", "_exchange", "_iterator")
 
-    def __init__(self, body: Iterable[bytes], exchange: _Exchange) -> None:
+    def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
         self._body = body
         self._exchange = exchange
         self._iterator: Iterator[bytes] | None = None
 
-    def __iter__(self) -> "_Body":
+    def __iter__(self) -> "Body":
         return self
 
     def __next__(self) -> bytes:
@@ -153,7 +180,7 @@ class _Body:
             self._exchange.finish(self._exchange.status)
             raise
         except BaseException:
-            self._exchange.finish(_SERVER_ERROR)
+            self._exchange.finish(SERVER_ERROR)
             raise
 
     def close(self) -> None:
@@ -162,10 +189,10 @@ class _Body:
                 self._body.close()
         finally:
             complete = self._exchange.was_head()
-            self._exchange.finish(self._exchange.status if complete else _CLIENT_CLOSED_REQUEST)
+            self._exchange.finish(self._exchange.status if complete else CLIENT_CLOSED_REQUEST)
 
 
-class _SizedBody(_Body):
+class _SizedBody(Body):
     """A body in memory: servers derive Content-Length from the length of a list of one."""
 
     __slots__ = ()

@@ -1,0 +1,1 @@
+"""What guards an app's API: the policy, the decision, and the two doors that ask for it."""

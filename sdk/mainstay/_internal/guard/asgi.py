@@ -1,0 +1,292 @@
+"""The guard's door for ASGI apps."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from mainstay._internal.asgi import (
+    CLIENT_CLOSED_REQUEST,
+    KEY,
+    SERVER_ERROR,
+    Exchange,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
+from mainstay._internal.client import Client, active_client
+from mainstay._internal.guard.answers import Headers
+from mainstay._internal.guard.base import Guard, enforced
+from mainstay._internal.guard.frameworks import refused_in
+from mainstay._internal.guard.passage import CURRENT, Passage
+from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large
+from mainstay._internal.message import MeasuredRequest, known_method
+from mainstay._internal.routes import UNMATCHED, Seen, asgi_path, without_ids
+from mainstay._internal.shield import SHIELD
+
+_POLICY_VIOLATION = 1008
+_SWITCHING_PROTOCOLS = 101
+_FORBIDDEN = 403
+_NO_CONTENT = 204
+_LEAST_ERROR = 400
+
+
+class ASGIPassage(Passage):
+    """An ASGI request or the handshake of a WebSocket."""
+
+    __slots__ = ("_headers", "_scope")
+
+    _scope: Scope
+    _headers: Mapping[bytes, bytes]
+
+    def read(self, carrier: Scope) -> str:
+        self._scope = carrier
+        self.path = carrier["path"]
+        self.method = carrier.get("method", "GET")
+        headers = carrier["headers"]
+        self._headers = found = dict(headers)
+        if len(found) != len(headers):
+            self._headers = _joined(headers)
+        peer = carrier.get("client")
+        return (peer[0] or "") if peer else ""
+
+    def header(self, name: str) -> str:
+        value = self._headers.get(name.encode())
+        return "" if value is None else value.decode("latin-1")
+
+    def framework(self) -> str:
+        if "app" in self._scope or "router" in self._scope:
+            return "starlette"
+        return "django" if self.routed else ""
+
+
+def _joined(headers: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - pairs of bytes, as ASGI has them
+    """Join what was sent in several lines (RFC 9110 §5.3), so that no line hides another."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
+
+
+class Door(Guard):
+    """``mainstay.Guard`` around an ASGI app."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, open a WebSocket, or pass the lifespan on."""
+        kind = scope["type"]
+        if kind not in ("http", "websocket") or isinstance(scope.get(KEY), Passage):
+            if kind == "lifespan":
+                # Whoever runs a lifespan is about to serve: the policy may be asked for now.
+                self.rules(active_client())
+            await self.app(scope, receive, send)
+            return
+        if kind == "http" and self.health and await self.health.answer_asgi(scope, send):
+            return
+        client = active_client()
+        passage = ASGIPassage(self.limiter, self.rules(client), self.clock.wall())
+        passage.routed = self.routed
+        above, scope[KEY] = scope.get(KEY), passage
+        token = CURRENT.set(passage)
+        try:
+            if kind == "http":
+                measured_by = None if isinstance(above, Seen) else client
+                exchange = _Exchange(scope, receive, send, seen=passage, client=measured_by)
+                exchange.reports_to = client
+                await self._answer(exchange, passage, scope)
+            else:
+                await self._open(_Handshake(passage, receive, send, client), scope)
+        finally:
+            CURRENT.reset(token)
+            if isinstance(above, Seen):
+                above.route, above.routed = passage.route, passage.routed
+
+    async def _admit(self, passage: ASGIPassage, scope: Scope) -> Refusal | None:
+        if self.limiter.shared is None:
+            return self.admit(passage, scope)
+        return await self.admit_async(passage, scope)
+
+    async def _answer(self, exchange: "_Exchange", passage: ASGIPassage, scope: Scope) -> None:
+        refusal = await self._admit(passage, scope)
+        if refusal is not None:
+            await exchange.refuse(refusal)
+            return
+        if passage.is_preflight:
+            await exchange.answer_preflight()
+            return
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            exchange.finish(CLIENT_CLOSED_REQUEST)
+            raise
+        except Refused as refused:
+            if exchange.has_begun or passage.refusal is not refused.refusal:
+                exchange.finish(SERVER_ERROR)
+                if not exchange.is_replaced:
+                    raise
+            else:
+                await exchange.refuse(refused.refusal)
+        except BaseException:
+            exchange.finish(SERVER_ERROR)
+            raise
+        exchange.finish(exchange.status or SERVER_ERROR)
+
+    async def _open(self, handshake: "_Handshake", scope: Scope) -> None:
+        refusal = await self._admit(handshake.passage, scope)
+        if refusal is not None:
+            await handshake.refuse(refusal, scope)
+            return
+        await self.app(scope, handshake.receive, handshake.send)
+
+
+class _Exchange(Exchange):
+    """One guarded request: its body is counted, its response is dressed or replaced."""
+
+    __slots__ = ("_received", "has_begun", "is_replaced", "reports_to")
+
+    _seen: ASGIPassage
+    reports_to: Client | None
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, seen: Seen, client: Client | None
+    ) -> None:
+        super().__init__(scope, receive, send, seen=seen, client=client)
+        self.reports_to = client
+        self.has_begun = False
+        self.is_replaced = False
+        self._received = 0
+
+    async def receive(self) -> Message:
+        message = await super().receive()
+        most = self._seen.rules.most_body_bytes
+        if most is not None and message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > most and enforced(self._seen, body_too_large(most)):
+                raise refused_in(self._seen, body_too_large(most))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.is_replaced:
+            return
+        if message["type"] == "http.response.start":
+            refusal = self._seen.refusal
+            if refusal is not None and not self.has_begun and _gives_way(refusal, message):
+                await self.refuse(refusal)
+                return
+            self.has_begun = True
+            with SHIELD:
+                message = self._dressed(message)
+        await super().send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with the problem document; whatever the app still says goes nowhere."""
+        self.is_replaced = True
+        body = refusal.body()
+        await self._reply(refusal.status, refusal.all_headers(body), body)
+
+    async def answer_preflight(self) -> None:
+        """Tell a browser what scripts of its page may ask."""
+        self.is_replaced = True
+        cors = self._seen.rules.policy.cors
+        assert cors is not None
+        await self._reply(
+            _NO_CONTENT, cors.headers(self._seen.header("origin"), preflight=True), b""
+        )
+
+    def record(self, status: int) -> None:
+        passage, client = self._seen, self._client
+        path = asgi_path(self._scope, passage)
+        if client is not None:
+            client.record(
+                MeasuredRequest(
+                    at=self._at,
+                    method=known_method(passage.method),
+                    path=UNMATCHED if self.is_replaced else path,
+                    status=status,
+                    duration_seconds=self._clock.monotonic() - self._started,
+                    client_address=passage.client_address,
+                    trace_id=passage.trace_id,
+                    api_key=passage.key_id,
+                )
+            )
+        if self.reports_to is not None:
+            unrouted = self.is_replaced or path == UNMATCHED
+            self.reports_to.report(passage, without_ids(passage.path) if unrouted else path, status)
+
+    async def _reply(self, status: int, headers: Headers, body: bytes) -> None:
+        body = b"" if self._seen.method == "HEAD" else body
+        start: Message = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (name.encode(), value.encode("latin-1", "replace")) for name, value in headers
+            ],
+        }
+        with SHIELD:
+            start = self._dressed(start)
+        await super().send(start)
+        await super().send({"type": "http.response.body", "body": body})
+
+    def _dressed(self, message: Message) -> Message:
+        """Return the start of the response with what the guard adds and without what it removes."""
+        passage = self._seen
+        headers = list(message.get("headers", ()))
+        present = {name.decode("latin-1").lower() for name, _ in headers}
+        remove = passage.rules.policy.headers.remove
+        if not remove.isdisjoint(present):
+            headers = [pair for pair in headers if pair[0].decode("latin-1").lower() not in remove]
+        seconds = self._clock.monotonic() - self._started
+        headers.extend(
+            (name.encode(), value.encode("latin-1", "replace"))
+            for name, value in passage.told(present, seconds)
+        )
+        return {**message, "headers": headers}
+
+
+class _Handshake:
+    """The opening of a WebSocket, which is guarded like a request and then left alone."""
+
+    def __init__(
+        self, passage: ASGIPassage, receive: Receive, send: Send, client: Client | None
+    ) -> None:
+        self.passage = passage
+        self.receive = receive
+        self._send = send
+        self._client = client
+        self._is_over = False
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.accept":
+            self._report(_SWITCHING_PROTOCOLS)
+        elif kind in ("websocket.close", "websocket.http.response.start"):
+            self._report(message.get("status", _FORBIDDEN))
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal, scope: Scope) -> None:
+        """Refuse with the problem document where the server can, else by closing unopened."""
+        await self.receive()
+        self._report(refusal.status)
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        body = refusal.body()
+        headers = [(name.encode(), value.encode()) for name, value in refusal.all_headers(body)]
+        start = {"status": refusal.status, "headers": headers}
+        await self._send({"type": "websocket.http.response.start", **start})
+        await self._send({"type": "websocket.http.response.body", "body": body})
+
+    def _report(self, status: int) -> None:
+        if self._is_over or self._client is None:
+            return
+        self._is_over = True
+        with SHIELD:
+            self._client.report(self.passage, without_ids(self.passage.path), status)
+
+
+def _gives_way(refusal: Refusal, message: Message) -> bool:
+    """Whether the app's response stands for the refusal that was raised inside of it.
+
+    An app that caught it and has a better answer keeps that, except about a body that it could
+    not read to its end.
+    """
+    return refusal.status == TOO_LARGE or message.get("status", SERVER_ERROR) >= _LEAST_ERROR

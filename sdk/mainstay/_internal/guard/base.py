@@ -1,0 +1,205 @@
+"""The guard itself: what both doors share."""
+
+import functools
+import importlib
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from mainstay._internal import django, flask
+from mainstay._internal.client import Client
+from mainstay._internal.clock import Clock
+from mainstay._internal.guard.limiter import Limiter, SharedStore
+from mainstay._internal.guard.limits import NO_LIMITS, SECOND_US, Buckets, Charge, Decision
+from mainstay._internal.guard.passage import Passage
+from mainstay._internal.guard.policy import DEFAULT_POLICY, Policy, load_policy, read_policy
+from mainstay._internal.guard.refusals import Refusal, limiter_unavailable, rate_limited
+from mainstay._internal.guard.rules import Rules
+from mainstay._internal.health import Health
+from mainstay._internal.shield import SHIELD
+
+_ASGI_PARAMETERS = 3
+_DEFAULT = read_policy(DEFAULT_POLICY)
+WhoAsks = Callable[[Any], object]
+
+
+class Guard:
+    """Guard an app and measure it, in one pass per request: ``app = mainstay.Guard(app)``.
+
+    Works around ASGI and WSGI apps (``app.wsgi_app = mainstay.Guard(app.wsgi_app)`` for Flask)
+    and inside Starlette (``app.add_middleware(mainstay.Guard)``). It does all that
+    ``ASGIMiddleware`` and ``WSGIMiddleware`` do; beyond that it gives every request its ids and
+    the client's true address, and lets it pass or refuses it by the project's policy: body size,
+    bans, allowlist, API key and scopes, rate limits, quotas, CORS, security headers.
+
+    The policy comes from the server when ``init`` knows the guard key, in the background, and
+    from its last copy on disk while the server is away; or from ``policy``, a document or the
+    path of a JSON file. Until there is any, the guard sets ids and a few headers and refuses
+    bodies over 10 MiB.
+
+    ``health`` is served as the middlewares do. ``redis`` is the URL of a Redis for limits that
+    all processes share (``pip install 'mainstay[redis]'``). ``dry_run`` refuses nothing and only
+    reports what it would have refused. ``person`` is called with the ASGI scope or the WSGI
+    environ and returns who is asking, for limits by person, when that is known without the app.
+    ``max_buckets`` bounds the limiter's memory (about 300 bytes each).
+
+    Raises ValueError for a ``policy`` that is none, and OSError when its file cannot be read:
+    an app must not start unguarded by mistake. It raises nothing later.
+    """
+
+    def __new__(cls, app: object, *_args: object, **_options: object) -> Any:  # noqa: ANN401 - a door
+        """Make the guard of the app's kind."""
+        if cls is not Guard:
+            return super().__new__(cls)
+        door = "asgi" if _is_asgi(app) else "wsgi"
+        # The doors are made of this class, so that it cannot import them first.
+        module = importlib.import_module(f"mainstay._internal.guard.{door}")
+        return super().__new__(module.Door)
+
+    def __init__(  # noqa: PLR0913 - options, each with a default that works
+        self,
+        app: Any,  # noqa: ANN401 - an ASGI or a WSGI app
+        *,
+        health: Health | None = None,
+        policy: Mapping[str, Any] | str | Path | None = None,
+        redis: str | None = None,
+        dry_run: bool = False,
+        person: WhoAsks | None = None,
+        max_buckets: int = 100_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self.app = app
+        self.routing = flask.find_routing(app)
+        self.routed = django.watch_routes(app) or self.routing is not None
+        self.health = health
+        self.clock = clock or Clock()
+        self.limiter = Limiter(Buckets(max_buckets), None if redis is None else _store(redis))
+        self._dry_run = dry_run
+        self._person = person
+        self._is_local = policy is not None
+        self._policy = _DEFAULT if policy is None else load_policy(policy)
+        self._rules = Rules(self._policy, dry_run=dry_run)
+        self._adopting = threading.Lock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ASGI's or WSGI's
+        """Answer a request; the doors do."""
+        raise NotImplementedError
+
+    def rules(self, client: Client | None) -> Rules:
+        """Return the rules of this moment."""
+        if not self._is_local and client is not None and client.policies is not None:
+            client.policies.start_once()
+            policy = client.policies.policy
+            if policy is not None and policy is not self._policy:
+                self._adopt(policy)
+        return self._rules
+
+    def admit(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - scope or environ
+        """Decide; with a shared store this waits for the network, at most its time-out.
+
+        Should our own code fail, a request is refused under a policy that refuses any: what
+        makes the guard stumble must not be a way around it.
+        """
+        refusal = passage.rules.when_failed
+        with SHIELD:
+            found = self._before_limits(passage, carrier)
+            if found is None and not passage.is_preflight:
+                charges = passage.rules.charges_for(passage)
+                decision = self.limiter.decide(charges, now_us(passage)) if charges else NO_LIMITS
+                found = _after_limits(passage, charges, decision)
+            refusal = found
+        return enforced(passage, refusal)
+
+    async def admit_async(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - as above
+        """Decide as ``admit`` does, without holding up the event loop."""
+        refusal = passage.rules.when_failed
+        with SHIELD:
+            found = self._before_limits(passage, carrier)
+            if found is None and not passage.is_preflight:
+                charges = passage.rules.charges_for(passage)
+                decision = NO_LIMITS
+                if charges:
+                    decision = await self.limiter.decide_async(charges, now_us(passage))
+                found = _after_limits(passage, charges, decision)
+            refusal = found
+        return enforced(passage, refusal)
+
+    def _before_limits(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - as above
+        rules = passage.rules
+        rules.find_client(passage, passage.read(carrier))
+        refusal = rules.judge_address(passage)
+        if refusal is not None:
+            return refusal
+        if passage.method == "OPTIONS" and rules.policy.cors is not None and _asks_first(passage):
+            passage.is_preflight = True
+            return None
+        if self._person is not None:
+            passage.name_person(self._person(carrier) or "")
+        return rules.judge_key(passage)
+
+    def _adopt(self, policy: Policy) -> None:
+        with self._adopting:
+            if policy is not self._policy:
+                self._rules = Rules(policy, dry_run=self._dry_run, before=self._rules)
+                self._policy = policy
+
+
+def _after_limits(passage: Passage, charges: list[Charge], decision: Decision) -> Refusal | None:
+    refusal = refusal_of(passage, charges, decision)
+    return refusal or passage.rules.spend_quota(passage, passage.cost)
+
+
+def refusal_of(passage: Passage, charges: list[Charge], decision: Decision) -> Refusal | None:
+    """Note a decision of the limits, and return the refusal in it."""
+    passage.settle(decision, charges)
+    if decision.unavailable:
+        return limiter_unavailable(decision.unavailable)
+    if not decision.admitted:
+        return rate_limited(decision)
+    for standing in decision.standings:
+        if not standing.admits and passage.simulated is None:
+            passage.simulated = rate_limited(decision, simulated=True)
+    return None
+
+
+def enforced(passage: Passage, refusal: Refusal | None) -> Refusal | None:
+    """Return what is really refused: nothing while the guard only simulates."""
+    if refusal is None:
+        return None
+    if passage.rules.simulates:
+        passage.simulated = passage.simulated or refusal
+        return None
+    passage.refusal = refusal
+    return refusal
+
+
+def now_us(passage: Passage) -> int:
+    """Return when the request came, in the limiter's unit."""
+    return int(passage.at * SECOND_US)
+
+
+def _asks_first(passage: Passage) -> bool:
+    """Whether it is a browser's question before a request of another origin (a preflight)."""
+    return bool(passage.header("origin") and passage.header("access-control-request-method"))
+
+
+def _is_asgi(app: object) -> bool:
+    """Tell an ASGI app from a WSGI app: it is async, or it takes three things instead of two."""
+    while isinstance(app, functools.partial):
+        app = app.func
+    call = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004 - asked for what it is
+    if inspect.iscoroutinefunction(call):
+        return True
+    try:
+        parameters = inspect.signature(cast("Callable[..., Any]", app)).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    return len(needed) == _ASGI_PARAMETERS
+
+
+def _store(url: str) -> SharedStore:
+    module = importlib.import_module("mainstay._internal.guard.in_redis")
+    return cast("SharedStore", module.RedisStore(url))

@@ -1,0 +1,229 @@
+"""Rate limits: GCRA on integer microseconds, and the buckets that it is counted in."""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from mainstay._internal.guard.paths import Patterns
+from mainstay._internal.guard.reading import MOST, Section
+
+SECOND_US: Final = 1_000_000
+LOCAL, DENY, ALLOW = "local", "deny", "allow"
+BY: Final = ("caller", "key", "address", "owner", "plan", "instance", "person")
+_UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_SPOKEN = re.compile(r"(\d+) ?/ ?(\d*) ?(second|minute|hour|day)s?")
+# How many of the oldest buckets are looked at for each new one.
+_LOOKED_AT = 2
+_LOOKED_AT_WHEN_FULL = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One policy of the limiter: ``quota`` in ``window_seconds``, ``burst`` of them at once.
+
+    ``key`` begins the names of its buckets, ``name`` is what clients are told, and ``told`` is
+    its item of ``RateLimit-Policy``. ``simulate`` counts and reports, but refuses nobody.
+    """
+
+    key: str
+    name: str
+    quota: int
+    window_seconds: int
+    burst: int
+    by: str = "caller"
+    cost: int = 1
+    on_backend_error: str = LOCAL
+    simulate: bool = False
+    methods: frozenset[str] = frozenset()
+    paths: Patterns = field(default_factory=lambda: Patterns(("/*",)))
+    plans: frozenset[str] = frozenset()
+    interval_us: int = field(init=False)
+    tolerance_us: int = field(init=False)
+    told: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # T, how long until one more is allowed; tau, how far a bucket may run ahead of the clock.
+        interval_us = -(-self.window_seconds * SECOND_US // self.quota)
+        object.__setattr__(self, "interval_us", interval_us)
+        object.__setattr__(self, "tolerance_us", interval_us * self.burst)
+        told = f'"{self.name}";q={self.quota};w={self.window_seconds}'
+        object.__setattr__(self, "told", told)
+
+
+def read_limit(section: Section, *, name: str | None = None) -> Limit:
+    """Read a limit of the policy, or one of a key, which has no name of its own."""
+    quota = section.whole("quota", least=1)
+    paths = section.texts("paths")
+    limit_name = section.text("name", name)
+    limit = Limit(
+        key=f"policy:{limit_name}",
+        name=quotable(limit_name),
+        quota=quota,
+        window_seconds=section.whole("windowSeconds", least=1),
+        burst=section.whole("burst", quota, least=1),
+        by=section.one_of("by", BY, "caller"),
+        cost=section.whole("cost", 1),
+        on_backend_error=section.one_of("onBackendError", (LOCAL, DENY, ALLOW), LOCAL),
+        simulate=section.flag("simulate", default=False),
+        methods=frozenset(section.texts("methods")),
+        paths=Patterns(paths or ("/*",)),
+        plans=frozenset(section.texts("plans")),
+    )
+    if limit.tolerance_us > MOST:
+        raise section.fail("allows a burst that takes centuries")
+    return limit
+
+
+def spoken_limit(text: str, *, key: str, name: str, by: str, cost: int) -> Limit:
+    """Read a limit as people write it: ``5/hour``, ``100/minute``, ``1000/15 minutes``.
+
+    Raises ValueError with what is wrong.
+    """
+    match = _SPOKEN.fullmatch(text.strip().lower())
+    if match is None or int(match[1]) == 0 or match[2] == "0":
+        raise ValueError(f"{text!r} is no limit; write for example '5/hour' or '100/15 minutes'")
+    if by not in BY:
+        raise ValueError(f"{by!r} is nothing to count by; it is one of {', '.join(BY)}")
+    if cost < 0:
+        raise ValueError("a cost is 0 or more")
+    quota = int(match[1])
+    window = int(match[2] or 1) * _UNITS[match[3]]
+    limit = Limit(
+        key=key,
+        name=quotable(name),
+        quota=quota,
+        window_seconds=window,
+        burst=quota,
+        by=by,
+        cost=cost,
+    )
+    if limit.tolerance_us > MOST:
+        raise ValueError(f"{text!r} takes centuries")
+    return limit
+
+
+def quotable(name: str) -> str:
+    """Return a name that fits into a header's string (RFC 9651 §3.3.3) as it is."""
+    return "".join(c for c in name if " " <= c <= "~" and c not in '"\\')[:100]
+
+
+class Charge(NamedTuple):
+    """What one limit takes for one request: ``amount_us`` into the bucket; negative gives back."""
+
+    limit: Limit
+    bucket: str
+    amount_us: int
+    tolerance_us: int
+
+
+class Standing(NamedTuple):
+    """How a limit stands after a decision.
+
+    ``wait_us`` is 0 where it admits, else the time until the same would be admitted, and None
+    where that will never be. ``full_in_us`` is the time until nothing of it is used.
+    """
+
+    limit: Limit
+    wait_us: int | None
+    remaining: int
+    full_in_us: int
+
+    @property
+    def admits(self) -> bool:
+        """Whether this limit alone would let the request pass."""
+        return self.wait_us == 0
+
+
+class Decision(NamedTuple):
+    """What all limits together said. ``unavailable`` names those that could not be asked."""
+
+    admitted: bool
+    standings: Sequence[Standing] = ()
+    unavailable: Sequence[str] = ()
+
+
+NO_LIMITS: Final = Decision(admitted=True)
+
+
+def standing_of(charge: Charge, tat: int, now_us: int, *, admitted: bool) -> Standing:
+    """Say how a bucket stands; ``tat`` is its theoretical arrival time after the decision."""
+    limit, _, amount, tolerance = charge
+    ahead = tat - now_us if tat > now_us else 0
+    wait: int | None = 0
+    if not admitted:
+        wait = ahead + amount - tolerance if amount <= tolerance else None
+    left = tolerance - ahead
+    return Standing(limit, wait, left // limit.interval_us if left > 0 else 0, ahead)
+
+
+class Buckets:
+    """The limiter's memory: at most ``most`` buckets, shared by all threads.
+
+    A bucket is forgotten when nothing of its limit is used any more. When all places are taken,
+    the fullest stay: of the eight oldest, the one with the least of its limit used gives way. An
+    attacker with many addresses therefore pushes out buckets that are as little used as his
+    own, and a bucket that is used up only by using up as many others.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = max(most, _LOOKED_AT_WHEN_FULL)
+        self._tats: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._tats)
+
+    def decide(self, charges: Sequence[Charge], now_us: int) -> Decision:
+        """Charge all of them or none; a simulated limit is charged by itself and stops nobody."""
+        with self._lock:
+            tats = []
+            admitted = True
+            for limit, bucket, amount, tolerance in charges:
+                found = self._tats.get(bucket)
+                tat = found[0] if found is not None else 0
+                fits = (max(now_us, tat)) + amount - now_us <= tolerance
+                tats.append((tat, fits))
+                if not fits and not limit.simulate:
+                    admitted = False
+            standings = []
+            for charge, (tat, fits) in zip(charges, tats, strict=True):
+                after = tat
+                if fits and (admitted or charge.limit.simulate):
+                    after = (max(now_us, tat)) + charge.amount_us
+                    self._put(charge.bucket, after, charge.tolerance_us, now_us)
+                standings.append(standing_of(charge, after, now_us, admitted=fits))
+            return Decision(admitted, standings)
+
+    def learn(self, bucket: str, tat: int, tolerance_us: int, now_us: int) -> None:
+        """Take over how a bucket stands in the shared store, for when that is away."""
+        with self._lock:
+            self._put(bucket, tat, tolerance_us, now_us)
+
+    def forget_all(self) -> None:
+        """Begin anew with a lock of this process."""
+        self._lock = threading.Lock()
+        self._tats = OrderedDict()
+
+    def _put(self, bucket: str, tat: int, tolerance_us: int, now_us: int) -> None:
+        if bucket not in self._tats:
+            if tat <= now_us:
+                return
+            self._make_room(now_us)
+        self._tats[bucket] = (tat, tolerance_us)
+
+    def _make_room(self, now_us: int) -> None:
+        """Look at the oldest buckets: forget those that are over, and one more if all are full."""
+        full = len(self._tats) >= self._most
+        emptiest, least = "", 2.0
+        for _ in range(_LOOKED_AT_WHEN_FULL if full else min(_LOOKED_AT, len(self._tats))):
+            bucket, (tat, tolerance) = self._tats.popitem(last=False)
+            if tat > now_us:
+                self._tats[bucket] = (tat, tolerance)
+                used = (tat - now_us) / tolerance
+                if used < least:
+                    emptiest, least = bucket, used
+        if len(self._tats) >= self._most:
+            del self._tats[emptiest]

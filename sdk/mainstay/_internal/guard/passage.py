@@ -1,0 +1,227 @@
+"""A request on its way through the guard, and how the app gets at it."""
+
+import random
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from mainstay._internal.guard.addresses import NOBODY, Address
+from mainstay._internal.guard.answers import Headers, limit_headers, missing, new_nonce, with_nonce
+from mainstay._internal.guard.keys import Key
+from mainstay._internal.guard.limiter import Limiter
+from mainstay._internal.guard.limits import Charge, Decision, Limit, Standing
+from mainstay._internal.guard.refusals import Refusal
+from mainstay._internal.routes import Seen
+from mainstay._internal.trace import read_traceparent
+
+if TYPE_CHECKING:
+    from mainstay._internal.guard.rules import Rules
+
+_LONGEST_REQUEST_ID = 128
+_LONGEST_PERSON = 200
+_SAMPLED = "01"
+
+
+class Passage(Seen):
+    """The request that is being answered; ``mainstay.current_request()`` returns it.
+
+    Also found in the ASGI scope and the WSGI environ under ``mainstay``. What an app may rely on
+    are the properties; all else is the guard's.
+    """
+
+    __slots__ = (
+        "_flags",
+        "_nonce",
+        "_request_id",
+        "_span_id",
+        "_trace_id",
+        "at",
+        "bucket",
+        "charges",
+        "client",
+        "cost",
+        "credential",
+        "is_preflight",
+        "key",
+        "limiter",
+        "method",
+        "path",
+        "person_name",
+        "refusal",
+        "rules",
+        "simulated",
+        "standings",
+        "trusts_peer",
+    )
+
+    def __init__(self, limiter: Limiter, rules: "Rules", at: float) -> None:
+        super().__init__(routed=False)
+        self.limiter = limiter
+        self.rules = rules
+        self.at = at
+        self.method = ""
+        self.path = ""
+        self.client: Address = NOBODY
+        self.bucket = ""
+        self.trusts_peer = False
+        self.is_preflight = False
+        self.key: Key | None = None
+        self.credential = ""
+        self.person_name = ""
+        self.cost = 1
+        self.charges: list[Charge] = []
+        self.standings: list[Standing] = []
+        self.refusal: Refusal | None = None
+        self.simulated: Refusal | None = None
+        self._trace_id = ""
+        self._span_id = ""
+        self._flags = _SAMPLED
+        self._request_id = ""
+        self._nonce = ""
+
+    def read(self, carrier: Any) -> str:  # noqa: ANN401 - an ASGI scope or a WSGI environ
+        """Take in what the decision needs of the request; return the socket's peer."""
+        raise NotImplementedError
+
+    def framework(self) -> str:
+        """Return which framework answers: ``starlette``, ``flask``, ``django``, or ``""``."""
+        raise NotImplementedError
+
+    def header(self, name: str) -> str:
+        """Return a header of the request by its lower-case name, ``""`` when it has none."""
+        raise NotImplementedError
+
+    @property
+    def trace_id(self) -> str:
+        """The W3C trace that the request belongs to: its caller's, or a new one."""
+        if not self._trace_id:
+            read = read_traceparent(self.header("traceparent"))
+            # These ids must be different, not secret, and this source costs a tenth.
+            self._trace_id, self._flags = read or (
+                f"{random.getrandbits(128) or 1:032x}",
+                _SAMPLED,
+            )
+        return self._trace_id
+
+    @property
+    def span_id(self) -> str:
+        """This app's part of the trace."""
+        if not self._span_id:
+            self._span_id = f"{random.getrandbits(64) or 1:016x}"
+        return self._span_id
+
+    @property
+    def traceparent(self) -> str:
+        """The header to send along with requests that this one causes (W3C Trace Context)."""
+        return f"00-{self.trace_id}-{self.span_id}-{self._flags}"
+
+    @property
+    def request_id(self) -> str:
+        """The ``X-Request-ID`` that a trusted proxy gave, else the span id."""
+        if not self._request_id:
+            given = self.header("x-request-id") if self.trusts_peer else ""
+            usable = given.isascii() and given.isprintable() and len(given) <= _LONGEST_REQUEST_ID
+            self._request_id = given if given and usable else self.span_id
+        return self._request_id
+
+    @property
+    def client_address(self) -> str:
+        """The true client's address, behind the proxies that the policy trusts."""
+        return self.client.text
+
+    @property
+    def key_id(self) -> str:
+        """The id of the API key, or ``""``."""
+        return "" if self.key is None else self.key.id
+
+    @property
+    def owner(self) -> str:
+        """Whom the API key belongs to, or ``""``."""
+        return "" if self.key is None else self.key.owner
+
+    @property
+    def plan(self) -> str:
+        """The plan of the API key's owner, or ``""``."""
+        return "" if self.key is None else self.key.plan
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the API key may do."""
+        return frozenset() if self.key is None else self.key.scopes
+
+    @property
+    def person(self) -> str:
+        """Whom ``mainstay.identify`` named, or ``""``."""
+        return self.person_name
+
+    @property
+    def csp_nonce(self) -> str:
+        """The nonce that stands for ``{nonce}`` in the policy's Content-Security-Policy."""
+        if not self._nonce:
+            self._nonce = new_nonce()
+        return self._nonce
+
+    def name_person(self, person: object) -> None:
+        """Say who is asking."""
+        self.person_name = str(person)[:_LONGEST_PERSON]
+
+    def charge(self, limit: Limit, cost: int | None = None) -> Charge:
+        """Return what a limit takes for this request."""
+        amount = limit.interval_us * limit.cost * (self.cost if cost is None else cost)
+        return Charge(limit, self.bucket_of(limit), amount, limit.tolerance_us)
+
+    def bucket_of(self, limit: Limit) -> str:
+        """Return the name of the bucket that a limit counts this request in."""
+        return f"{limit.key}|{self._subject(limit.by)}"
+
+    def settle(self, decision: Decision, charges: list[Charge]) -> None:
+        """Note what was charged and how the limits stand now."""
+        if decision.admitted:
+            self.charges.extend(charges)
+        if self.standings:
+            news = {standing.limit.key for standing in decision.standings}
+            self.standings = [s for s in self.standings if s.limit.key not in news]
+        self.standings.extend(s for s in decision.standings if not s.limit.simulate)
+
+    def told(self, present: set[str], seconds: float) -> Headers:
+        """Return what the response says beside what the app said; ``present`` are its headers."""
+        headers: Headers = [
+            ("x-trace-id", self.trace_id),
+            ("x-response-time", f"{seconds * 1000:.1f}"),
+        ]
+        policy = self.rules.policy
+        if self.standings and not self.rules.simulates:
+            headers.extend(limit_headers(self.standings))
+        if policy.cors is not None and "access-control-allow-origin" not in present:
+            headers.extend(policy.cors.headers(self.header("origin")))
+        if policy.headers.has_nonce:
+            headers.extend(with_nonce(policy.headers, self.csp_nonce))
+        else:
+            headers.extend(policy.headers.set)
+        present.discard("vary")
+        return missing(headers, present)
+
+    def _subject(self, by: str) -> str:
+        """Return whom a limit counts; what is not known falls back to the caller."""
+        key = self.key
+        if by == "person" and self.person_name:
+            return f"person:{self.person_name}"
+        if by == "instance":
+            return "instance"
+        if by == "address" or key is None:
+            return f"address:{self.bucket}"
+        if by == "owner" and key.owner:
+            return f"owner:{key.owner}"
+        if by == "plan" and key.plan:
+            return f"plan:{key.plan}"
+        return f"key:{key.id}"
+
+
+CURRENT: Final[ContextVar[Passage | None]] = ContextVar("mainstay_request", default=None)
+
+
+def current_request() -> Passage | None:
+    """Return the request that is being answered here, or None outside of one.
+
+    Works in async and plain endpoints, and in threads that the framework starts for them.
+    """
+    return CURRENT.get()

@@ -1,0 +1,81 @@
+"""The golden cases of wire/guard: both doors and the limiter agree with every one of them."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from mainstay._internal.guard.limits import Buckets, Charge, Limit
+from tests.guarding import NOON, Told, World, a_policy, a_world, bearer, golden
+
+CASES = golden("verdicts.json")["cases"]
+TRACES = golden("limits.json")["traces"]
+
+
+def asked(world: World, request: dict[str, Any], nth: int, *, counted: bool) -> Told:
+    headers = bearer(request["credential"]) if request["credential"] else {}
+    if "contentLength" in request:
+        headers["Content-Length"] = str(request["contentLength"])
+    return world.ask(
+        request["path"],
+        method=request["method"],
+        peer=request["address"] % nth if counted else request["address"],
+        headers=headers,
+    )
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@pytest.mark.parametrize("case", CASES, ids=[case["promise"] for case in CASES])
+def test_every_golden_verdict(kind: str, case: dict[str, Any]) -> None:
+    policy = a_policy(
+        *case.get("without", ()), **({"mode": case["mode"]} if "mode" in case else {})
+    )
+    world = a_world(kind, policy)
+    world.now = datetime.fromisoformat(case["now"]).timestamp() if "now" in case else NOON
+    counted = case.get("countAddress", False)
+
+    told = [
+        asked(world, case["request"], nth, counted=counted)
+        for nth in range(1, case.get("repeat", 1) + 1)
+    ][-1]
+
+    expect = case["expect"]
+    assert (told.status, told.code) == (expect["status"], expect["code"])
+    wanted = {name.lower(): value for name, value in expect.get("headers", {}).items()}
+    assert {name: told.headers.get(name) for name in wanted} == wanted
+    if "type" in expect:
+        assert told.problem["type"] == expect["type"]
+    if "violatedPolicies" in expect:
+        assert told.problem["violated-policies"] == expect["violatedPolicies"]
+    if "keyId" in expect:
+        assert told.passage is not None
+        assert told.passage.key_id == expect["keyId"]
+    if "simulated" in expect:
+        assert told.passage is not None
+        assert told.passage.simulated is not None
+        assert told.passage.simulated.code == expect["simulated"]
+
+
+@pytest.mark.parametrize(
+    "trace", TRACES, ids=[f"{t['quota']} in {t['windowSeconds']} s" for t in TRACES]
+)
+def test_every_golden_trace_of_the_limiter_to_the_microsecond(trace: dict[str, Any]) -> None:
+    buckets = Buckets(10)
+    limit = Limit(
+        key="k",
+        name="n",
+        quota=trace["quota"],
+        window_seconds=trace["windowSeconds"],
+        burst=trace["burst"],
+    )
+    for step in trace["steps"]:
+        charge = Charge(limit, "b", limit.interval_us * step["cost"], limit.tolerance_us)
+
+        decision = buckets.decide([charge], step["atUs"])
+
+        (standing,) = decision.standings
+        assert {
+            "admitted": decision.admitted,
+            "remaining": standing.remaining,
+            "retryAfterUs": standing.wait_us,
+            "fullInUs": standing.full_in_us,
+        } == {name: step[name] for name in ("admitted", "remaining", "retryAfterUs", "fullInUs")}
