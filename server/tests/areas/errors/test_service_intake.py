@@ -77,6 +77,25 @@ def test_a_thousand_events_of_twenty_kinds_become_twenty_issues_with_exact_count
     assert [type(event) for event in said()] == [IssueOpened] * 20
 
 
+def test_senders_who_wait_for_their_answers_are_stored_together(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 0.5)
+
+    async def one_sender() -> None:
+        for _ in range(5):
+            assert (await door.sending(event_envelope(an_event()))).status == 200
+
+    async def all_senders() -> None:
+        await asyncio.gather(*(one_sender() for _ in range(20)))
+
+    asyncio.run(all_senders())
+
+    batches = columns.query_value("SELECT uniqExact(batch) FROM error_events")
+    assert stored() == 100
+    assert batches <= 10  # the first few of those who were there first, then of all twenty
+
+
 def test_an_event_that_comes_twice_counts_once(door: Door) -> None:
     body = event_envelope(an_event(), event_id=uuid4().hex)
     send_all(door, [body, body])

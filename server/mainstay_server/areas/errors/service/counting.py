@@ -17,11 +17,11 @@ from .rows import Row
 
 log = logging.getLogger(__name__)
 
-SPACING_SECONDS = 0.3
-QUIET_SECONDS = 0.05
+SPACING_SECONDS = 1.0
+QUIET_SECONDS = 0.08
 """Under load so much lies between two transactions, as each costs about 5 ms however little it
-holds; what is followed by no other batch for `QUIET_SECONDS` is counted then, and an event that
-comes to a quiet server at once."""
+holds; what is followed by no other batch for `QUIET_SECONDS`, in which a busy intake gathers and
+stores one, is counted then, and an event that comes to a quiet server at once."""
 
 MOST_WAITING = 1_000
 """So many pairs of issue and instance may wait; more waits in front of the columns."""

@@ -32,9 +32,10 @@ log = logging.getLogger(__name__)
 
 BATCH_EVENTS = 2_000
 BATCH_BYTES = 8 * MIB
-GATHER_SECONDS = 0.004
-WORTH_A_BATCH_BYTES = MIB
-"""A batch costs about 10 ms of processor time, whatever its size; one of this size 40 ms."""
+GATHER_SECONDS = 0.04
+WORTH_A_BATCH_BYTES = 4 * MIB
+"""A batch costs about 10 ms of processor time however small it is, as much as storing 2 MiB: how
+many events share it decides what an event costs. From this size on it is not worth waiting for."""
 
 MOST_IDS_REMEMBERED = 100_000
 REMEMBERED_ACROSS_RESTARTS = timedelta(minutes=10)
@@ -70,10 +71,10 @@ class Intake:
 
     A batch is decoded and grouped, inserted into the columns and answered; `Counting` folds it into
     the counts a moment later. An event that comes to a quiet intake goes at once, and so do those
-    of a sender who is alone; under load a batch begins `GATHER_SECONDS` after the last was
-    answered, when those who were answered have sent their next event, unless enough waits already.
-    Without that pause 32 busy senders fall into two groups that wait for each other, and every
-    batch has half the size.
+    of a sender who is alone. Under load a batch begins when as many wait as were answered with the
+    last one or waited behind it, and `GATHER_SECONDS` later at most: senders who wait for their
+    answers send the next event then. Else 200 of them fall into two groups that wait for each
+    other, every batch has half the size, and an event costs a third more processor time.
 
     The process may die anywhere in between. Before the insert nothing was answered and nothing is
     there. After it, `finish_crashed` finds the rows by the intake's name and the batch's number
@@ -87,6 +88,7 @@ class Intake:
         self._waiting: deque[Arrived] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
+        self._expected_events = 0
         self._closing = False
         self._owner = str(this_process())
         self._recent: dict[str, None] | None = None
@@ -141,7 +143,7 @@ class Intake:
                 )
             self._waiting.append(arrived)
             self._waiting_bytes += len(arrived.payload)
-            if len(self._waiting) == 1 or self._waiting_bytes >= WORTH_A_BATCH_BYTES:
+            if len(self._waiting) == 1 or self._is_worth_a_batch():
                 self._changed.notify()
 
     def _run(self) -> None:
@@ -155,7 +157,7 @@ class Intake:
                 self._give_up(batch, bug)
                 raise
             self._answer(batch)
-            begin = time.monotonic() + (GATHER_SECONDS if len(batch) > 1 else 0)
+            begin = time.monotonic() + GATHER_SECONDS
 
     def _give_up(self, batch: Sequence[Arrived], bug: BaseException) -> None:
         """End by a bug, but leave nobody waiting for ever."""
@@ -170,12 +172,16 @@ class Intake:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
-            while not self._closing and self._waiting_bytes < WORTH_A_BATCH_BYTES:
+            while not self._closing and not self._is_worth_a_batch():
                 left_seconds = until - time.monotonic()
                 if left_seconds <= 0:
                     break
                 self._changed.wait(left_seconds)
             return bool(self._waiting)
+
+    def _is_worth_a_batch(self) -> bool:
+        everybody = len(self._waiting) >= self._expected_events
+        return everybody or self._waiting_bytes >= WORTH_A_BATCH_BYTES
 
     def _take(self) -> list[Arrived]:
         batch: list[Arrived] = []
@@ -254,6 +260,7 @@ class Intake:
     def _answer(self, batch: Sequence[Arrived]) -> None:
         with self._changed:
             self._waiting_bytes -= sum(len(arrived.payload) for arrived in batch)
+            self._expected_events = len(batch) + len(self._waiting)
         by_loop: dict[asyncio.AbstractEventLoop, list[Arrived]] = {}
         for arrived in batch:
             by_loop.setdefault(arrived.loop, []).append(arrived)
