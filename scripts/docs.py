@@ -142,7 +142,7 @@ def route_rows(router: Any) -> Iterator[Row]:  # noqa: ANN401 - a router, or the
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 rules = rule_of(list(dependencies_of(route.dependant)))
                 allowed = "; ".join(who_may(rule) for rule in rules)
-                yield code(f"{method} {route.path}"), route.summary or "", allowed
+                yield code(f"{method} {route.path_format}"), route.summary or "", allowed
         elif hasattr(route, "original_router"):
             yield from route_rows(route.original_router)
 

@@ -1,6 +1,14 @@
 """The one list of areas: adding an area is adding its line here. Tiles stand in this order."""
 
-from mainstay_server.areas import alerts, errors, guard, health_checks, requests, scorecard
+from mainstay_server.areas import (
+    alerts,
+    api_keys,
+    errors,
+    guard,
+    health_checks,
+    requests,
+    scorecard,
+)
 from mainstay_server.kernel.area import Area
 
 AREAS: tuple[Area, ...] = (
@@ -9,5 +17,6 @@ AREAS: tuple[Area, ...] = (
     errors.area,
     requests.area,
     guard.area,
+    api_keys.area,
     scorecard.area,
 )

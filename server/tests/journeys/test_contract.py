@@ -43,11 +43,17 @@ REMOVING = {
     "removeAlertChannel",
     "removeHealthCheck",
     "removeMember",
+    "revokeApiKey",
     "revokeInvitation",
     "revokeToken",
 }
 FOR_BROWSERS = {"changePassword", "endOtherSessions", "endSession", "switchOrganization"}
-ABOUT_WHAT_IS_NOT_THERE = {"changeMemberRole", "createInstance", "resendAlertNotification"}
+ABOUT_WHAT_IS_NOT_THERE = {
+    "changeMemberRole",
+    "createInstance",
+    "resendAlertNotification",
+    "rotateApiKey",
+}
 HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 FEW = settings(
@@ -81,6 +87,7 @@ def known(mainstay: Mainstay) -> dict[str, str]:
             f"{instance}/alert-channels",
             {"type": "webhook", "config": {"webhookUrl": "http://127.0.0.1:9/"}},
         ),
+        "apiKeyId": (f"{instance}/api-keys", {"name": "billing service"}),
         "keyId": (f"/api/projects/{PROJECT}/ingest-keys", {"label": "browser"}),
     }
     ids = {}

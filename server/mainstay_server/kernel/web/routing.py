@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
@@ -17,6 +18,15 @@ from mainstay_server.kernel.database import reading, transaction
 
 READING_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_BODY_BYTES = 1 << 20
+
+
+class IdConvertor(StringConvertor):
+    """What `{thing_id:id}` in a path stands for: an id of ours, and no word such as `rotate`."""
+
+    regex = "[0-9a-f-]{36}"
+
+
+register_url_convertor("id", IdConvertor())
 
 
 class TransactionalRoute(APIRoute):

@@ -128,7 +128,7 @@ class TokenBody(Body):
 
     name: Annotated[str, Field(examples=["deploy script"])]
     scopes: Scopes
-    expires_at: Instant | None = None
+    expires_at: Annotated[Instant | None, Field(examples=["2099-12-31T00:00:00.000Z"])] = None
 
 
 class TokenAnswer(Answer):

@@ -1,0 +1,24 @@
+"""API keys: what a project gives to its users to open its API, told apart, limited, replaced."""
+
+from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.guard import GuardStep
+
+from . import api
+from .service import deciding, publishing
+from .settings import ApiKeyAreaSettings
+
+area = Area(
+    name="api_keys",
+    title="API keys",
+    api=api.router,
+    settings=(ApiKeyAreaSettings,),
+    guard=(
+        GuardStep(
+            section="keys",
+            order=40,
+            publish=publishing.publish_section,
+            compile=deciding.compile_section,
+            decide=deciding.decide,
+        ),
+    ),
+)
