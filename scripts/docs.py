@@ -199,9 +199,13 @@ def default_of(value: object) -> str:
 def retention_table() -> str:
     """Every column table with the days that its rows are kept."""
     rows = [
-        (code(each.name), area.title, f"{each.retention_days} days")
+        (code(name), area.title, f"{days} days")
         for area in EVERYTHING
-        for each in area.tables
+        for stream in area.tables
+        for name, days in (
+            (stream.name, stream.retention_days),
+            *((each.name, each.retention_days) for each in stream.roll_ups),
+        )
     ]
     return table(("column table", "area", "kept by default"), rows, nothing="No column tables.")
 

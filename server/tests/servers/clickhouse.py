@@ -152,7 +152,7 @@ def _run(
         handle.query(f"USE `{database}`")
         for name, value in settings.items():
             handle.query(f"SET {name} = '{value}'")
-        if sql.startswith("INSERT"):
+        if sql.startswith("INSERT") and data:
             os.write(memory, data)
             path = f"/proc/self/fd/{memory}"
             statement, _, form = sql.rpartition(" FORMAT ")

@@ -14,7 +14,7 @@ from .store import (
     query_value,
     stats,
 )
-from .tables import JSON_LINES, Encoding, Table
+from .tables import JSON_LINES, Encoding, Measure, RollUp, Table
 from .writers import Counts
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "EngineError",
     "EngineRefused",
     "Full",
+    "Measure",
+    "RollUp",
     "Stats",
     "Table",
     "TooBroad",

@@ -36,10 +36,10 @@ class EmbeddedLayout(Layout):
     durable: bool = True
 
     @override
-    def _settings(self, *, daily: bool) -> list[tuple[str, int]]:
+    def _settings(self, *, daily: bool, sums: bool) -> list[tuple[str, int]]:
         # About so many parts of a size are merged at once, where 5 is the default: every row is
         # written again half as often, which was a quarter of what an error event cost in all.
-        return [*super()._settings(daily=daily), ("merge_selector_base", 20)]
+        return [*super()._settings(daily=daily, sums=sums), ("merge_selector_base", 20)]
 
 
 class EmbeddedEngine:

@@ -1,12 +1,12 @@
 """The SQL that differs between one engine and a cluster: creating, changing and deleting."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from .tables import DAILY_PARTITIONS_UP_TO_DAYS, Encoding, Table
+from .roll_ups import declared, sums_of, sums_table, view_name
+from .tables import DAILY_PARTITIONS_UP_TO_DAYS, Encoding, RollUp, Table
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RETENTION = re.compile(r"\bTTL\b.*?toIntervalDay\((\d+)\)", re.DOTALL)
 
 FIRST_YEAR = 2000
@@ -22,23 +22,34 @@ class Layout:
     insert can be repeated after a broken connection. A cluster: the rows are in `<name>_local`, a
     ReplicatedMergeTree on every node, behind a Distributed table `<name>`.
 
+    A roll-up is one more such table, of the Aggregating kind, in a part per day, and a view
+    `<name>_view` that fills it from what each insert brings. Embedded it is not synced with every
+    insert: what a power cut takes from it is summed up anew from the table.
+
     The cluster's SQL is tested as text only: it was not run against a real cluster.
     """
 
     durable: bool = False
     cluster: str = ""
 
-    def create(self, table: Table, *, retention_days: int) -> list[str]:
-        """Return the statements that make the table where there is none."""
+    @property
+    def alone(self) -> bool:
+        """Whether nobody but this process can append."""
+        return self.durable
+
+    def create(self, table: Table, *, retention_days: int, sums: bool = False) -> list[str]:
+        """Return the statements that make the table where there is none; `sums` for a roll-up's."""
         columns = [f"`{name}` {kind}" for name, kind in table.columns.items()]
         columns.append(
             f"CONSTRAINT time_is_real CHECK toYear(`{table.time_column}`) >= {FIRST_YEAR}"
             f" AND toYear(`{table.time_column}`) < {LAST_YEAR}"
         )
-        daily = table.retention_days <= DAILY_PARTITIONS_UP_TO_DAYS
+        daily = sums or table.retention_days <= DAILY_PARTITIONS_UP_TO_DAYS
         partition = "toYYYYMMDD" if daily else "toYYYYMM"
-        engine = "ReplicatedMergeTree" if self.cluster else "MergeTree"
-        settings = ", ".join(f"{name} = {value}" for name, value in self._settings(daily=daily))
+        engine = f"{'Replicated' if self.cluster else ''}{'Aggregating' if sums else ''}MergeTree"
+        settings = ", ".join(
+            f"{name} = {value}" for name, value in self._settings(daily=daily, sums=sums)
+        )
         stored = (
             f"CREATE TABLE IF NOT EXISTS `{self.names(table)[0]}`{self._on_cluster}"
             f" ({', '.join(columns)}) ENGINE = {engine}"
@@ -47,6 +58,45 @@ class Layout:
             f" TTL {_expiry(table, retention_days)} SETTINGS {settings}"
         )
         return [stored, *self._create_distributed(table)]
+
+    def create_view(self, roll_up: RollUp, table: Table) -> str:
+        """Return the statement that makes a roll-up follow its table, where it does not yet.
+
+        Its comment is what was declared, by which a later declaration is compared.
+        """
+        (source, *_), (target, *_) = self.names(table), self.names(sums_table(roll_up, table))
+        return (
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS `{view_name(roll_up)}`{self._on_cluster}"
+            f" TO `{target}` AS {sums_of(roll_up, table, source=source)}"
+            f" COMMENT {quoted(declared(roll_up, table))}"
+        )
+
+    def create_filling(self, roll_up: RollUp, table: Table, *, name: str) -> list[str]:
+        """Return the statements that make an empty table, like that of the roll-up, to be dropped.
+
+        `name` is what to insert into.
+        """
+        stored = sums_table(roll_up, table)
+        filling = replace(stored, name=name)
+        return [
+            (
+                f"CREATE TABLE `{self.names(filling)[0]}`{self._on_cluster}"
+                f" AS `{self.names(stored)[0]}`"
+            ),
+            *self._create_distributed(filling),
+        ]
+
+    def replace_day(self, roll_up: RollUp, table: Table, *, day: int, name: str) -> str:
+        """Return the statement that puts a day (20261121) of a filled table in place of the old."""
+        stored = sums_table(roll_up, table)
+        return (
+            f"ALTER TABLE `{self.names(stored)[0]}`{self._on_cluster}"
+            f" REPLACE PARTITION {day} FROM `{self.names(replace(stored, name=name))[0]}`"
+        )
+
+    def drop(self, name: str) -> str:
+        """Return the statement that drops one table by the name that the engine gives it."""
+        return f"DROP TABLE IF EXISTS `{name}`{self._on_cluster} SYNC"
 
     def change(
         self, table: Table, *, existing: Sequence[str], definition: str, retention_days: int
@@ -98,38 +148,22 @@ class Layout:
         )
         return [distributed]
 
-    def _settings(self, *, daily: bool) -> list[tuple[str, int]]:
+    def _settings(self, *, daily: bool, sums: bool) -> list[tuple[str, int]]:
         settings = [("ttl_only_drop_parts", 1)] if daily else [("merge_with_ttl_timeout", 86_400)]
         if self.durable:
             # Merged parts are synced too, so that their many small sources (one per insert) may be
             # removed after half a minute instead of eight, which would be thousands of folders.
             settings += [
-                ("fsync_after_insert", 1),
                 ("fsync_part_directory", 1),
                 ("min_rows_to_fsync_after_merge", 1),
                 ("old_parts_lifetime", 30),
+                # A power cut may leave any number of parts that were not synced broken. They are
+                # set aside, instead of keeping the table shut, and summed up anew.
+                ("max_suspicious_broken_parts", 100_000) if sums else ("fsync_after_insert", 1),
             ]
         elif not self.cluster:
             settings.append(("non_replicated_deduplication_window", 1_000))
         return settings
-
-
-def check_declared(tables: Sequence[Table], retention_days: Mapping[str, int]) -> None:
-    """Refuse declarations that could not be stored, before any of them is; raises ValueError."""
-    names = [table.name for table in tables]
-    if len(set(names)) != len(names):
-        raise ValueError(f"two tables share a name: {sorted(names)}")
-    unknown = sorted(set(retention_days) - set(names))
-    if unknown:
-        raise ValueError(f"retention is set for tables that nobody declared: {unknown}")
-    for table in tables:
-        for name in (table.name, *table.columns):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{table.name}: {name!r} is not a lower_case_name")
-        if table.time_column not in table.columns:
-            raise ValueError(f"{table.name}: there is no column {table.time_column!r}")
-        if retention_days.get(table.name, table.retention_days) < 1:
-            raise ValueError(f"{table.name}: rows must be kept for one day at least")
 
 
 def insert_into(table: Table, encoding: Encoding, *, source: str) -> str:

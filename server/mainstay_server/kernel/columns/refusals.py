@@ -142,6 +142,14 @@ def refusal_of_append(error: EngineError, *, table: str) -> Problem:
     )
 
 
+def refusal_of_open(error: EngineError) -> EngineRefused:
+    """Turn what the engine said about a change of its tables into what the operator is told."""
+    return EngineRefused(
+        "The tables could not be brought to what is declared; remove the cause and start again."
+        f" {_quoted(error)}"
+    )
+
+
 def refusal_of_query(error: EngineError) -> Problem | None:
     """Turn what the engine said about a question into a refusal; None when the SQL is a bug."""
     if error.code in TOO_BROAD_CODES:

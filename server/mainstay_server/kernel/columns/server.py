@@ -108,6 +108,8 @@ class ServerInserter:
             **dict(INSERT_SETTINGS),
             **dict(encoding.settings),
             "insert_deduplication_token": uuid4().hex,
+            # Asked again, it also completes the roll-ups that the first time did not reach.
+            "deduplicate_blocks_in_dependent_materialized_views": "1",
         }
         try:
             self._insert(f"{sql} FORMAT {encoding.format}", body, settings)

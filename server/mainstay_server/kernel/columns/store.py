@@ -7,9 +7,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .declarations import check_declared
 from .engines import Engine, open_engine
-from .layouts import check_declared
-from .refusals import EngineError, EngineRefused, refusal_of_query
+from .migrations import migrate
+from .refusals import EngineError, EngineRefused, refusal_of_open, refusal_of_query
 from .tables import JSON_LINES, Encoding, Table
 from .writers import Counts, WaitingRoom, Writer
 
@@ -87,12 +88,14 @@ def open_columns(
     `url` is `chdb:///folder` (the engine in this process, which alone may open the folder) or
     `clickhouse://user:password@host:8123/database`, with `?secure=true` for TLS and `?cluster=name`
     for a cluster. Tables and columns that are missing are made, and the time after which rows are
-    deleted is changed where it differs; `retention_days` by table name replaces what is declared.
+    deleted is changed where it differs; `retention_days` by name of a table or roll-up replaces
+    what is declared. Days of which a roll-up lacks rows are summed up: about a second for every
+    million of them.
     It may be called again, and by several processes at the same moment.
 
     `waiting_bytes` bounds what waits to be stored, `memory_bytes` what the embedded engine uses.
     Raises ValueError for a wrong declaration or URL, RuntimeError when the folder is in use or
-    another store is open, EngineRefused when a server does not answer.
+    another store is open, EngineRefused when a server does not answer or a disk has no room.
     """
     if _Open.store is not None:
         raise RuntimeError("a column store is open already; call close_columns() first")
@@ -104,7 +107,10 @@ def open_columns(
         raise EngineRefused(f"The column store cannot be reached: {error}") from error
     try:
         for table in tables:
-            _migrate(engine, table, retention_days=kept.get(table.name, table.retention_days))
+            migrate(engine, table, retention_days=kept)
+    except EngineError as error:
+        engine.close()
+        raise refusal_of_open(error) from error
     except BaseException:
         engine.close()
         raise
@@ -122,8 +128,9 @@ async def append(table: Table, body: bytes, *, rows: int, encoding: Encoding = J
     """Store the rows of the body, and return when they are stored.
 
     Stored means: they survive `kill -9` at once, and in the embedded engine a power cut too. They
-    are stored once; a refusal stores none of them, except that a body that spans several days may
-    have been stored in part when the disk filled up in between. `rows` is how many there are, as
+    are stored once, and are in every roll-up of the table; a refusal stores none of them, except
+    that a body that spans several days, or whose table has roll-ups, may have been stored in part
+    when the disk filled up in between. `rows` is how many there are, as
     the caller knows it; it only bounds the batch. The body must be whole rows, and the caller has
     checked that it is well formed, as it is inserted together with others' bodies; one that is cut
     short is refused alone.
@@ -177,7 +184,7 @@ def delete_rows(table: Table, where: str, /, **parameters: object) -> None:
     """Delete rows for good before their time, as erasing a person asks for.
 
     Returns when no question finds them any more. It rewrites every part that holds one, so it is
-    for requests of people, never for retention.
+    for requests of people, never for retention. Roll-ups go on counting them.
     """
     store = _opened()
     try:
@@ -212,28 +219,3 @@ def _opened() -> Store:
 
 def _put(table: Table, body: bytes, *, rows: int, encoding: Encoding) -> "Future[None]":
     return _opened().writer(table, encoding).put(body, rows=rows)
-
-
-def _migrate(engine: Engine, table: Table, *, retention_days: int) -> None:
-    """Create the table, or bring the one that exists to what is declared."""
-    for statement in engine.layout.create(table, retention_days=retention_days):
-        engine.command(statement)
-    names = engine.layout.names(table)
-    existing = engine.rows(
-        "SELECT name FROM system.columns WHERE database = currentDatabase()"
-        " AND table IN {tables:Array(String)}"
-        " GROUP BY name HAVING count() = length({tables:Array(String)})",
-        {"tables": names},
-    )
-    (definition,) = engine.rows(
-        "SELECT create_table_query AS text FROM system.tables WHERE database = currentDatabase()"
-        " AND name = {table:String}",
-        {"table": names[0]},
-    )
-    for statement in engine.layout.change(
-        table,
-        existing=[row["name"] for row in existing],
-        definition=definition["text"],
-        retention_days=retention_days,
-    ):
-        engine.command(statement)

@@ -1,7 +1,53 @@
-"""What an area declares to have its stream stored: a table, and how the bytes of it are read."""
+"""What an area declares to have its stream stored: a table, its sums, how its bytes are read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+BUCKET = "bucket"
+TOTAL = "total"
+TOTAL_TYPE = "SimpleAggregateFunction(sum, UInt64)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One figure of a roll-up: how the engine keeps it, and what it is of the table's rows.
+
+    `kind` is a type that the engine can merge: a `SimpleAggregateFunction(sum, …)` is summed up
+    again by whoever asks, an `AggregateFunction(…)` is a state that its `…Merge` function answers
+    from. `of` is an aggregate over the table's columns, for a state the `…State` function.
+    """
+
+    kind: str
+    of: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollUp:
+    """What is asked of a table again and again, summed up while its rows arrive.
+
+    One row for each interval of `bucket_seconds` and each combination of `keys`, which are columns
+    of the table that have few values. `bucket` is when the interval began (UTC), `total` how many
+    of the table's rows are in it; `measures` are the other figures. Its rows are partial sums until
+    the engine has merged them, so that every question groups and sums again.
+
+    What `append` acknowledged is in every roll-up of the table. A crash or a full disk in the midst
+    of an insert that nobody acknowledged may leave its rows in the table and not in a roll-up; the
+    next `open_columns` finds the days of which a roll-up counts less than its table, and sums them
+    up anew. By the same way one that is new is filled from all that is stored. With a server, that
+    other processes append to meanwhile, only days that have passed are compared, and while a new
+    one is filled, what others append at that very moment may be missing from it until it is
+    compared again.
+
+    Rows stay as long as the table's or `retention_days`, whichever is longer. They are not deleted
+    with rows of the table before their time, so no key may tell who somebody is. A roll-up that was
+    made never changes: give one that is declared otherwise a new name.
+    """
+
+    name: str
+    bucket_seconds: int
+    keys: tuple[str, ...]
+    measures: Mapping[str, Measure]
+    retention_days: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +67,8 @@ class Table:
     Rows are partitioned by day when they are kept for `DAILY_PARTITIONS_UP_TO_DAYS` or less (whole
     parts are dropped when they expire), else by month (expired rows are merged away once a day).
     `retention_days` counts from the row's time; the operator's setting replaces it at open.
+
+    Each of `roll_ups` makes an insert cost about half as much again, so rows are gathered longer.
     """
 
     name: str
@@ -28,6 +76,7 @@ class Table:
     order_by: tuple[str, ...]
     time_column: str
     retention_days: int
+    roll_ups: tuple[RollUp, ...] = ()
 
 
 DAILY_PARTITIONS_UP_TO_DAYS = 35

@@ -80,7 +80,8 @@ class Writer:
     cost (to a quarter of one core, where inserting each at once took a whole one at 200 a second).
     Nothing is waited for once enough has arrived to be worth an insert, nor for the next append of
     a caller who is alone (the last insert held one append, and none came during it): as it waits
-    for each answer, pausing would save no insert.
+    for each answer, pausing would save no insert. What goes into a table with roll-ups goes into
+    each of them too, so that as many times as long is gathered.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Writer:
         self._counts = counts
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
+        self._inserts = 1 + len(table.roll_ups)
         self._changed = threading.Condition()
         self._closing = False
         self._was_alone = False
@@ -114,7 +116,7 @@ class Writer:
                 raise EngineRefused("The column store is closed; send it again after the restart.")
             self._waiting.append(waiting)
             self._waiting_bytes += len(body)
-            if len(self._waiting) == 1 or self._waiting_bytes >= WORTH_AN_INSERT_BYTES:
+            if len(self._waiting) == 1 or self._is_worth_an_insert:
                 self._changed.notify()
         return waiting.done
 
@@ -131,10 +133,14 @@ class Writer:
         """Whether appends are still taken; a bug in here ends the writer, and a new one begins."""
         return not self._closing
 
+    @property
+    def _is_worth_an_insert(self) -> bool:
+        return self._waiting_bytes >= WORTH_AN_INSERT_BYTES * self._inserts
+
     def _run(self) -> None:
         begin = 0.0
         while self._wait_for_work(until=begin):
-            begin = time.monotonic() + GATHER_SECONDS
+            begin = time.monotonic() + GATHER_SECONDS * self._inserts
             batch = self._take_batch()
             try:
                 self._store(batch)
@@ -156,7 +162,7 @@ class Writer:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
-            while not self._closing and self._waiting_bytes < WORTH_AN_INSERT_BYTES:
+            while not self._closing and not self._is_worth_an_insert:
                 left_seconds = until - time.monotonic()
                 if left_seconds <= 0:
                     break

@@ -3,33 +3,43 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mainstay_server.kernel import columns
 from tests.servers.clickhouse import ClickHouseServer, clickhouse_server
 
-from .worlds import VISITS, visit
+from .worlds import SUMMED_VISITS, VISITS, VISITS_BY_HOUR, visit
 
 pytestmark = pytest.mark.slow
 
 APPENDER = """
 import asyncio, sys
 from mainstay_server.kernel import columns
-from tests.kernel.columns.worlds import VISITS, visit
+from tests.kernel.columns.worlds import SUMMED_VISITS, visit
 
 async def append_and_tell(number):
-    await columns.append(VISITS, visit(number), rows=1)
+    await columns.append(SUMMED_VISITS, visit(number), rows=1)
     print(number, flush=True)
 
 async def main():
-    columns.open_columns(sys.argv[1], tables=[VISITS])
+    columns.open_columns(sys.argv[1], tables=[SUMMED_VISITS])
     for first in range(0, 1_000_000, 20):
         await asyncio.gather(*(append_and_tell(n) for n in range(first, first + 20)))
 
 asyncio.run(main())
+"""
+OPENER = """
+import sys
+from mainstay_server.kernel import columns
+from tests.kernel.columns.worlds import SUMMED_VISITS
+
+columns.migrations.ROWS_AT_ONCE = 10_000
+columns.open_columns(sys.argv[1], tables=[SUMMED_VISITS])
 """
 SERVER_FOLDER = Path(__file__).parents[3]
 SMALL_DISK_BYTES = 48 << 20
@@ -60,12 +70,51 @@ def test_kill_9_loses_nothing_that_was_acknowledged(
             if len(acknowledged) == acknowledged_before_the_kill:
                 appender.kill()
 
-    columns.open_columns(url, tables=[VISITS])
+    columns.open_columns(url, tables=[SUMMED_VISITS])
 
     stored = [row["number"] for row in columns.query("SELECT number FROM visits")]
     assert len(acknowledged) >= acknowledged_before_the_kill
     assert acknowledged <= set(stored)
     assert len(stored) == len(set(stored))
+    assert summed() == (len(stored), sum(stored))
+
+
+def summed() -> tuple[int, int]:
+    """How many rows the roll-up counts, and the sum of their numbers."""
+    found = columns.query_row(
+        "SELECT sum(total) AS total, sum(numbers) AS numbers FROM visits_by_hour"
+    )
+    return found["total"], found["numbers"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5])
+def test_kill_9_while_a_roll_up_is_filled_leaves_it_to_be_filled_again(
+    tmp_path: Path, seconds: float
+) -> None:
+    url = f"chdb://{tmp_path}/columns"
+    columns.open_columns(url, tables=[VISITS])
+    columns.store._opened().engine.command(
+        "INSERT INTO visits SELECT toDateTime64('2026-11-20 00:00:00', 3, 'UTC')"
+        " + toIntervalMillisecond(number * 500), 'shop', '/', number FROM numbers(400000)"
+    )
+    columns.close_columns()
+    with subprocess.Popen(
+        [sys.executable, "-c", OPENER, url],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SERVER_FOLDER)},
+        text=True,
+    ) as opener:
+        assert opener.stdout is not None
+        assert "roll_up_lacks_rows" in opener.stdout.readline()
+        time.sleep(seconds)
+        opener.kill()
+
+    columns.open_columns(url, tables=[SUMMED_VISITS])
+
+    assert summed() == (400_000, sum(range(400_000)))
+    assert columns.query_value(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase()"
+    ) == len(["visits", "visits_by_hour", "visits_by_hour_view"])
 
 
 @contextmanager
@@ -116,6 +165,31 @@ def test_a_full_disk_refuses_and_heals_by_itself(disk_and_url: tuple[Path, str])
 
     assert count_of(7_777_777) == 1
     assert columns.query_value("SELECT count() FROM visits") == acknowledged + 1
+
+
+def test_after_a_full_disk_the_roll_up_counts_what_the_table_has(
+    disk_and_url: tuple[Path, str],
+) -> None:
+    disk, url = disk_and_url
+    # By few keys: there must be room to sum up beside the roll-up what it lacks.
+    table = replace(VISITS, roll_ups=(replace(VISITS_BY_HOUR, keys=("instance",)),))
+    ballast = disk / "ballast"
+    ballast.write_bytes(os.urandom(28 << 20))
+    columns.open_columns(url, tables=[table])
+    acknowledged = 0
+    with pytest.raises(columns.EngineRefused):
+        for _ in range(100):
+            rows = b"".join(visit(n, path=os.urandom(500).hex()) for n in range(1_000))
+            columns.append_blocking(table, rows, rows=1_000)
+            acknowledged += 1_000
+    columns.close_columns()
+
+    ballast.unlink()
+    columns.open_columns(url, tables=[table])
+
+    stored = columns.query_value("SELECT count() FROM visits")
+    assert stored >= acknowledged
+    assert summed()[0] == stored
 
 
 def test_an_insert_whose_answer_was_lost_is_stored_once(clickhouse: ClickHouseServer) -> None:

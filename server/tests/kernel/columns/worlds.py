@@ -1,6 +1,8 @@
-"""The table that the column tests append to, and bodies for it."""
+"""The tables that the column tests append to, and bodies for them."""
 
-from mainstay_server.kernel.columns import Table
+from dataclasses import replace
+
+from mainstay_server.kernel.columns import Measure, RollUp, Table
 
 VISITS = Table(
     name="visits",
@@ -14,6 +16,20 @@ VISITS = Table(
     time_column="time",
     retention_days=30,
 )
+VISITS_BY_HOUR = RollUp(
+    name="visits_by_hour",
+    bucket_seconds=3600,
+    keys=("instance", "path"),
+    measures={
+        "numbers": Measure(kind="SimpleAggregateFunction(sum, UInt64)", of="sum(number)"),
+        "spread": Measure(
+            kind="AggregateFunction(quantilesDD(0.005, 0.5), UInt64)",
+            of="quantilesDDState(0.005, 0.5)(number)",
+        ),
+    },
+    retention_days=90,
+)
+SUMMED_VISITS = replace(VISITS, roll_ups=(VISITS_BY_HOUR,))
 
 
 def visit(number: int, *, at: str = "2026-11-21T03:06:45.123Z", path: str = "/") -> bytes:
