@@ -10,7 +10,14 @@ from typing import Any
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from backports import zstd
-from mainstay_server.kernel.problems import Invalid, Problem, TooLarge, UnsupportedMedia
+from mainstay_server.kernel.problems import (
+    Invalid,
+    Problem,
+    TooLarge,
+    TooManyRequests,
+    UnsupportedMedia,
+)
+from mainstay_server.kernel.web import incoming
 from mainstay_server.kernel.web.incoming import STEP_BYTES, read_incoming
 
 NOISE = random.Random(7).randbytes(3000)
@@ -153,3 +160,26 @@ def test_an_unknown_encoding_is_refused_by_name(encoding: str, problem: type[Pro
 def test_a_client_that_goes_away_leaves_nothing(sent: list[bytes]) -> None:
     with pytest.raises(Invalid, match="went away"):
         read(sent, goes_away=True)
+
+
+def test_what_many_small_bodies_unpack_to_is_bounded_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incoming, "UNDER_WAY_ROOMS", 1)  # of 64 MiB
+    bomb = gzip.compress(bytes(20 << 20))
+
+    async def read_all(number: int) -> list[bytes | BaseException]:
+        async def read_one() -> bytes:
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": bomb}
+
+            scope = {"headers": [(b"content-encoding", b"gzip")]}
+            return await read_incoming(scope, receive, most_bytes=20 << 20)
+
+        return await asyncio.gather(*(read_one() for _ in range(number)), return_exceptions=True)
+
+    outcomes = asyncio.run(read_all(20))
+    refused = [outcome for outcome in outcomes if isinstance(outcome, TooManyRequests)]
+    assert 0 < len(refused) < 20
+    assert all(len(body) == 20 << 20 for body in outcomes if isinstance(body, bytes))
+    assert [type(outcome) for outcome in asyncio.run(read_all(3))] == [bytes] * 3  # none is held

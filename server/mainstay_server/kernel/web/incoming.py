@@ -2,13 +2,15 @@
 
 import asyncio
 import zlib
+from dataclasses import dataclass
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
 from backports import zstd
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
-from mainstay_server.kernel.problems import Invalid, TooLarge, UnsupportedMedia
+from mainstay_server.kernel.problems import Invalid, TooLarge, TooManyRequests, UnsupportedMedia
+from mainstay_server.kernel.settings import ServerSettings, of
 
 GZIP_WINDOW = 31  # window bits that make zlib expect a gzip header
 GZIP = (b"gzip", b"x-gzip")
@@ -18,6 +20,20 @@ PLAIN = (b"", b"identity", b"utf-8")
 STEP_BYTES = 1 << 20
 ZSTD_WINDOW_LOG = 23  # RFC 9659: a decoder of HTTP bodies supports windows up to 8 MiB
 MIB = 1 << 20
+# Of the waiting room: what all bodies that are being read may hold at once, unpacked. A few bytes
+# unpack to many, so thousands of small requests could otherwise hold the limit of each.
+UNDER_WAY_ROOMS = 4
+TRY_AGAIN_SECONDS = 5
+
+
+@dataclass
+class _UnderWay:
+    """The bytes of bodies that are not read to their end, of the whole process."""
+
+    bytes: int = 0
+
+
+_under_way = _UnderWay()
 
 
 class _Unpacker(Protocol):
@@ -41,6 +57,7 @@ async def read_incoming(scope: Scope, receive: Receive, *, most_bytes: int) -> b
         TooLarge: more than `most_bytes`, packed or unpacked.
         Invalid: the stream is damaged or ends early, or the client went away.
         UnsupportedMedia: an encoding that nobody promised.
+        TooManyRequests: all bodies that are being read hold too much together.
     """
     encoding, declared_bytes = _described(scope["headers"])
     if declared_bytes > most_bytes:
@@ -57,7 +74,7 @@ async def read_incoming(scope: Scope, receive: Receive, *, most_bytes: int) -> b
             at_once = _gunzip_at_once(body, min(most_bytes, STEP_BYTES))
             if at_once is not None:
                 return at_once
-    return await _read_on(body, receive, encoding, most_bytes=most_bytes, more=more)
+    return await _read_on(message, receive, encoding, most_bytes=most_bytes)
 
 
 def _described(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
@@ -83,17 +100,28 @@ def _gunzip_at_once(body: bytes, most_bytes: int) -> bytes | None:
 
 
 async def _read_on(
-    body: bytes, receive: Receive, encoding: bytes, *, most_bytes: int, more: bool
+    message: Message, receive: Receive, encoding: bytes, *, most_bytes: int
 ) -> bytes:
-    unpacker = None if encoding in PLAIN else _unpacker_of(encoding)
     found = bytearray()
+    try:
+        await _gather(found, message, receive, encoding, most_bytes=most_bytes)
+        return bytes(found)
+    finally:
+        _under_way.bytes -= len(found)
+
+
+async def _gather(
+    found: bytearray, message: Message, receive: Receive, encoding: bytes, *, most_bytes: int
+) -> None:
+    unpacker = None if encoding in PLAIN else _unpacker_of(encoding)
     arrived_bytes = 0
     while True:
+        body, more = message.get("body", b""), message.get("more_body", False)
         arrived_bytes += len(body)
         if arrived_bytes > most_bytes:
             raise _too_large(most_bytes)
         if unpacker is None:
-            found += body
+            _add(found, body)
         else:
             await _unpack_into(found, unpacker, body, most_bytes=most_bytes)
         if not more:
@@ -101,10 +129,20 @@ async def _read_on(
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _gone()
-        body, more = message.get("body", b""), message.get("more_body", False)
     if unpacker is not None and arrived_bytes and not unpacker.finished:
         raise Invalid("The compressed body ends early; send all of it.")
-    return bytes(found)
+
+
+def _add(found: bytearray, plain: bytes) -> None:
+    """Keep the next bytes of a body, as long as all bodies together leave room for them."""
+    if _under_way.bytes + len(plain) > UNDER_WAY_ROOMS * of(ServerSettings).waiting_room_mib * MIB:
+        raise TooManyRequests(
+            "Too many bodies are under way at once; send it again in a moment.",
+            code="bodies-full",
+            retry_after_seconds=TRY_AGAIN_SECONDS,
+        )
+    _under_way.bytes += len(plain)
+    found += plain
 
 
 async def _unpack_into(
@@ -121,7 +159,7 @@ async def _unpack_into(
         packed = b""
         if len(found) + len(plain) > most_bytes:
             raise _too_large(most_bytes)
-        found += plain
+        _add(found, plain)
         if waiting:
             await asyncio.sleep(0)
 
