@@ -17,6 +17,7 @@ area = Area(
     readiness=(
         readiness.errors_arrive,
         readiness.errors_name_their_release,
+        readiness.errors_are_of_few_kinds,
         readiness.issues_are_worked_on,
     ),
     settings=(ErrorsSettings,),

@@ -19,6 +19,7 @@ from . import schemas
 from .models import Issue
 from .service import issues, reading
 from .service.issues import Decision, Listing
+from .service.kinds import explanation_of
 from .service.search import parse_search
 
 router = Router()
@@ -156,6 +157,7 @@ def _detail(session: Session, issue: Issue, slug: str) -> schemas.ErrorDetailAns
         resolved_at=issue.resolved_at,
         ignored_until=issue.ignored_until,
         ignored_until_count=issue.ignored_until_count,
+        explanation=explanation_of(issue),
         users=trend[issue.id].users if issue.id in trend else 0,
         instances=[
             schemas.InInstanceAnswer.model_validate(seen)

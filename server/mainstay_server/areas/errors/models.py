@@ -32,6 +32,7 @@ class Issue(Base):
     __table_args__ = (
         sa.UniqueConstraint("project_id", "number"),
         sa.Index("ix_error_issues_status", "project_id", "status", "last_seen"),
+        sa.Index("ix_error_issues_first_seen", "project_id", "first_seen"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)

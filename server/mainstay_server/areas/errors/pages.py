@@ -26,6 +26,7 @@ from .models import Issue, Status
 from .service import issues, reading
 from .service.figures import Figures, figures_of
 from .service.issues import Decision, IssueInInstance, Listing
+from .service.kinds import explanation_of
 from .service.presenting import present
 from .service.search import HELP, parse_search
 
@@ -107,6 +108,7 @@ def show_issue(
         "errors/issue.html",
         **frame,
         issue=issue,
+        explanation=explanation_of(issue),
         short_id=issues.short_id(project.slug, issue.number),
         seen=[
             (environments.get(each.instance_id, "deleted"), each)

@@ -1,6 +1,7 @@
 """What the scorecard asks of errors, answered from live evidence."""
 
 from datetime import datetime
+from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from mainstay_server.kernel.readiness import (
 from mainstay_server.kernel.subjects import InstanceRef
 
 from .service import evidence
+from .service.kinds import FIX, TITLE
 
 
 @readiness_check("errors.receives", "Do the app's errors arrive?")
@@ -47,6 +49,23 @@ def errors_name_their_release(session: Session, instance: InstanceRef, now: date
             fix_url=instance.page("errors"),
         )
     return Passed(evidence=f"All {total:,} events in 14 days carry a release, now {latest}.")
+
+
+@readiness_check(
+    "errors.kinds_known", "Are errors of few enough kinds to be told apart?", weight=Weight.SHOULD
+)
+def errors_are_of_few_kinds(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+    """Whether no event was of too many new kinds lately: then new errors are not told apart."""
+    if evidence.last_event_at(session, instance.id) is None:
+        return NotApplicable(reason="No error event has arrived yet.")
+    events = evidence.events_of_too_many_kinds(session, instance, now=now)
+    if events:
+        return Finding(
+            problem=f"{events:,} events were of too many new kinds to have issues of their own.",
+            fix=FIX,
+            fix_url=instance.page("errors") + f"&q={quote(TITLE)}",
+        )
+    return Passed(evidence="Every kind of error of the last two days has its issue.")
 
 
 @readiness_check("errors.worked_on", "Is somebody working on what breaks?", weight=Weight.SHOULD)

@@ -76,6 +76,13 @@ class ErrorDetailAnswer(ErrorAnswer):
     resolved_at: Instant | None
     ignored_until: Instant | None
     ignored_until_count: int | None
+    explanation: Annotated[
+        str,
+        Field(
+            description="Of the issue that holds too many different errors: why, and what to do.",
+            examples=[""],
+        ),
+    ]
     users: Annotated[int, Field(description="Different users in the last 14 days.", examples=[31])]
     instances: list[InInstanceAnswer]
 

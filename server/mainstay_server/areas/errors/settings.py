@@ -19,3 +19,9 @@ class ErrorsSettings(Settings):
     errors_waiting_mib: int = Field(
         64, ge=1, le=4096, description="Error events held in memory before answering 429."
     )
+    errors_new_issues_per_hour: int = Field(
+        500,
+        ge=1,
+        le=5_000,
+        description="New issues of a project within an hour; the rest is counted in one issue.",
+    )

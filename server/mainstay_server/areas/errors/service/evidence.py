@@ -9,6 +9,9 @@ from mainstay_server.areas.errors.models import Issue, IssueInstance, Status
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.subjects import InstanceRef
 
+from .grouping import issue_id_of
+from .kinds import TOO_MANY
+
 LOOKED_BACK = timedelta(days=14)
 NEGLECTED_AFTER = timedelta(days=7)
 STILL_HAPPENS = timedelta(days=2)
@@ -36,6 +39,18 @@ def releases_of(instance: InstanceRef, *, now: datetime) -> tuple[int, int, str]
         since=now - LOOKED_BACK,
     )
     return row["events"], row["named"], row["latest"]
+
+
+def events_of_too_many_kinds(session: Session, instance: InstanceRef, *, now: datetime) -> int:
+    """How many events of an instance were of too many new kinds; 0 when that was long ago."""
+    found = session.scalar(
+        sa.select(IssueInstance.count).where(
+            IssueInstance.issue_id == issue_id_of(instance.project_id, TOO_MANY),
+            IssueInstance.instance_id == instance.id,
+            IssueInstance.last_seen > now - STILL_HAPPENS,
+        )
+    )
+    return found or 0
 
 
 def neglected(session: Session, instance_id: str, *, now: datetime) -> int:

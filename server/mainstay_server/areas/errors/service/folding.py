@@ -24,6 +24,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Instance
 
 from .grouping import GROUPING
+from .kinds import CULPRIT, LEVEL, TITLE, TOO_MANY
 
 ISSUES = cast("sa.Table", Issue.__table__)
 ISSUE_INSTANCES = cast("sa.Table", IssueInstance.__table__)
@@ -43,6 +44,11 @@ class Seen:
     first_seen: datetime
     last_seen: datetime
     count: int
+
+    def __post_init__(self) -> None:
+        """An event over the limit of kinds keeps its own words; its issue has others."""
+        if self.grouping_hash == TOO_MANY:
+            self.title, self.culprit, self.level = TITLE, CULPRIT, LEVEL
 
 
 @dataclass(kw_only=True, frozen=True, slots=True)

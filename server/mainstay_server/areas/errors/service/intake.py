@@ -26,6 +26,7 @@ from mainstay_server.tenancy.senders import Sender, instance_for
 from .counting import Counting
 from .decoding import decode_event
 from .framing import normal_event_id
+from .kinds import Kinds
 from .rows import Row, encode_rows, row_of
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Intake:
         self._closing = False
         self._owner = str(this_process())
         self._recent: dict[str, None] | None = None
+        self._kinds = Kinds()
         self._take_new_name(clock.utc_now())
         self._counting = Counting(owner=self._owner, broke=self._stop_taking)
         self._thread = threading.Thread(target=self._run, name="errors-intake", daemon=True)
@@ -217,6 +219,7 @@ class Intake:
         """Insert, and have it counted; a row that the engine will not have is refused alone."""
         now = clock.utc_now()
         try:
+            self._kinds.divert((row for _, row, _ in rows), now=now)
             self._number_batch(rows, now)
             columns.append_blocking(
                 ERROR_EVENTS, encode_rows([row for _, row, _ in rows]), rows=len(rows)
