@@ -23,6 +23,7 @@ from mainstay_server.installed import AREAS
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.events import Event, Reaction
 from mainstay_server.kernel.jobs import Job
+from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.ports import Port
 from mainstay_server.kernel.retention import RetentionSettings
 from mainstay_server.kernel.settings import ServerSettings, Settings, environment_names
@@ -60,7 +61,7 @@ def stale_pages(root: Path) -> dict[Path, str]:
         root / "README.md": {"server settings": settings_table([ServerSettings])},
         root / "docs/README.md": {"areas": areas_list(root)},
         root / "docs/start/configuration.md": {
-            "server settings": settings_table([ServerSettings, RetentionSettings]),
+            "server settings": settings_table([ServerSettings, RetentionSettings, LimitSettings]),
             "area settings": settings_table(
                 [settings for area in EVERYTHING for settings in area.settings]
             ),

@@ -5,8 +5,10 @@ from typing import Literal
 from alembic import context
 from mainstay_server.installed import AREAS
 from mainstay_server.kernel.database import Base, UtcDateTime
+from mainstay_server.kernel.limits import LimitBucket
 
 assert AREAS is not None, "importing the areas is what makes their tables known"
+assert LimitBucket is not None, "and the kernel's, which no area need import"
 
 
 def spell_out(kind: str, item: object, _context: object) -> str | Literal[False]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.app.assembly import fold
-from mainstay_server.kernel import blobs, columns, outbound, shared
+from mainstay_server.kernel import blobs, columns, limits, outbound, shared
 from mainstay_server.kernel.area import Area
 from tests.world import World, make_world
 
@@ -20,6 +20,7 @@ def running_app(areas: tuple[Area, ...], folder: Path) -> Iterator[World]:
     )
     blobs.open_blobs(f"file://{folder / 'blobs'}")
     shared.open_shared("memory://")
+    limits.open_limits("memory://")
     outbound.open_outbound(allow_private=True)
     try:
         with make_world() as world:
@@ -27,6 +28,7 @@ def running_app(areas: tuple[Area, ...], folder: Path) -> Iterator[World]:
     finally:
         columns.close_columns()
         outbound.close_outbound()
+        limits.close_limits()
         shared.close_shared()
         blobs.close_blobs()
 

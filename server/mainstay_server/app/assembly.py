@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from mainstay_server.kernel import blobs, columns, database, outbound, shared
+from mainstay_server.kernel import blobs, columns, database, limits, outbound, shared
 from mainstay_server.kernel.area import Area, install, installed
 from mainstay_server.kernel.events import install_reactions, prune_outbox
 from mainstay_server.kernel.jobs import install_jobs
@@ -51,11 +51,12 @@ def fold(areas: Sequence[Area], **given: object) -> None:
     """
     everything = (TENANCY, *areas)
     classes = [settings for area in everything for settings in area.settings]
-    load_settings([ServerSettings, RetentionSettings, *classes], **given)
+    load_settings([ServerSettings, RetentionSettings, limits.LimitSettings, *classes], **given)
     install(everything)
     install_reactions(reaction for area in everything for reaction in area.reactions)
     install_answers(tuple(answer for area in everything for answer in area.answers))
-    install_jobs([prune_outbox, *(job for area in everything for job in area.jobs)])
+    ours = (prune_outbox, limits.prune_limit_buckets)
+    install_jobs([*ours, *(job for area in everything for job in area.jobs)])
 
 
 def store_urls() -> StoreUrls:
@@ -87,6 +88,7 @@ def open_stores() -> None:
         open_relational()
         blobs.open_blobs(urls.blobs)
         shared.open_shared(urls.shared)
+        limits.open_limits(urls.shared, store=of(limits.LimitSettings).limits_store)
         outbound.open_outbound(
             allow_private=_may_reach_private(server), ca_pem=server.outbound_ca or None
         )
@@ -136,6 +138,7 @@ def close_stores() -> None:
     """Close everything that `open_stores` opened, in the reverse order."""
     columns.close_columns()
     outbound.close_outbound()
+    limits.close_limits()
     shared.close_shared()
     blobs.close_blobs()
     database.close_database()

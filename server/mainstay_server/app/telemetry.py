@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from mainstay_server.kernel import columns
+from mainstay_server.kernel import columns, limits
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import DeliveryStatus, OutboxDelivery
 from mainstay_server.kernel.jobs import job_states
@@ -32,6 +32,7 @@ class _Mainstay(Collector):
         yield from _columns(columns.stats())
         if _crowds:
             yield from _connections(_crowds[-1])
+        yield from _limits(limits.limits_stats())
         with reading() as session:
             yield _outbox(dict(session.execute(_deliveries_by_status()).all()))
             failing = GaugeMetricFamily(
@@ -89,6 +90,27 @@ def _columns(stats: columns.Stats) -> Iterator[Metric]:
         refused.add_metric([table, "invalid"], counts.refused_invalid)
         refused.add_metric([table, "engine"], counts.refused_engine)
     yield from (rows, inserts, refused)
+
+
+def _limits(stats: limits.Stats) -> Iterator[Metric]:
+    degraded = GaugeMetricFamily(
+        "mainstay_limits_degraded", "Whether the store of limits is away.", labels=["store"]
+    )
+    degraded.add_metric([stats.store], float(stats.degraded))
+    verdicts = CounterMetricFamily(
+        "mainstay_limits_verdicts", "Verdicts of the limiter.", labels=["verdict"]
+    )
+    verdicts.add_metric(["admitted"], stats.admitted)
+    verdicts.add_metric(["refused"], stats.refused)
+    alone = CounterMetricFamily(
+        "mainstay_limits_degraded_verdicts",
+        "Verdicts without the store, by what was declared for that.",
+        labels=["declared"],
+    )
+    alone.add_metric(["local"], stats.local)
+    alone.add_metric(["deny"], stats.denied)
+    alone.add_metric(["allow"], stats.allowed)
+    yield from (degraded, verdicts, alone)
 
 
 def _deliveries_by_status() -> sa.Select[str, int]:

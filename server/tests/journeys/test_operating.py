@@ -86,6 +86,7 @@ def test_health_is_told_part_by_part(mainstay: Mainstay) -> None:
 def test_its_own_metrics_are_in_the_prometheus_format(mainstay: Mainstay) -> None:
     text = httpx.get(f"{mainstay.url}/metrics").text
     assert "# TYPE mainstay_outbox_deliveries gauge" in text
+    assert 'mainstay_limits_degraded{store="memory"} 0.0' in text
     assert "process_resident_memory_bytes" in text
 
 

@@ -16,7 +16,8 @@ from tests.servers.postgres import PostgresServer
 from tests.waiting import PATIENCE_SECONDS
 
 START = (
-    "import sys; from mainstay_server.kernel.database import open_database;"
+    "import sys; from mainstay_server.installed import AREAS;"
+    " from mainstay_server.kernel.database import open_database;"
     " from mainstay_server.kernel.migrations import migrate;"
     " open_database(sys.argv[1]); migrate()"
 )

@@ -2,8 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, cast
 
 from mainstay_server.kernel.shared.in_memory import MemoryShared
@@ -25,15 +24,6 @@ class Shared(Protocol):
     def subscribe(self, channel: str, callback: Callback) -> Callable[[], None]: ...  # noqa: D102  same
     def healthy(self) -> bool: ...  # noqa: D102  same
     def close(self) -> None: ...  # noqa: D102  same
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether one more is allowed, how many are left, and when it is worth trying again."""
-
-    allowed: bool
-    remaining: int
-    retry_after_seconds: int
 
 
 _open: list[Shared] = []
@@ -82,7 +72,7 @@ def increment(key: str, by: int = 1, *, expires_after: timedelta) -> int:
     """Add to the counter and return its new value; concurrent calls never see the same one.
 
     The time to live starts with the first increment and is not prolonged by later ones. Raises
-    `Unavailable` when Redis is away; so do `get`, `put`, `delete` and `count_within`.
+    `Unavailable` when Redis is away; so do `get`, `put` and `delete`.
     """
     return _now().increment(_checked(key), by, expires_after)
 
@@ -125,20 +115,3 @@ def subscribe(channel: str, callback: Callback) -> Callable[[], None]:
 def healthy() -> bool:
     """Tell whether the last word from Redis was a good one; memory always is."""
     return _now().healthy()
-
-
-def count_within(key: str, *, limit: int, window_seconds: int, now: datetime) -> Verdict:
-    """Count one attempt in the fixed window that `now` is in, and say whether it is allowed.
-
-    Windows start at multiples of `window_seconds` since 1970, the same in every process. Up to
-    twice the limit fits around the edge of two windows, which is fine for slowing down guesses
-    and wrong for billing. Refused attempts are counted too.
-    """
-    second = int(now.timestamp())
-    window, passed = divmod(second, window_seconds)
-    used = increment(f"{key}:{window}", expires_after=timedelta(seconds=window_seconds + 1))
-    return Verdict(
-        allowed=used <= limit,
-        remaining=max(0, limit - used),
-        retry_after_seconds=0 if used <= limit else window_seconds - passed,
-    )

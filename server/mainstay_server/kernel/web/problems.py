@@ -62,7 +62,7 @@ async def send_problem(
         {
             "type": "http.response.start",
             "status": problem.status,
-            "headers": [(k.encode(), v.encode()) for k, v in all_headers.items()],
+            "headers": [(k.lower().encode(), v.encode()) for k, v in all_headers.items()],
         }
     )
     await send({"type": "http.response.body", "body": body})

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.tenancy import PasswordChanged, PersonSignedIn, SignInRefused
-from mainstay_server.kernel import shared
 from mainstay_server.kernel.database import insert, new_id, rows_changed
 from mainstay_server.kernel.events import say
+from mainstay_server.kernel.limits import Bucket, Rate, bucket_key, microseconds, take
 from mainstay_server.kernel.networks import network_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, TooManyRequests
 from mainstay_server.tenancy.callers import Caller
@@ -20,10 +20,10 @@ from .fields import clean_email, clean_name
 from .passwords import hash_password, is_outdated, is_password, refuse_weak
 from .sessions import end_other_sessions, open_session
 
-MOST_TRIES = 10
-MOST_TRIES_OF_NETWORK = 100
-MOST_TRIES_FOR_PERSON = 200
-TRIES_WINDOW_SECONDS = 15 * 60
+QUARTER_HOUR = 15 * 60
+TRIES = Rate(10, QUARTER_HOUR, 10)
+TRIES_OF_NETWORK = Rate(100, QUARTER_HOUR, 100)
+TRIES_FOR_PERSON = Rate(200, QUARTER_HOUR, 200)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,9 @@ def check_password(
 ) -> Checked | None:
     """Whose address and password these are; None when they belong to nobody.
 
-    An unknown address takes as long as a wrong password. In 15 minutes a network has ten tries per
-    person and 100 in all, and a person's password 200 from anywhere, right ones included. Takes
-    tens of milliseconds: never call it while writing.
+    An unknown address takes as long as a wrong password. A network has ten tries per person at once
+    and ten more in 15 minutes, evenly; 100 in all; and a person's password 200 from anywhere, right
+    ones included. Takes tens of milliseconds: never call it while writing.
 
     Raises:
         TooManyRequests: with the time to wait.
@@ -162,23 +162,28 @@ def change_password(session: Session, caller: Caller, new_hash: str, *, now: dat
 
 
 def _count_try(email: str, address: str, *, now: datetime) -> None:
-    """Count a try where it is most particular first: what is refused there locks nobody else out.
+    """Count a try by this network for this person, of this network, and for this person.
 
-    Without the two further counts, one who tries a few passwords on many people, or comes from many
-    places, would have as many tries as they like, each of which costs us a hash and a row.
+    It is one decision: what is refused is charged nowhere, and locks nobody else out. Without the
+    two wider counts, one who tries a few passwords on many people, or comes from many places, would
+    have as many tries as they like, each of which costs us a hash and a row.
     """
     network = network_of(address)
-    for counted, limit in (
-        (f"{network}\n{email}", MOST_TRIES),
-        (f"{network}\n", MOST_TRIES_OF_NETWORK),
-        (f"\n{email}", MOST_TRIES_FOR_PERSON),
-    ):
-        digest = hashlib.sha256(counted.encode()).hexdigest()
-        verdict = shared.count_within(
-            f"sign-in:{digest}", limit=limit, window_seconds=TRIES_WINDOW_SECONDS, now=now
+    counted = (
+        (TRIES, f"{network}\n{email}"),
+        (TRIES_OF_NETWORK, f"{network}\n"),
+        (TRIES_FOR_PERSON, f"\n{email}"),
+    )
+    # Digests: who tried to be whom is nothing to be read in a store of counts.
+    buckets = [
+        Bucket(bucket_key("sign-in", rate, hashlib.sha256(whom.encode()).hexdigest()), rate)
+        for rate, whom in counted
+    ]
+    verdict = take(buckets, now_us=microseconds(now))
+    if not verdict.admitted:
+        waiting_us = verdict.retry_after_us
+        assert waiting_us is not None, "one try always fits"
+        raise TooManyRequests(
+            "Too many tries to sign in; wait before the next one.",
+            retry_after_seconds=waiting_us / 1_000_000,
         )
-        if not verdict.allowed:
-            raise TooManyRequests(
-                "Too many tries to sign in; wait before the next one.",
-                retry_after_seconds=verdict.retry_after_seconds,
-            )
