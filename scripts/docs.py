@@ -21,7 +21,7 @@ from mainstay_server.app.assembly import TENANCY
 from mainstay_server.app.system import router as system_router
 from mainstay_server.installed import AREAS
 from mainstay_server.kernel.area import Area
-from mainstay_server.kernel.events import Event, Reaction
+from mainstay_server.kernel.events import Audited, Event, Reaction
 from mainstay_server.kernel.jobs import Job
 from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.ports import Port
@@ -226,7 +226,7 @@ def turns(job: Job) -> str:
 def talk(area: Area) -> str:
     """What an area says, to what it reacts, what it asks and what it answers."""
     rows = [
-        *(("says", code(event.__name__), promise(event)) for event in events_of(area)),
+        *((says(event), code(event.__name__), promise(event)) for event in events_of(area)),
         *(("reacts to", code(r.event.__name__), hears(r)) for r in area.reactions),
         *(("asks", code(port.__name__), promise(port)) for port in asked_by(area)),
         *(
@@ -235,6 +235,11 @@ def talk(area: Area) -> str:
         ),
     ]
     return table(("", "what", "promise"), rows, nothing="It talks to no other area.")
+
+
+def says(event: type[Event]) -> str:
+    """Whether an event is one that the audit log keeps, and as which action."""
+    return f"says, audited as {code(event.action())}" if issubclass(event, Audited) else "says"
 
 
 def hears(reaction: Reaction) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Event, Target
 
 
 class AlertChanged(Event, frozen=True, kw_only=True):
@@ -44,61 +44,94 @@ class AlertResolved(AlertChanged, frozen=True, kw_only=True):
     quiet: bool = False
 
 
-class AlertResolvedByHand(AlertChanged, frozen=True, kw_only=True):
-    """A person, and not a rule, said that an alert is over."""
+class AlertByHand(Audited, frozen=True, kw_only=True):
+    """The base of what a person, and not a rule, did with an alert."""
 
-    audited: ClassVar[bool] = True
-
-
-class AlertChannelChanged(Event, frozen=True, kw_only=True):
-    """The base of what is said of one channel; `target` is masked where it holds a secret."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "alert"
     project_id: str
-    channel_id: str
+    instance_id: str
+    alert_id: str
     type: str
-    target: str
+    severity: str
+    title: str
 
     @property
     @override
-    def subject(self) -> str:
-        return self.channel_id
+    def target(self) -> Target:
+        return Target(self.alert_id, self.title)
 
 
-class AlertChannelCreated(AlertChannelChanged, frozen=True, kw_only=True):
-    """Somebody said who else is told of alerts; for one instance, or project-wide if it is ""."""
-
-    instance_id: str
+class AlertOpenedByHand(AlertByHand, frozen=True, kw_only=True):
+    """A person, and not a rule, said that something needs people."""
 
 
-class AlertChannelUpdated(AlertChannelChanged, frozen=True, kw_only=True):
+class AlertResolvedByHand(AlertByHand, frozen=True, kw_only=True):
+    """A person, and not a rule, said that an alert is over."""
+
+
+class AlertNotificationResent(Audited, frozen=True, kw_only=True):
+    """Somebody had a notification sent again that had been given up."""
+
+    noun: ClassVar[str] = "alert_notification"
+    project_id: str
+    notification_id: str
+    channel: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.notification_id, self.channel)
+
+
+class AlertChannelEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one channel; `shown` is its target, masked where it is secret.
+
+    `instance_id` is "" for a channel of the whole project.
+    """
+
+    noun: ClassVar[str] = "alert_channel"
+    project_id: str
+    channel_id: str
+    type: str
+    shown: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.channel_id, f"{self.type} {self.shown}")
+
+
+class AlertChannelCreated(AlertChannelEvent, frozen=True, kw_only=True):
+    """Somebody said who else is told of alerts."""
+
+
+class AlertChannelChanged(AlertChannelEvent, frozen=True, kw_only=True):
     """Somebody switched a channel on or off, or changed from which severity on it is told."""
 
-    enabled: bool
-    minimum_severity: str
+
+class AlertChannelTested(AlertChannelEvent, frozen=True, kw_only=True):
+    """Somebody had a test sent through a channel."""
 
 
-class AlertChannelRemoved(AlertChannelChanged, frozen=True, kw_only=True):
+class AlertChannelRemoved(AlertChannelEvent, frozen=True, kw_only=True):
     """Somebody removed a channel; it is told nothing more."""
 
 
-class AlertChannelDisabled(AlertChannelChanged, frozen=True, kw_only=True):
+class AlertChannelDisabled(AlertChannelEvent, frozen=True, kw_only=True):
     """A receiver said that it is gone for good, so the channel was switched off."""
 
     reason: str
 
 
-class AlertRuleChanged(Event, frozen=True, kw_only=True):
+class AlertRuleChanged(Audited, frozen=True, kw_only=True):
     """Somebody changed when alerts of a type fire; project-wide if `instance_id` is ""."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "alert_rule"
     project_id: str
     instance_id: str
     type: str
-    enabled: bool
-    severity: str
-    threshold: float
-    window_seconds: int
-    minimum_count: int
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.type, self.type)

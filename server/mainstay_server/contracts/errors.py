@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Event, Target
 
 
 class IssueOpened(Event, frozen=True, kw_only=True):
@@ -31,7 +31,6 @@ class IssueRegressed(IssueOpened, frozen=True, kw_only=True):
 class IssueStatusChanged(Event, frozen=True, kw_only=True):
     """An issue was resolved, ignored or reopened, by a person or because its time had come."""
 
-    audited: ClassVar[bool] = True
     organization_id: str
     project_id: str
     issue_id: str
@@ -43,3 +42,17 @@ class IssueStatusChanged(Event, frozen=True, kw_only=True):
     @override
     def subject(self) -> str:
         return self.issue_id
+
+
+class IssueDecided(Audited, frozen=True, kw_only=True):
+    """A person, and not a rule, resolved, ignored or reopened an issue."""
+
+    noun: ClassVar[str] = "issue"
+    project_id: str
+    issue_id: str
+    title: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.issue_id, self.title)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Target
 from mainstay_server.kernel.ports import port
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -93,40 +93,37 @@ def conduct_of_addresses(
     raise NotImplementedError
 
 
-class GuardKeyChanged(Event, frozen=True, kw_only=True):
+class GuardKeyEvent(Audited, frozen=True, kw_only=True):
     """The base of what is said of one guard key."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "guard_key"
     project_id: str
     guard_key_id: str
     name: str
 
     @property
     @override
-    def subject(self) -> str:
-        return self.guard_key_id
+    def target(self) -> Target:
+        return Target(self.guard_key_id, self.name)
 
 
-class GuardKeyCreated(GuardKeyChanged, frozen=True, kw_only=True):
+class GuardKeyCreated(GuardKeyEvent, frozen=True, kw_only=True):
     """A server of the project may read its policy and report."""
 
 
-class GuardKeyRevoked(GuardKeyChanged, frozen=True, kw_only=True):
+class GuardKeyRevoked(GuardKeyEvent, frozen=True, kw_only=True):
     """A guard key opens nothing any more."""
 
 
-class GuardSettingsChanged(Event, frozen=True, kw_only=True):
+class GuardSettingsChanged(Audited, frozen=True, kw_only=True):
     """Somebody changed the general part of an instance's policy; only what differs is told."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "guard_settings"
     project_id: str
     instance_id: str
-    before: dict[str, Any]
-    after: dict[str, Any]
+    environment: str
 
     @property
     @override
-    def subject(self) -> str:
-        return self.instance_id
+    def target(self) -> Target:
+        return Target(self.instance_id, self.environment)

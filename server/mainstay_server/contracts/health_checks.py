@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Event, Target
 
 
 class HealthChanged(Event, frozen=True, kw_only=True):
@@ -47,18 +47,28 @@ class HealthCheckStopped(HealthChanged, frozen=True, kw_only=True):
     """
 
 
-class HealthCheckConfigured(Event, frozen=True, kw_only=True):
-    """Somebody created, changed, paused, resumed or removed a health check by hand."""
+class HealthCheckEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said when somebody administers a health check by hand."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "health_check"
     project_id: str
     instance_id: str
     health_check_id: str
-    change: str
-    url: str
+    name: str
 
     @property
     @override
-    def subject(self) -> str:
-        return self.instance_id
+    def target(self) -> Target:
+        return Target(self.health_check_id, self.name)
+
+
+class HealthCheckCreated(HealthCheckEvent, frozen=True, kw_only=True):
+    """Somebody made a further health check of an instance."""
+
+
+class HealthCheckChanged(HealthCheckEvent, frozen=True, kw_only=True):
+    """Somebody changed how a health check asks, or paused or resumed it."""
+
+
+class HealthCheckRemoved(HealthCheckEvent, frozen=True, kw_only=True):
+    """Somebody removed a health check with its history."""

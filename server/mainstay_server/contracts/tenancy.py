@@ -4,212 +4,206 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Target
 
 
-class ProjectCreated(Event, frozen=True, kw_only=True):
-    """Somebody made a project."""
+class OrganizationEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of an organization itself."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "organization"
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.organization_id, self.name)
+
+
+class OrganizationCreated(OrganizationEvent, frozen=True, kw_only=True):
+    """The server's first start made an organization."""
+
+
+class OrganizationRenamed(OrganizationEvent, frozen=True, kw_only=True):
+    """An organization has another name."""
+
+
+class ProjectEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of a project itself."""
+
+    noun: ClassVar[str] = "project"
     project_id: str
     slug: str
 
     @property
     @override
-    def subject(self) -> str:
-        return self.project_id
+    def target(self) -> Target:
+        return Target(self.project_id, self.slug)
 
 
-class InstanceChanged(Event, frozen=True, kw_only=True):
-    """An instance was made, or its URL or the way it is asked changed; carries how it is now.
+class ProjectCreated(ProjectEvent, frozen=True, kw_only=True):
+    """Somebody made a project."""
+
+
+class ProjectChanged(ProjectEvent, frozen=True, kw_only=True):
+    """Somebody renamed a project."""
+
+
+class ProjectRemoved(ProjectEvent, frozen=True, kw_only=True):
+    """A project is gone; its instances were said to be removed just before."""
+
+
+class InstanceEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of an instance itself."""
+
+    noun: ClassVar[str] = "instance"
+    project_id: str
+    instance_id: str
+    environment: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.instance_id, self.environment)
+
+
+class InstanceChanged(InstanceEvent, frozen=True, kw_only=True):
+    """An instance's URL or the way it is asked changed; carries how it is now.
 
     `health_url` is the URL and the health path joined; empty while nobody said where it runs.
     """
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    instance_id: str
-    environment: str
     health_url: str
     interval_seconds: int
     timeout_seconds: int
     degraded_after_ms: int
 
+
+class InstanceCreated(InstanceChanged, frozen=True, kw_only=True):
+    """Somebody made an instance, or data named its environment for the first time."""
+
+
+class InstanceRemoved(InstanceEvent, frozen=True, kw_only=True):
+    """An instance is gone; nobody asks it any more."""
+
+
+class IngestKeyEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one ingest key."""
+
+    noun: ClassVar[str] = "ingest_key"
+    project_id: str
+    ingest_key_id: str
+    label: str
+
     @property
     @override
-    def subject(self) -> str:
-        return self.instance_id
+    def target(self) -> Target:
+        return Target(self.ingest_key_id, self.label)
 
 
-class IngestKeyCreated(Event, frozen=True, kw_only=True):
+class IngestKeyCreated(IngestKeyEvent, frozen=True, kw_only=True):
     """A project got another ingest key."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    ingest_key_id: str
 
-
-class IngestKeyDisabled(Event, frozen=True, kw_only=True):
+class IngestKeyDisabled(IngestKeyEvent, frozen=True, kw_only=True):
     """An ingest key may not send any more."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    ingest_key_id: str
+
+class IngestKeyEnabled(IngestKeyEvent, frozen=True, kw_only=True):
+    """A disabled ingest key may send again."""
 
 
-class AccessTokenCreated(Event, frozen=True, kw_only=True):
-    """Somebody made an access token."""
+class AccessTokenEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one access token."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "access_token"
     access_token_id: str
     name: str
-    scopes: list[str]
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.access_token_id, self.name)
 
 
-class AccessTokenRevoked(Event, frozen=True, kw_only=True):
+class AccessTokenCreated(AccessTokenEvent, frozen=True, kw_only=True):
+    """Somebody made an access token."""
+
+
+class AccessTokenRevoked(AccessTokenEvent, frozen=True, kw_only=True):
     """An access token opens nothing any more."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    access_token_id: str
 
+class InvitationEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of a link by which one person may join."""
 
-class PersonJoined(Event, frozen=True, kw_only=True):
-    """A person became a member of an organization."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
+    noun: ClassVar[str] = "invitation"
+    invitation_id: str
     role: str
 
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.invitation_id, self.role)
 
-class RoleChanged(Event, frozen=True, kw_only=True):
+
+class InvitationCreated(InvitationEvent, frozen=True, kw_only=True):
+    """Somebody made a link by which one person may join."""
+
+
+class InvitationRevoked(InvitationEvent, frozen=True, kw_only=True):
+    """A link by which a person could have joined opens nothing any more."""
+
+
+class PersonEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one person in one organization."""
+
+    noun: ClassVar[str] = "person"
+    person_id: str
+    email: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.person_id, self.email)
+
+
+class PersonJoined(PersonEvent, frozen=True, kw_only=True):
+    """A person became a member of an organization."""
+
+
+class PersonRoleChanged(PersonEvent, frozen=True, kw_only=True):
     """A member's role was changed."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
-    before: str
-    after: str
 
-
-class PersonRemoved(Event, frozen=True, kw_only=True):
+class PersonRemoved(PersonEvent, frozen=True, kw_only=True):
     """A person is not a member of the organization any more."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
+
+class PersonSignedIn(PersonEvent, frozen=True, kw_only=True):
+    """A person came in, with a password, a link or from another organization, as `way` says."""
+
+    way: str
 
 
-class PersonSignedIn(Event, frozen=True, kw_only=True):
-    """A person signed in with the password."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
+class PersonSignedOut(PersonEvent, frozen=True, kw_only=True):
+    """A person ended the session of the browser that asked for it."""
 
 
-class SignInRefused(Event, frozen=True, kw_only=True):
-    """A sign-in with a wrong address or password; the address is not kept."""
+class PersonSignInRefused(PersonEvent, frozen=True, kw_only=True):
+    """Somebody tried to sign in and gave a wrong password, or an address that nobody has.
 
-    audited: ClassVar[bool] = True
+    An address that is nobody's is not kept, since it may be a password typed into the wrong field;
+    such a try is told to the organization that runs the server, with an empty `person_id`.
+    """
+
     reason: str
 
 
-class ProjectChanged(Event, frozen=True, kw_only=True):
-    """Somebody renamed a project."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    name: str
-
-    @property
-    @override
-    def subject(self) -> str:
-        return self.project_id
-
-
-class ProjectRemoved(Event, frozen=True, kw_only=True):
-    """A project is gone; its instances were said to be removed just before."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    slug: str
-
-    @property
-    @override
-    def subject(self) -> str:
-        return self.project_id
-
-
-class InstanceRemoved(Event, frozen=True, kw_only=True):
-    """An instance is gone; nobody asks it any more."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    instance_id: str
-    environment: str
-
-    @property
-    @override
-    def subject(self) -> str:
-        return self.instance_id
-
-
-class IngestKeyEnabled(Event, frozen=True, kw_only=True):
-    """A disabled ingest key may send again."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    project_id: str
-    ingest_key_id: str
-
-
-class PersonInvited(Event, frozen=True, kw_only=True):
-    """Somebody made a link by which one person may join."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    invitation_id: str
-    role: str
-
-
-class InvitationRevoked(Event, frozen=True, kw_only=True):
-    """A link by which a person could have joined opens nothing any more."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    invitation_id: str
-
-
-class PasswordChanged(Event, frozen=True, kw_only=True):
+class PersonPasswordChanged(PersonEvent, frozen=True, kw_only=True):
     """A person has a new password; their other sessions have ended."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
 
-
-class SessionsEnded(Event, frozen=True, kw_only=True):
+class PersonSessionsEnded(PersonEvent, frozen=True, kw_only=True):
     """Signed-in browsers of a person were signed out from afar."""
 
-    audited: ClassVar[bool] = True
-    organization_id: str
-    person_id: str
     count: int
-
-
-class OrganizationRenamed(Event, frozen=True, kw_only=True):
-    """An organization has another name."""
-
-    audited: ClassVar[bool] = True
-    organization_id: str
-    name: str

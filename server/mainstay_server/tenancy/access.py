@@ -5,7 +5,7 @@ declaration that tests walk and the guard itself; the endpoint gets what it may 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fastapi import Depends
@@ -48,6 +48,7 @@ class Rule:
     async def __call__(self, request: Request) -> Any:  # noqa: ANN401 - the kind decides
         """Let the request in, and return what it may see. Raises the refusal otherwise."""
         if self.kind == "public":
+            set_origin(_origin_of(request))
             return None
         caller = await _caller_of(request)
         if self.browsers_only and caller.token_id:
@@ -138,13 +139,21 @@ async def _caller_of(request: Request) -> Caller:
     note_use(session_id=caller.session_id, token_id=caller.token_id, now=utc_now())
     request.state.caller = caller
     set_origin(
-        Origin(
+        replace(
+            _origin_of(request),
             actor=caller.actor,
-            address=request.client.host if request.client else "",
-            client=request.headers.get("user-agent", ""),
+            name=caller.token_name or caller.person_name,
+            email=caller.person_email,
         )
     )
     return caller
+
+
+def _origin_of(request: Request) -> Origin:
+    return Origin(
+        address=request.client.host if request.client else "",
+        client=request.headers.get("user-agent", ""),
+    )
 
 
 def _find_caller(authorization: str, cookie: str) -> Caller | None:

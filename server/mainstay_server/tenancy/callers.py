@@ -1,12 +1,15 @@
 """Who is asking: a person with a session cookie, or a machine with an access token."""
 
 import hashlib
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
+
+from mainstay_server.kernel.events import origin, spoken_by
 
 from .models import AccessToken, Membership, Organization, Person, Role, SignInSession
 from .scopes import Scope, covers
@@ -26,6 +29,7 @@ class Caller:
     role: Role
     session_id: str = ""
     token_id: str = ""
+    token_name: str = ""
     scopes: tuple[str, ...] = ()
 
     @property
@@ -38,6 +42,13 @@ class Caller:
         if not self.role.covers(role):
             return False
         return not self.token_id or scope is None or covers(list(self.scopes), scope)
+
+
+def speaking_as(person: Person) -> AbstractContextManager[None]:
+    """Name a person who is only coming in as the one behind what is said inside the block."""
+    return spoken_by(
+        replace(origin(), actor=f"person:{person.id}", name=person.name, email=person.email)
+    )
 
 
 def hash_token(token: str) -> str:
@@ -66,7 +77,12 @@ def _by_token(session: Session, token: str, *, now: datetime) -> Caller | None:
     if row is None:
         return None
     found, person, membership, organization = row
-    return _caller(person, membership, organization, token_id=found.id, scopes=tuple(found.scopes))
+    return replace(
+        _caller(person, membership, organization),
+        token_id=found.id,
+        token_name=found.name,
+        scopes=tuple(found.scopes),
+    )
 
 
 def _by_cookie(session: Session, cookie: str, *, now: datetime) -> Caller | None:
@@ -78,7 +94,7 @@ def _by_cookie(session: Session, cookie: str, *, now: datetime) -> Caller | None
     if row is None:
         return None
     found, person, membership, organization = row
-    return _caller(person, membership, organization, session_id=found.id)
+    return replace(_caller(person, membership, organization), session_id=found.id)
 
 
 def _people(proof: type[Proof]) -> sa.Select[Proof, Person, Membership, Organization]:
@@ -97,15 +113,7 @@ def _people(proof: type[Proof]) -> sa.Select[Proof, Person, Membership, Organiza
     )
 
 
-def _caller(
-    person: Person,
-    membership: Membership,
-    organization: Organization,
-    *,
-    session_id: str = "",
-    token_id: str = "",
-    scopes: tuple[str, ...] = (),
-) -> Caller:
+def _caller(person: Person, membership: Membership, organization: Organization) -> Caller:
     return Caller(
         person_id=person.id,
         person_name=person.name,
@@ -113,7 +121,4 @@ def _caller(
         organization_id=organization.id,
         organization_name=organization.name,
         role=Role(membership.role),
-        session_id=session_id,
-        token_id=token_id,
-        scopes=scopes,
     )

@@ -8,10 +8,17 @@ from itertools import repeat
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from mainstay_server.contracts.tenancy import (
+    PersonSignedIn,
+    PersonSignedOut,
+    PersonSignInRefused,
+)
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.events import said_events
+from mainstay_server.kernel.events import Event, OutboxEvent, said_events
 from mainstay_server.kernel.problems import TooManyRequests
+from mainstay_server.kernel.web import csrf_token
 from mainstay_server.tenancy.access import SESSION_COOKIE
 from mainstay_server.tenancy.models import Organization, Person
 from mainstay_server.tenancy.service import people
@@ -34,6 +41,11 @@ def world(client_for: Callable[..., World]) -> World:
 def sign_in(browser: Browser, password: str = PASSWORD, **fields: str) -> Any:
     data = {"email": "Alice@ships.example", "password": password, **fields}
     return browser.post("/login", data=data)
+
+
+def heard() -> list[Event]:
+    with reading() as session:
+        return [event for _, event in said_events(session)]
 
 
 def cookie_of(answer: Any) -> dict[str, str]:
@@ -67,9 +79,26 @@ def test_a_wrong_password_and_an_unknown_address_look_the_same(world: World) -> 
     assert wrong.status_code == unknown.status_code == 401
     assert "is wrong" in wrong.text
     assert "is wrong" in unknown.text
+    refused = [event for event in heard() if isinstance(event, PersonSignInRefused)]
+    assert [(event.email, event.reason) for event in refused] == [
+        ("alice@ships.example", "wrong password"),
+        ("", "unknown address"),
+    ], "what was typed is not kept when it is nobody's address"
+    assert {event.organization_id for event in refused} == {world.instance.organization_id}
+
+
+def test_coming_and_going_is_said_with_the_person_and_where_from(world: World) -> None:
+    cookie = cookie_of(sign_in(world.stranger))
+    session_id = world.stranger.get("/api/sessions", headers=cookie).json()["sessions"][0]["id"]
     with reading() as session:
-        said = [type(event).__name__ for _, event in said_events(session)]
-    assert said.count("SignInRefused") == 2
+        said = session.scalars(sa.select(OutboxEvent)).one()
+    assert (said.name, said.actor) == ("PersonSignedIn", f"person:{world.alice.person_id}")
+    assert (said.actor_name, said.actor_email) == ("Alice", "alice@ships.example")
+    assert (said.address, said.client) == ("testclient", "testclient")
+
+    world.stranger.post("/logout", headers={**cookie, "x-csrf-token": csrf_token(session_id)})
+
+    assert [type(event) for event in heard()] == [PersonSignedIn, PersonSignedOut]
 
 
 def test_the_eleventh_try_has_to_wait(world: World) -> None:

@@ -38,6 +38,11 @@ def test_a_change_is_answered_and_said_with_the_url_joined(world: World) -> None
     last = said(InstanceChanged)[-1]
     assert isinstance(last, InstanceChanged)
     assert (last.health_url, last.interval_seconds) == ("https://app.example/base/up", 60)
+    assert last.changes == {
+        "url": ("", "https://app.example/base/"),
+        "health_path": ("", "/up"),
+        "interval_seconds": (300, 60),
+    }
 
 
 @pytest.mark.parametrize(

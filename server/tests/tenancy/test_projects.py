@@ -3,13 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from mainstay_server.contracts.tenancy import (
-    IngestKeyCreated,
-    InstanceChanged,
-    InstanceRemoved,
-    ProjectCreated,
-    ProjectRemoved,
-)
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.problems import Conflict, Forbidden, Invalid
 from mainstay_server.tenancy.addresses import dsn
@@ -26,6 +19,10 @@ Said = Callable[[], list[Event]]
 @pytest.fixture
 def world(client_for: Callable[..., World]) -> World:
     return client_for()
+
+
+def kinds(said: Said) -> list[str]:
+    return [type(event).__name__ for event in said()]
 
 
 def test_a_project_comes_with_all_that_the_first_event_needs(world: World) -> None:
@@ -93,12 +90,12 @@ def test_a_project_is_announced_when_it_comes_and_goes(session: Session, said: S
     organization = an_organization(session)
 
     made = projects.create_project(session, organization.id, name="Ships", now=NOON)
-    assert [type(event) for event in said()] == [ProjectCreated, InstanceChanged, IngestKeyCreated]
+    assert kinds(said) == ["ProjectCreated", "InstanceCreated", "IngestKeyCreated"]
 
     with pytest.raises(Invalid, match="confirm=ships"):
         projects.delete_project(session, made, confirm="", now=NOON)
     projects.delete_project(session, made, confirm="ships", now=NOON)
-    assert [type(event) for event in said()] == [InstanceRemoved, ProjectRemoved]
+    assert kinds(said) == ["InstanceRemoved", "ProjectRemoved"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ area = Area(
     pages=pages.router,
     jobs=(jobs.ask_everything, jobs.mark_unwatched),
     loops=(jobs.watch,),
-    reactions=(reactions.follow_the_instance,),
+    reactions=(reactions.begin_with_the_instance, reactions.follow_the_instance),
     readiness=(
         readiness.app_is_watched,
         readiness.app_answers,

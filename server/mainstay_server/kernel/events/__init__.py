@@ -4,6 +4,7 @@ Said, the event is a row of the outbox: it exists exactly if the change does. Ev
 it at least once, in order per subject, also when processes die in between.
 """
 
+from .audited import Audited, Changes, Target, changes_between, facts_of
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import dead_letters, resend, said_events, say
 from .pruning import prune_outbox
@@ -25,6 +26,8 @@ from .reactions import (
 from .runner import OutboxRunner, run_waiting
 
 __all__ = [
+    "Audited",
+    "Changes",
     "Delivery",
     "DeliveryStatus",
     "Event",
@@ -35,8 +38,11 @@ __all__ = [
     "Reaction",
     "Refused",
     "RetryLater",
+    "Target",
+    "changes_between",
     "dead_letters",
     "event_kinds",
+    "facts_of",
     "install_reactions",
     "on",
     "origin",

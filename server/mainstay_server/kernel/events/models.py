@@ -30,6 +30,8 @@ class OutboxEvent(Base):
     body: Mapped[str] = mapped_column(sa.Text())
     said_at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(sa.String(200), default="")
+    actor_name: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    actor_email: Mapped[str] = mapped_column(sa.String(254), default="", server_default="")
     address: Mapped[str] = mapped_column(sa.String(64), default="")
     client: Mapped[str] = mapped_column(sa.String(300), default="")
 

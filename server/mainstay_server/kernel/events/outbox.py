@@ -42,6 +42,8 @@ def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
         body=msgspec.json.encode(event).decode(),
         said_at=said_at,
         actor=who.actor,
+        actor_name=who.name,
+        actor_email=who.email,
         address=who.address,
         client=who.client[:300],
     )

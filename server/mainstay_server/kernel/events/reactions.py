@@ -31,9 +31,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Who did it: a person's or token's id, the client address and the client's own name."""
+    """Who did it: a person's or token's id, the client address and the client's own name.
+
+    `name` and `email` are those of the moment: of the person, or of a token and its person.
+    """
 
     actor: str = ""
+    name: str = ""
+    email: str = ""
     address: str = ""
     client: str = ""
 

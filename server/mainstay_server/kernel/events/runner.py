@@ -259,7 +259,13 @@ def _load(session: Session, row: OutboxDelivery) -> list[_Claimed]:
         row.status, row.last_error = DeliveryStatus.DEAD, str(error)[:LONGEST_ERROR]
         return []
     assert reaction is not None, "only deliveries of installed reactions are claimed"
-    who = Origin(actor=said.actor, address=said.address, client=said.client)
+    who = Origin(
+        actor=said.actor,
+        name=said.actor_name,
+        email=said.actor_email,
+        address=said.address,
+        client=said.client,
+    )
     return [
         _Claimed(
             id=row.id,

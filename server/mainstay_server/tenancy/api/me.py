@@ -50,7 +50,7 @@ def get_me(session: Session, caller: SignedIn) -> schemas.MeAnswer:
 )
 def switch_organization(session: Session, caller: SignedIn, body: schemas.SwitchBody) -> None:
     """Let this session act in another organization of the same person."""
-    sessions.switch_organization(session, caller, body.organization_id)
+    sessions.switch_organization(session, caller, body.organization_id, now=utc_now())
 
 
 @router.post(

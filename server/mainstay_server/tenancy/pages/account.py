@@ -113,7 +113,7 @@ def switch_organization(session: Session, caller: SignedIn, organization_id: Tex
     """Act in another organization of the same person."""
     return done_or_refused(
         session,
-        lambda: sessions.switch_organization(session, caller, organization_id),
+        lambda: sessions.switch_organization(session, caller, organization_id, now=utc_now()),
         path="/dashboard",
         done="You see another organization now.",
     )

@@ -64,7 +64,7 @@ def sign_in(
         if checked is not None:
             return _signed_in(checked, client, local_path(next))
         with transaction() as session:
-            people.refuse_sign_in(session, now=utc_now())
+            people.refuse_sign_in(session, email=email, now=utc_now())
     except Problem as problem:
         error, status = problem.detail, problem.status
         if problem.retry_after_seconds is not None:
@@ -83,7 +83,7 @@ def sign_in(
 @router.post("/logout")
 def sign_out(session: Session, caller: Annotated[Caller, access.in_browser()]) -> Response:
     """End this session."""
-    sessions.sign_out(session, caller)
+    sessions.sign_out(session, caller, now=utc_now())
     answer = RedirectResponse("/login", status_code=303)
     drop_session_cookie(answer)
     return answer
@@ -127,7 +127,8 @@ def set_up(
             errors=faults(problem),
             error="" if problem.errors else problem.detail,
         )
-    return _signed_in(Checked(person_id=person_id), client_of(request), "/dashboard")
+    checked = Checked(person_id=person_id, way="set-up link")
+    return _signed_in(checked, client_of(request), "/dashboard")
 
 
 @router.get("/join/{token}", dependencies=[access.public("opened by a one-time link")])
@@ -155,14 +156,15 @@ def join(
             return _join_page(
                 request, session, token, values={"email": email, "name": name}, problem=problem
             )
-    return _signed_in(Checked(person_id=person_id), client_of(request), "/dashboard")
+    checked = Checked(person_id=person_id, way="invitation")
+    return _signed_in(checked, client_of(request), "/dashboard")
 
 
 @router.post("/join/{token}/agree")
 def agree(session: Session, caller: Annotated[Caller, access.in_browser()], token: str) -> Response:
     """Let somebody with an account into one more organization, and show it to them."""
     organization_id = links.join_as_known(session, token, person_id=caller.person_id, now=utc_now())
-    sessions.switch_organization(session, caller, organization_id)
+    sessions.switch_organization(session, caller, organization_id, now=utc_now())
     return redirect_with("/dashboard", "You are a member now.")
 
 

@@ -2,14 +2,15 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import InstanceChanged
+from mainstay_server.contracts.tenancy import InstanceChanged, InstanceCreated
 from mainstay_server.kernel.database import insert, new_id, rows_changed
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Forbidden
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Instance, Project
@@ -22,6 +23,8 @@ DEFAULT_ENVIRONMENT = "production"
 LONGEST_ENVIRONMENT = 64
 MOST_INSTANCES_PER_PROJECT = 100
 MOST_WARNINGS_REMEMBERED = 10_000
+
+ASKED = ("url", "health_path", "interval_seconds", "timeout_seconds", "degraded_after_ms")
 
 _IMPOSSIBLE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 _warned: set[str] = set()
@@ -68,17 +71,29 @@ def see_environment(
         .values(id=instance_id, project_id=project_id, environment=environment, created_at=now)
         .on_conflict_do_nothing(),
     ):
-        say_changed(session, session.get_one(Instance, instance_id), project, now=now)
+        made = session.get_one(Instance, instance_id)
+        say_changed(session, made, project, before={}, now=now)
     found = find_environment(session, project_id, environment)
     assert found is not None, "the row is there, whoever put it in"
     return found
 
 
-def say_changed(session: Session, instance: Instance, project: Project, *, now: datetime) -> None:
-    """Tell everybody how an instance is now, and every process to read it again."""
+def say_changed(
+    session: Session,
+    instance: Instance,
+    project: Project,
+    *,
+    before: Mapping[str, object],
+    now: datetime,
+) -> None:
+    """Tell everybody how an instance is now, and every process to read it again.
+
+    `before` are its facts of `ASKED` as they were; none when it was just made.
+    """
+    kind = InstanceChanged if before else InstanceCreated
     say(
         session,
-        InstanceChanged(
+        kind(
             organization_id=project.organization_id,
             project_id=project.id,
             instance_id=instance.id,
@@ -87,6 +102,7 @@ def say_changed(session: Session, instance: Instance, project: Project, *, now: 
             interval_seconds=instance.interval_seconds,
             timeout_seconds=instance.timeout_seconds,
             degraded_after_ms=instance.degraded_after_ms,
+            changes=changes_between(before, facts_of(instance, ASKED)),
         ),
         now=now,
     )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.tenancy import InstanceRemoved
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.tenancy.models import (
     DEFAULT_DEGRADED_AFTER_MS,
@@ -20,7 +20,7 @@ from mainstay_server.tenancy.models import (
 )
 from mainstay_server.tenancy.versions import mark_changed
 
-from .environments import MOST_INSTANCES_PER_PROJECT, clean_environment, say_changed
+from .environments import ASKED, MOST_INSTANCES_PER_PROJECT, clean_environment, say_changed
 from .fields import clean_path, clean_url, invalid, within
 
 SHORTEST_INTERVAL_SECONDS = 5
@@ -75,7 +75,7 @@ def create_instance(
     _apply(instance, asking)
     session.add(instance)
     session.flush()
-    say_changed(session, instance, project, now=now)
+    say_changed(session, instance, project, before={}, now=now)
     return instance
 
 
@@ -89,9 +89,11 @@ def change_instance(
         NotFound: it was deleted meanwhile.
     """
     instance = get_instance(session, instance_id)
+    before = facts_of(instance, ASKED)
     _apply(instance, asking)
     session.flush()
-    say_changed(session, instance, session.get_one(Project, instance.project_id), now=now)
+    project = session.get_one(Project, instance.project_id)
+    say_changed(session, instance, project, before=before, now=now)
     return instance
 
 
@@ -154,6 +156,7 @@ def say_removed(session: Session, instance: Instance, project: Project, *, now: 
         project_id=project.id,
         instance_id=instance.id,
         environment=instance.environment,
+        changes=changes_between(facts_of(instance, ASKED), {}),
     )
     say(session, event, now=now)
 

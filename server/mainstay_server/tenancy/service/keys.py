@@ -1,15 +1,20 @@
 """Ingest keys of a project: several at once, so that one can be replaced without a gap."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import IngestKeyCreated, IngestKeyDisabled, IngestKeyEnabled
+from mainstay_server.contracts.tenancy import (
+    IngestKeyCreated,
+    IngestKeyDisabled,
+    IngestKeyEnabled,
+    IngestKeyEvent,
+)
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import Changes, changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.tenancy.models import IngestKey
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -20,6 +25,7 @@ from .fields import clean_name
 KEY_BYTES = 16
 LONGEST_LABEL = 60
 MOST_KEYS = 50
+FACTS = ("label", "disabled_at")
 
 
 def create_key(session: Session, project: ProjectRef, *, label: str, now: datetime) -> IngestKey:
@@ -35,7 +41,7 @@ def create_key(session: Session, project: ProjectRef, *, label: str, now: dateti
     )
     session.add(key)
     session.flush()
-    _say(session, IngestKeyCreated, project, key, now=now)
+    _say(session, IngestKeyCreated, project, key, changes=_changes({}, key), now=now)
     return key
 
 
@@ -58,9 +64,10 @@ def disable_key(session: Session, project: ProjectRef, key_id: str, *, now: date
     """Stop a key: at once in this process, within two seconds in others. Raises `NotFound`."""
     key = _get(session, project, key_id)
     if key.disabled_at is None:
+        before = facts_of(key, FACTS)
         key.disabled_at = now
         session.flush()
-        _say(session, IngestKeyDisabled, project, key, now=now)
+        _say(session, IngestKeyDisabled, project, key, changes=_changes(before, key), now=now)
     return key
 
 
@@ -68,9 +75,10 @@ def enable_key(session: Session, project: ProjectRef, key_id: str, *, now: datet
     """Let a disabled key send again. Raises `NotFound`."""
     key = _get(session, project, key_id)
     if key.disabled_at is not None:
+        before = facts_of(key, FACTS)
         key.disabled_at = None
         session.flush()
-        _say(session, IngestKeyEnabled, project, key, now=now)
+        _say(session, IngestKeyEnabled, project, key, changes=_changes(before, key), now=now)
     return key
 
 
@@ -93,14 +101,23 @@ def _get(session: Session, project: ProjectRef, key_id: str) -> IngestKey:
 
 def _say(
     session: Session,
-    event: type[IngestKeyCreated | IngestKeyDisabled | IngestKeyEnabled],
+    event: type[IngestKeyEvent],
     project: ProjectRef,
     key: IngestKey,
     *,
+    changes: Changes,
     now: datetime,
 ) -> None:
     said = event(
-        organization_id=project.organization_id, project_id=project.id, ingest_key_id=key.id
+        organization_id=project.organization_id,
+        project_id=project.id,
+        ingest_key_id=key.id,
+        label=key.label,
+        changes=changes,
     )
     say(session, said, now=now)
     mark_changed(session)
+
+
+def _changes(before: Mapping[str, object], key: IngestKey) -> Changes:
+    return changes_between(before, facts_of(key, FACTS))

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import InvitationRevoked, PersonInvited
+from mainstay_server.contracts.tenancy import InvitationCreated, InvitationRevoked
 from mainstay_server.kernel.database import new_id, rows_changed
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Forbidden, Gone, NotFound
-from mainstay_server.tenancy.callers import Caller, hash_token
+from mainstay_server.tenancy.callers import Caller, hash_token, speaking_as
 from mainstay_server.tenancy.models import OneTimeLink, Organization, Person, Role
 
 from .members import add_member
@@ -23,6 +23,7 @@ INVITATION_LASTS = timedelta(days=7)
 SET_UP_LASTS = timedelta(days=365)
 TOKEN_BYTES = 32
 MOST_OPEN = 200
+FACTS = ("role", "expires_at")
 
 
 def invite(
@@ -41,7 +42,12 @@ def invite(
     link, token = _new_link(
         session, INVITATION, caller.organization_id, role, lasts=INVITATION_LASTS, now=now
     )
-    event = PersonInvited(organization_id=caller.organization_id, invitation_id=link.id, role=role)
+    event = InvitationCreated(
+        organization_id=caller.organization_id,
+        invitation_id=link.id,
+        role=role,
+        changes=changes_between({}, facts_of(link, FACTS)),
+    )
     say(session, event, now=now)
     return link, f"/join/{token}"
 
@@ -67,18 +73,24 @@ def revoke_invitation(
     session: Session, caller: Caller, invitation_id: str, *, now: datetime
 ) -> None:
     """Let a link open nothing any more. Raises `NotFound`."""
-    if not rows_changed(
-        session,
-        sa.delete(OneTimeLink).where(
+    revoked = session.scalars(
+        sa.delete(OneTimeLink)
+        .where(
             OneTimeLink.id == invitation_id,
             OneTimeLink.organization_id == caller.organization_id,
             OneTimeLink.purpose == INVITATION,
             OneTimeLink.used_at.is_(None),
-        ),
-    ):
+        )
+        .returning(OneTimeLink)
+    ).one_or_none()
+    if revoked is None:
         raise NotFound("There is no such open invitation; /api/invitations lists them.")
-    organization_id = caller.organization_id
-    event = InvitationRevoked(organization_id=organization_id, invitation_id=invitation_id)
+    event = InvitationRevoked(
+        organization_id=caller.organization_id,
+        invitation_id=revoked.id,
+        role=revoked.role,
+        changes=changes_between(facts_of(revoked, FACTS), {}),
+    )
     say(session, event, now=now)
 
 
@@ -113,7 +125,8 @@ def join_as_new(
     """
     link = _use_up(session, token, purpose, now=now)
     person = create_person(session, newcomer, now=now)
-    _become_member(session, link, person.id, now=now)
+    with speaking_as(person):
+        _become_member(session, link, person.id, now=now)
     return person
 
 

@@ -10,10 +10,10 @@ from mainstay_server.contracts.tenancy import (
     OrganizationRenamed,
     PersonJoined,
     PersonRemoved,
-    RoleChanged,
+    PersonRoleChanged,
 )
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict, Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import (
@@ -57,7 +57,12 @@ def add_member(
         )
     )
     session.flush()
-    event = PersonJoined(organization_id=organization_id, person_id=person_id, role=role)
+    event = PersonJoined(
+        organization_id=organization_id,
+        person_id=person_id,
+        email=session.get_one(Person, person_id).email,
+        changes=changes_between({}, {"role": role}),
+    )
     say(session, event, now=now)
 
 
@@ -81,9 +86,11 @@ def change_role(
         _refuse_last_owner(session, caller.organization_id)
     membership.role = role
     session.flush()
-    organization_id = caller.organization_id
-    event = RoleChanged(
-        organization_id=organization_id, person_id=person_id, before=before, after=role
+    event = PersonRoleChanged(
+        organization_id=caller.organization_id,
+        person_id=person_id,
+        email=session.get_one(Person, person_id).email,
+        changes=changes_between({"role": before}, {"role": role}),
     )
     say(session, event, now=now)
 
@@ -116,17 +123,26 @@ def remove_member(session: Session, caller: Caller, person_id: str, *, now: date
         .values(revoked_at=now)
     )
     session.flush()
-    event = PersonRemoved(organization_id=caller.organization_id, person_id=person_id)
+    event = PersonRemoved(
+        organization_id=caller.organization_id,
+        person_id=person_id,
+        email=session.get_one(Person, person_id).email,
+        changes=changes_between({"role": membership.role}, {}),
+    )
     say(session, event, now=now)
 
 
 def rename_organization(session: Session, caller: Caller, name: str, *, now: datetime) -> str:
     """Give the caller's organization another name; returns it cleaned."""
-    clean = clean_name(name)
-    session.get_one(Organization, caller.organization_id).name = clean
-    event = OrganizationRenamed(organization_id=caller.organization_id, name=clean)
+    organization = session.get_one(Organization, caller.organization_id)
+    before, organization.name = organization.name, clean_name(name)
+    event = OrganizationRenamed(
+        organization_id=organization.id,
+        name=organization.name,
+        changes=changes_between({"name": before}, {"name": organization.name}),
+    )
     say(session, event, now=now)
-    return clean
+    return organization.name
 
 
 def _find(session: Session, organization_id: str, person_id: str) -> Membership | None:

@@ -7,14 +7,18 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import PasswordChanged, PersonSignedIn, SignInRefused
+from mainstay_server.contracts.tenancy import (
+    PersonPasswordChanged,
+    PersonSignedIn,
+    PersonSignInRefused,
+)
 from mainstay_server.kernel.database import insert, new_id, rows_changed
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.limits import Bucket, Rate, bucket_key, microseconds, take
 from mainstay_server.kernel.networks import network_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, TooManyRequests
-from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.models import Membership, Person
+from mainstay_server.tenancy.callers import Caller, speaking_as
+from mainstay_server.tenancy.models import Membership, Organization, Person
 
 from .fields import clean_email, clean_name
 from .passwords import hash_password, is_outdated, is_password, refuse_weak
@@ -28,9 +32,10 @@ TRIES_FOR_PERSON = Rate(200, QUARTER_HOUR, 200)
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A person whose password was right; `new_hash` when it should be kept in today's form."""
+    """A person who may come in, and by what; `new_hash` when one should be kept in today's form."""
 
     person_id: str
+    way: str = "password"
     new_hash: str = ""
 
 
@@ -88,8 +93,9 @@ def sign_in(
     )
     if membership is None:
         raise Forbidden("You are a member of no organization; ask an owner for an invitation.")
+    person = session.get_one(Person, checked.person_id)
     if checked.new_hash:
-        session.get_one(Person, checked.person_id).password_hash = checked.new_hash
+        person.password_hash = checked.new_hash
     cookie = open_session(
         session,
         person_id=checked.person_id,
@@ -98,15 +104,38 @@ def sign_in(
         client=client,
         now=now,
     )
-    organization_id = membership.organization_id
-    event = PersonSignedIn(organization_id=organization_id, person_id=checked.person_id)
-    say(session, event, now=now)
+    event = PersonSignedIn(
+        organization_id=membership.organization_id,
+        person_id=person.id,
+        email=person.email,
+        way=checked.way,
+    )
+    with speaking_as(person):
+        say(session, event, now=now)
     return SignedIn(person_id=checked.person_id, cookie=cookie)
 
 
-def refuse_sign_in(session: Session, *, now: datetime) -> None:
-    """Write down that somebody tried; who they claimed to be is not kept."""
-    say(session, SignInRefused(reason="wrong address or password"), now=now)
+def refuse_sign_in(session: Session, *, email: str, now: datetime) -> None:
+    """Tell the person's organization that somebody tried; an address of nobody is not kept.
+
+    Known and unknown addresses cost the same statements, so that the time tells nothing.
+    """
+    found = session.execute(
+        sa.select(Membership.organization_id, Person.id, Person.email)
+        .join(Person, Person.id == Membership.person_id)
+        .where(Person.email == email.strip().lower())
+        .order_by(Membership.created_at, Membership.id)
+        .limit(1)
+    ).one_or_none()
+    first = session.scalar(sa.select(Organization.id).order_by(Organization.id).limit(1))
+    organization_id, person_id, known_email = found or (first or "", "", "")
+    event = PersonSignInRefused(
+        organization_id=organization_id,
+        person_id=person_id,
+        email=known_email,
+        reason="wrong password" if person_id else "unknown address",
+    )
+    say(session, event, now=now)
 
 
 def create_person(session: Session, newcomer: Newcomer, *, now: datetime) -> Person:
@@ -157,7 +186,11 @@ def change_password(session: Session, caller: Caller, new_hash: str, *, now: dat
     """Keep a new password and end every other session of the person."""
     session.get_one(Person, caller.person_id).password_hash = new_hash
     end_other_sessions(session, caller, now=now)
-    event = PasswordChanged(organization_id=caller.organization_id, person_id=caller.person_id)
+    event = PersonPasswordChanged(
+        organization_id=caller.organization_id,
+        person_id=caller.person_id,
+        email=caller.person_email,
+    )
     say(session, event, now=now)
 
 

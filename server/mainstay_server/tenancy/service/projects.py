@@ -1,15 +1,20 @@
 """Projects: made with everything that the first event needs, renamed, deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import ProjectChanged, ProjectCreated, ProjectRemoved
+from mainstay_server.contracts.tenancy import (
+    ProjectChanged,
+    ProjectCreated,
+    ProjectEvent,
+    ProjectRemoved,
+)
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.tenancy.models import IngestKey, Instance, Project
 from mainstay_server.tenancy.subjects import ProjectRef, project_ref
@@ -22,6 +27,7 @@ from .keys import create_key, present_key
 
 MOST_LISTED = 500
 MOST_SLUG_TRIES = 1000
+FACTS = ("name", "slug", "number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +65,7 @@ def create_project(
     )
     session.add(project)
     session.flush()
-    made = ProjectCreated(organization_id=organization_id, project_id=project.id, slug=chosen)
-    say(session, made, now=now)
+    _say(session, ProjectCreated, project, before={}, after=facts_of(project, FACTS), now=now)
     create_instance(session, project.id, DEFAULT_ENVIRONMENT, Asking(), now=now)
     ref = project_ref(project)
     create_key(session, ref, label="default", now=now)
@@ -95,12 +100,10 @@ def rename_project(
 ) -> ProjectRef:
     """Give a project another name; slug and number stay, since links and DSNs carry them."""
     row = session.get_one(Project, project.id)
+    before = facts_of(row, FACTS)
     row.name = clean_name(name)
     session.flush()
-    event = ProjectChanged(
-        organization_id=project.organization_id, project_id=project.id, name=row.name
-    )
-    say(session, event, now=now)
+    _say(session, ProjectChanged, row, before=before, after=facts_of(row, FACTS), now=now)
     mark_changed(session)
     return project_ref(row)
 
@@ -118,11 +121,26 @@ def delete_project(session: Session, project: ProjectRef, *, confirm: str, now: 
     for instance in session.scalars(instances):
         say_removed(session, instance, row, now=now)
     session.execute(sa.delete(Project).where(Project.id == project.id))
-    event = ProjectRemoved(
-        organization_id=project.organization_id, project_id=project.id, slug=project.slug
+    _say(session, ProjectRemoved, row, before=facts_of(row, FACTS), after={}, now=now)
+    mark_changed(session)
+
+
+def _say(
+    session: Session,
+    kind: type[ProjectEvent],
+    project: Project,
+    *,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    now: datetime,
+) -> None:
+    event = kind(
+        organization_id=project.organization_id,
+        project_id=project.id,
+        slug=project.slug,
+        changes=changes_between(before, after),
     )
     say(session, event, now=now)
-    mark_changed(session)
 
 
 def _views(session: Session, projects: Sequence[ProjectRef]) -> list[ProjectView]:

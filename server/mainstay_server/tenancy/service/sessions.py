@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import SessionsEnded
+from mainstay_server.contracts.tenancy import (
+    PersonSessionsEnded,
+    PersonSignedIn,
+    PersonSignedOut,
+)
 from mainstay_server.kernel.database import new_id, rows_changed
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Forbidden, NotFound
@@ -83,9 +87,15 @@ def end_other_sessions(session: Session, caller: Caller, *, now: datetime) -> in
     return ended
 
 
-def sign_out(session: Session, caller: Caller) -> None:
+def sign_out(session: Session, caller: Caller, *, now: datetime) -> None:
     """End this very session."""
     session.execute(sa.delete(SignInSession).where(SignInSession.id == caller.session_id))
+    event = PersonSignedOut(
+        organization_id=caller.organization_id,
+        person_id=caller.person_id,
+        email=caller.person_email,
+    )
+    say(session, event, now=now)
 
 
 def list_organizations(session: Session, caller: Caller) -> Sequence[sa.Row[str, str, str]]:
@@ -99,7 +109,9 @@ def list_organizations(session: Session, caller: Caller) -> Sequence[sa.Row[str,
     ).all()
 
 
-def switch_organization(session: Session, caller: Caller, organization_id: str) -> None:
+def switch_organization(
+    session: Session, caller: Caller, organization_id: str, *, now: datetime
+) -> None:
     """Let this browser act in another organization of the same person.
 
     Raises:
@@ -111,9 +123,20 @@ def switch_organization(session: Session, caller: Caller, organization_id: str) 
     if organization_id not in {row[0] for row in list_organizations(session, caller)}:
         raise NotFound("You are in no such organization; /api/me lists yours.")
     session.get_one(SignInSession, caller.session_id).organization_id = organization_id
+    event = PersonSignedIn(
+        organization_id=organization_id,
+        person_id=caller.person_id,
+        email=caller.person_email,
+        way="another organization",
+    )
+    say(session, event, now=now)
 
 
 def _say_ended(session: Session, caller: Caller, count: int, *, now: datetime) -> None:
-    organization_id, person_id = caller.organization_id, caller.person_id
-    event = SessionsEnded(organization_id=organization_id, person_id=person_id, count=count)
+    event = PersonSessionsEnded(
+        organization_id=caller.organization_id,
+        person_id=caller.person_id,
+        email=caller.person_email,
+        count=count,
+    )
     say(session, event, now=now)

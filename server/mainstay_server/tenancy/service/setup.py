@@ -5,9 +5,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from mainstay_server.contracts.tenancy import OrganizationCreated, OrganizationRenamed
 from mainstay_server.kernel.database import new_id
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import ServerSettings, UnsafeSetting, of
+from mainstay_server.tenancy.callers import speaking_as
 from mainstay_server.tenancy.models import Organization, Person, Project, Role
 from mainstay_server.tenancy.scopes import Scope
 from mainstay_server.tenancy.versions import mark_changed
@@ -74,7 +77,15 @@ def finish_set_up(
     """
     person = join_as_new(session, token, SET_UP, owner, now=now)
     organization = _first_organization(session, now=now)
+    before = organization.name
     organization.name = clean_name(organization_name, field="organizationName")
+    event = OrganizationRenamed(
+        organization_id=organization.id,
+        name=organization.name,
+        changes=changes_between({"name": before}, {"name": organization.name}),
+    )
+    with speaking_as(person):
+        say(session, event, now=now)
     return person.id
 
 
@@ -84,6 +95,12 @@ def _first_organization(session: Session, *, now: datetime) -> Organization:
         found = Organization(id=new_id(), name=FIRST_ORGANIZATION, created_at=now)
         session.add(found)
         session.flush()
+        event = OrganizationCreated(
+            organization_id=found.id,
+            name=found.name,
+            changes=changes_between({}, {"name": found.name}),
+        )
+        say(session, event, now=now)
     return found
 
 

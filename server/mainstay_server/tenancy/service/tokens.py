@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.tenancy import AccessTokenCreated, AccessTokenRevoked
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token
 from mainstay_server.tenancy.models import AccessToken
@@ -25,6 +25,7 @@ CHECKSUM_CHARACTERS = 6
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 HINT_CHARACTERS = 8
 MOST_LISTED = 500
+FACTS = ("name", "scopes", "expires_at", "person_id")
 
 
 def new_token() -> str:
@@ -117,7 +118,7 @@ def keep_token(  # noqa: PLR0913 - the columns of one row
             organization_id=organization_id,
             access_token_id=made.id,
             name=name,
-            scopes=made.scopes,
+            changes=changes_between({}, facts_of(made, FACTS)),
         ),
         now=now,
     )
@@ -151,7 +152,12 @@ def revoke_token(session: Session, caller: Caller, token_id: str, *, now: dateti
     if found is None:
         raise NotFound("You have no such token; /api/tokens lists yours.")
     found.revoked_at = now
-    event = AccessTokenRevoked(organization_id=caller.organization_id, access_token_id=found.id)
+    event = AccessTokenRevoked(
+        organization_id=caller.organization_id,
+        access_token_id=found.id,
+        name=found.name,
+        changes=changes_between(facts_of(found, FACTS), {}),
+    )
     say(session, event, now=now)
 
 

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from mainstay_server.areas import alerts
 from mainstay_server.contracts.alerts import (
+    AlertChannelChanged,
     AlertChannelCreated,
     AlertChannelRemoved,
-    AlertChannelUpdated,
+    AlertOpenedByHand,
     AlertResolvedByHand,
     AlertRuleChanged,
 )
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
-from mainstay_server.kernel.events import Event, run_waiting, said_events
+from mainstay_server.kernel.events import Audited, run_waiting, said_events
 from tests.servers.http import Answer, HttpReceiver
 from tests.world import World
 
@@ -44,9 +45,9 @@ def a_webhook(world: World, url: str = "https://hooks.example/services/T0/B0") -
     return made
 
 
-def audited() -> list[Event]:
+def audited() -> list[Audited]:
     with reading() as session:
-        return [event for _, event in said_events(session) if event.audited]
+        return [event for _, event in said_events(session) if isinstance(event, Audited)]
 
 
 def test_an_alert_is_opened_listed_and_resolved_in_the_shapes_of_p9(world: World) -> None:
@@ -78,7 +79,7 @@ def test_an_alert_is_opened_listed_and_resolved_in_the_shapes_of_p9(world: World
     assert len(world.bob.get(path(world)).json()["alerts"]) == 1
     again = world.bob.post(path(world), json=body)
     assert again.json() == resolved.json(), "the first one who resolved it stays"
-    assert [type(e) for e in audited()] == [AlertResolvedByHand]
+    assert [type(e) for e in audited()] == [AlertOpenedByHand, AlertResolvedByHand]
 
 
 def test_opening_the_same_alert_twice_counts_it(world: World) -> None:
@@ -194,7 +195,7 @@ def test_a_channel_is_changed_and_removed(world: World) -> None:
     assert world.bob.post(f"{one}/test").status_code == 409
     assert world.bob.delete(one).status_code == 204
     assert world.bob.delete(one).status_code == 404
-    kinds = [AlertChannelCreated, AlertChannelUpdated, AlertChannelRemoved]
+    kinds = [AlertChannelCreated, AlertChannelChanged, AlertChannelRemoved]
     assert [type(e) for e in audited()] == kinds
 
 
@@ -269,6 +270,11 @@ def test_rules_start_with_defaults_and_the_nearest_change_wins(world: World) -> 
     by_type = {rule["type"]: rule for rule in world.bob.get(rules).json()["rules"]}
     assert by_type["high_error_rate"]["threshold"] == 2
     assert [type(e) for e in audited()] == [AlertRuleChanged] * 3
+    assert [e.changes for e in audited()] == [
+        {"threshold": (5, 2)},
+        {"severity": ("critical", "warning")},
+        {"threshold": (2, 3)},
+    ]
 
 
 @pytest.mark.parametrize(

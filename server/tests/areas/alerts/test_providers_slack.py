@@ -155,7 +155,7 @@ def test_a_try_that_failed_is_made_again_and_an_archived_room_ends_the_channel(
     assert not channel.enabled
     assert "channel_is_archived" in channel.disabled_reason
     (said,) = (e for e in harbour.said() if isinstance(e, AlertChannelDisabled))
-    assert said.target == f"{http_receiver.url}/…"
+    assert said.shown == f"{http_receiver.url}/…"
 
 
 def test_the_secret_in_the_url_is_masked() -> None:

@@ -16,7 +16,12 @@ from mainstay_server.areas.errors.service import counting, finishing, intake, is
 from mainstay_server.areas.errors.service.folding import Place, fold
 from mainstay_server.areas.errors.service.issues import Decision
 from mainstay_server.areas.errors.settings import ErrorsSettings
-from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
+from mainstay_server.contracts.errors import (
+    IssueDecided,
+    IssueOpened,
+    IssueRegressed,
+    IssueStatusChanged,
+)
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
@@ -201,7 +206,12 @@ def test_a_resolved_issue_that_happens_again_is_reopened_and_said_once(door: Doo
 
     (issue,) = all_issues()
     assert (issue.status, issue.count, issue.resolved_at) == (Status.UNRESOLVED, 7, None)
-    assert [type(event) for event in said()] == [IssueOpened, IssueStatusChanged, IssueRegressed]
+    assert [type(event) for event in said()] == [
+        IssueOpened,
+        IssueStatusChanged,
+        IssueDecided,
+        IssueRegressed,
+    ]
 
 
 def test_an_event_from_before_the_resolving_reopens_nothing(door: Door) -> None:
@@ -229,8 +239,9 @@ def test_an_issue_ignored_for_two_more_events_comes_back_with_the_second(door: D
     assert [type(event) for event in said()] == [
         IssueOpened,
         IssueStatusChanged,
+        IssueDecided,
         IssueStatusChanged,
-    ]
+    ], "what a person decides is audited, what comes of itself is not"
 
 
 def test_an_issue_ignored_for_good_stays_ignored(door: Door) -> None:

@@ -79,8 +79,9 @@ def test_settings_have_safe_defaults_and_change_what_is_given(world: World) -> N
 
     changed, changed_back = said()
     assert isinstance(changed, GuardSettingsChanged)
-    assert list(changed.after) == ["cors"]
-    assert changed_back.after == {"cors": None}
+    assert isinstance(changed_back, GuardSettingsChanged)
+    assert changed.changes["cors.origins"] == (None, ["https://app.example"])
+    assert changed_back.changes["cors.origins"] == (["https://app.example"], None)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.schemas import HealthCheckChanges, NewHealthCheck
 from mainstay_server.areas.health_checks.service import checks
-from mainstay_server.contracts.health_checks import HealthCheckConfigured
+from mainstay_server.contracts.health_checks import HealthCheckChanged, HealthCheckCreated
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.tenancy.models import Instance
 from mainstay_server.tenancy.subjects import find_instance
@@ -26,8 +26,20 @@ def test_a_check_made_by_hand_is_asked_at_once_and_audited(session: Session, sai
 
     assert (check.next_at, check.state, check.default_of) == (NOON, HealthState.UNKNOWN, None)
     (event,) = said()
-    assert isinstance(event, HealthCheckConfigured)
-    assert (event.change, event.audited) == ("created", True)
+    assert isinstance(event, HealthCheckCreated)
+    assert event.target == (check.id, "deep")
+    assert event.changes["interval_seconds"] == (None, 300)
+
+
+def test_a_change_by_hand_tells_what_it_was_and_is(session: Session, said: Said) -> None:
+    check = an_extra_check(session)
+    said()
+
+    checks.change_check(session, check, HealthCheckChanges(fail_after=3), now=NOON)
+    checks.pause_check(session, check, now=NOON)
+
+    changed = [event.changes for event in said() if isinstance(event, HealthCheckChanged)]
+    assert changed == [{"fail_after": (1, 3)}, {"paused": (False, True)}]
 
 
 def test_what_follows_from_the_instance_is_changed_on_the_instance(session: Session) -> None:

@@ -4,7 +4,7 @@ import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,16 +12,27 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS
 from mainstay_server.contracts.alerts import (
+    AlertChannelChanged,
     AlertChannelCreated,
     AlertChannelRemoved,
-    AlertChannelUpdated,
 )
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 
 MOST_CHANNELS = 20
 SECRET_BYTES = 24
+
+
+class ChannelNames(TypedDict):
+    """What every event of a channel carries."""
+
+    organization_id: str
+    project_id: str
+    instance_id: str
+    channel_id: str
+    type: str
+    shown: str
 
 
 def create_channel(
@@ -70,8 +81,8 @@ def create_channel(
     )
     session.add(channel)
     session.flush()
-    said = AlertChannelCreated(**_facts(channel), instance_id=instance_id or "")
-    say(session, said, now=now)
+    changes = changes_between({}, settings_of(channel))
+    say(session, AlertChannelCreated(**about_channel(channel), changes=changes), now=now)
     return channel
 
 
@@ -120,36 +131,42 @@ def change_channel(
 
     Switching it on forgets why it was off and that it failed: it gets a new chance.
     """
+    before = settings_of(channel)
     if enabled is not None:
         channel.enabled = enabled
     if enabled:
         channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
     if minimum_severity is not None:
         channel.minimum_severity = minimum_severity
-    said = AlertChannelUpdated(
-        **_facts(channel),
-        enabled=channel.enabled,
-        minimum_severity=channel.minimum_severity,
-    )
-    say(session, said, now=now)
+    changes = changes_between(before, settings_of(channel))
+    say(session, AlertChannelChanged(**about_channel(channel), changes=changes), now=now)
 
 
 def remove_channel(session: Session, channel: AlertChannel, *, now: datetime) -> None:
     """Remove a channel with its delivery history; what waits for it is not sent any more."""
-    say(session, AlertChannelRemoved(**_facts(channel)), now=now)
+    changes = changes_between(settings_of(channel), {})
+    say(session, AlertChannelRemoved(**about_channel(channel), changes=changes), now=now)
     session.delete(channel)
+
+
+def about_channel(channel: AlertChannel) -> ChannelNames:
+    """Whose a channel is and what it is called, for what is said of it; nothing secret."""
+    return {
+        "organization_id": channel.organization_id,
+        "project_id": channel.project_id,
+        "instance_id": channel.instance_id or "",
+        "channel_id": channel.id,
+        "type": channel.type,
+        "shown": KINDS[channel.type].shown(channel.config),
+    }
+
+
+def settings_of(channel: AlertChannel) -> dict[str, object]:
+    """What of a channel can be set, as the audit log tells it."""
+    shown = KINDS[channel.type].shown(channel.config)
+    return {"target": shown, **facts_of(channel, ("enabled", "minimum_severity"))}
 
 
 def _new_secret() -> str:
     """A signing secret in the form of Standard Webhooks: 24 random bytes in base64, marked."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-
-
-def _facts(channel: AlertChannel) -> dict[str, str]:
-    return {
-        "organization_id": channel.organization_id,
-        "project_id": channel.project_id,
-        "channel_id": channel.id,
-        "type": channel.type,
-        "target": KINDS[channel.type].shown(channel.config),
-    }

@@ -14,9 +14,14 @@ from mainstay_server.areas.alerts.models import (
     AlertType,
     Severity,
 )
-from mainstay_server.contracts.alerts import AlertOpened, AlertResolved, AlertResolvedByHand
+from mainstay_server.contracts.alerts import (
+    AlertOpened,
+    AlertOpenedByHand,
+    AlertResolved,
+    AlertResolvedByHand,
+)
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -120,7 +125,11 @@ def open_by_hand(
     about = "by-hand:" + hashlib.sha256(one_line(firing.title).encode()).hexdigest()[:16]
     named = Firing(type=firing.type, title=firing.title, message=firing.message, about=about)
     alert_id, is_new = open_alert(session, instance, named, severity, now=now)
-    return session.get_one(Alert, alert_id, populate_existing=True), is_new
+    alert = session.get_one(Alert, alert_id, populate_existing=True)
+    if is_new:
+        changes = changes_between({}, {"status": alert.status, "severity": alert.severity})
+        say(session, AlertOpenedByHand(**_facts(alert), changes=changes), now=now)
+    return alert, is_new
 
 
 def resolve(  # noqa: PLR0913 - the ways in which an alert may end
@@ -175,7 +184,8 @@ def resolve_by_hand(
     if ended is None:
         return get_alert(session, instance_id, alert_id)
     _say_resolved(session, ended, superseded_by="", quiet=False, now=now)
-    say(session, AlertResolvedByHand(**_facts(ended)), now=now)
+    changes = changes_between({"status": AlertStatus.ACTIVE}, {"status": ended.status})
+    say(session, AlertResolvedByHand(**_facts(ended), changes=changes), now=now)
     return ended
 
 

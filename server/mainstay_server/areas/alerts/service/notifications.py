@@ -18,14 +18,20 @@ from mainstay_server.areas.alerts.models import (
 )
 from mainstay_server.areas.alerts.providers import KINDS
 from mainstay_server.areas.alerts.schemas import AlertNotificationDue, Notice, Parcel
-from mainstay_server.contracts.alerts import AlertChannelDisabled
+from mainstay_server.contracts.alerts import (
+    AlertChannelDisabled,
+    AlertChannelTested,
+    AlertNotificationResent,
+)
 from mainstay_server.kernel import events
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_default_instance, find_instance
+
+from .channels import about_channel, settings_of
 
 HEALTH = (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED)
 LONGEST_ERROR = 500
@@ -92,6 +98,7 @@ def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> Aler
         AlertNotificationDue(notification_id=test.id, channel_id=channel.id, thread=test.id),
         now=now,
     )
+    say(session, AlertChannelTested(**about_channel(channel)), now=now)
     return test
 
 
@@ -145,19 +152,14 @@ def record_failure(
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_error = reason[:LONGEST_ERROR]
     if receiver_gone and channel.enabled:
+        before = settings_of(channel)
         channel.enabled, channel.disabled_reason = False, reason[:LONGEST_ERROR]
-        say(
-            session,
-            AlertChannelDisabled(
-                organization_id=channel.organization_id,
-                project_id=channel.project_id,
-                channel_id=channel.id,
-                type=channel.type,
-                target=KINDS[channel.type].shown(channel.config),
-                reason=channel.disabled_reason,
-            ),
-            now=now,
+        disabled = AlertChannelDisabled(
+            **about_channel(channel),
+            reason=channel.disabled_reason,
+            changes=changes_between(before, settings_of(channel)),
         )
+        say(session, disabled, now=now)
 
 
 def record_given_up(session: Session, notification_id: str, *, reason: str, now: datetime) -> None:
@@ -194,6 +196,14 @@ def resend(session: Session, notification_id: str, *, project_id: str, now: date
         raise Conflict("This notification did not fail, so there is nothing to resend.")
     notification.state, notification.finished_at = NotificationState.WAITING, None
     notification.attempts = 0
+    resent = AlertNotificationResent(
+        organization_id=channel.organization_id,
+        project_id=channel.project_id,
+        instance_id=channel.instance_id or "",
+        notification_id=notification.id,
+        channel=f"{channel.type} {KINDS[channel.type].shown(channel.config)}",
+    )
+    say(session, resent, now=now)
 
 
 def dashboard_url(path: str) -> str:

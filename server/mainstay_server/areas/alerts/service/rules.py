@@ -18,7 +18,7 @@ from mainstay_server.areas.alerts.models import (
 from mainstay_server.areas.alerts.schemas import Rule
 from mainstay_server.contracts.alerts import AlertRuleChanged
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid
 
 # They hold for every instance without a row being written. Percent, or alerts per hour.
@@ -43,6 +43,7 @@ DEFAULTS = {
 RATES = (AlertType.HIGH_ERROR_RATE,)
 PER_HOUR = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED)
 MOST_PERCENT = 100
+SETTABLE = ("enabled", "severity", "threshold", "window_seconds", "minimum_count")
 
 
 def rules_for(session: Session, project_id: str, instance_id: str | None) -> dict[AlertType, Rule]:
@@ -89,14 +90,7 @@ def change_rule(
     before = rules_for(session, project_id, instance_id)[kind]
     rule = replace(before, **changes, changed="project" if instance_id is None else "instance")
     _refuse_nonsense(rule)
-    values = {
-        "enabled": rule.enabled,
-        "severity": rule.severity,
-        "threshold": rule.threshold,
-        "window_seconds": rule.window_seconds,
-        "minimum_count": rule.minimum_count,
-        "changed_at": now,
-    }
+    values = {**{name: getattr(rule, name) for name in SETTABLE}, "changed_at": now}
     wide = instance_id is None
     row = {"id": new_id(), "project_id": project_id, "instance_id": instance_id, "type": kind}
     session.execute(
@@ -108,12 +102,17 @@ def change_rule(
             set_=values,
         )
     )
-    _say_changed(session, about, rule, now=now)
+    _say_changed(session, about, before, rule, now=now)
     return rule
 
 
 def _say_changed(
-    session: Session, about: tuple[str, str, str | None], rule: Rule, *, now: datetime
+    session: Session,
+    about: tuple[str, str, str | None],
+    before: Rule,
+    rule: Rule,
+    *,
+    now: datetime,
 ) -> None:
     organization_id, project_id, instance_id = about
     say(
@@ -123,11 +122,7 @@ def _say_changed(
             project_id=project_id,
             instance_id=instance_id or "",
             type=rule.type,
-            enabled=rule.enabled,
-            severity=rule.severity,
-            threshold=rule.threshold,
-            window_seconds=rule.window_seconds,
-            minimum_count=rule.minimum_count,
+            changes=changes_between(facts_of(before, SETTABLE), facts_of(rule, SETTABLE)),
         ),
         now=now,
     )

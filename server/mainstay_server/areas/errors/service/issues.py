@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.errors.models import Issue, IssueInstance, Status
-from mainstay_server.contracts.errors import IssueStatusChanged
+from mainstay_server.contracts.errors import IssueDecided, IssueStatusChanged
 from mainstay_server.kernel.database import rows_changed
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Project
@@ -22,6 +22,7 @@ from .search import Search, issue_conditions, issues_with_events
 MOST_AT_ONCE = 200
 MOST_REOPENED_AT_ONCE = 1_000
 SORTS = ("last_seen", "first_seen", "count")
+DECIDED = ("status", "ignored_until", "ignored_until_count")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +159,19 @@ def decide(
         .with_for_update(of=Issue)
     ).all()
     for issue, organization_id in rows:
-        before = issue.status
+        before, was = issue.status, facts_of(issue, DECIDED)
         for name, value in _values(issue, decision, now=now).items():
             setattr(issue, name, value)
         if before != decision.status:
             _say_changed(session, issue, organization_id, before=before, now=now)
+        decided = IssueDecided(
+            organization_id=organization_id,
+            project_id=issue.project_id,
+            issue_id=issue.id,
+            title=issue.title,
+            changes=changes_between(was, facts_of(issue, DECIDED)),
+        )
+        say(session, decided, now=now)
     return len(rows)
 
 

@@ -10,7 +10,7 @@ from mainstay_server.areas.guard.models import GuardKey
 from mainstay_server.contracts.guard import GuardKeyCreated, GuardKeyRevoked
 from mainstay_server.kernel.credentials import is_well_formed, new_credential
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.web import Page, decode_cursor, page_of
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -18,6 +18,7 @@ from mainstay_server.tenancy.subjects import ProjectRef
 PREFIX = "mst_guard_"
 HINT_CHARACTERS = 4
 MOST_PER_PROJECT = 50
+FACTS = ("name", "hint", "revoked_at")
 
 
 def create_key(
@@ -58,6 +59,7 @@ def create_key(
             project_id=project.id,
             guard_key_id=row.id,
             name=clean,
+            changes=changes_between({}, facts_of(row, FACTS)),
         ),
         now=now,
     )
@@ -76,6 +78,7 @@ def revoke_key(session: Session, project: ProjectRef, key_id: str, *, now: datet
     if row is None:
         raise NotFound("There is no such guard key; list the project's keys first.")
     if row.revoked_at is None:
+        before = facts_of(row, FACTS)
         row.revoked_at = now
         say(
             session,
@@ -84,6 +87,7 @@ def revoke_key(session: Session, project: ProjectRef, key_id: str, *, now: datet
                 project_id=row.project_id,
                 guard_key_id=row.id,
                 name=row.name,
+                changes=changes_between(before, facts_of(row, FACTS)),
             ),
             now=now,
         )

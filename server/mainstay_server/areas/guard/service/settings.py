@@ -16,7 +16,7 @@ from mainstay_server.areas.guard.schemas import (
     HeadersSection,
 )
 from mainstay_server.contracts.guard import GuardSettingsChanged
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
@@ -78,15 +78,12 @@ def change_settings(
         row.cors = None if body.cors is None else _clean_cors(body.cors)
     row.changed_at = now
     session.flush()
-    after = _as_told(row)
     say(
         session,
         GuardSettingsChanged(
-            organization_id=instance.organization_id,
-            project_id=instance.project_id,
-            instance_id=instance.id,
-            before={name: value for name, value in before.items() if after[name] != value},
-            after={name: value for name, value in after.items() if before[name] != value},
+            **instance.ids,
+            environment=instance.environment,
+            changes=changes_between(before, _as_told(row)),
         ),
         now=now,
     )

@@ -9,10 +9,15 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.schemas import HealthCheckChanges, NewHealthCheck
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
-from mainstay_server.contracts.health_checks import HealthCheckConfigured
+from mainstay_server.contracts.health_checks import (
+    HealthCheckChanged,
+    HealthCheckCreated,
+    HealthCheckEvent,
+    HealthCheckRemoved,
+)
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import Changes, changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
@@ -23,6 +28,7 @@ from .spells import change_state, open_first_spell, tell_stopped
 MOST_PER_INSTANCE = 50
 DEFAULT_NAME = "health"
 FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
+SETTABLE = (*FOLLOWED, "name", "fail_after", "recover_after", "paused")
 NO_URL = "the instance has no URL"
 
 
@@ -73,7 +79,8 @@ def add_check(
         **wanted.model_dump(),
     )
     _add(session, check, now=now)
-    _say_configured(session, check, "created", now=now)
+    made = changes_between({}, facts_of(check, SETTABLE))
+    _say(session, HealthCheckCreated, check, made, now=now)
     return check
 
 
@@ -87,22 +94,19 @@ def change_check(
             "This health check follows its instance; change url, healthPath, intervalSeconds,"
             " timeoutSeconds or degradedAfterMs with PATCH /api/instances/{id}."
         )
-    _change(session, check, given, now=now)
-    _say_configured(session, check, "changed", now=now)
+    _change_by_hand(session, check, given, now=now)
 
 
 def pause_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
     """Stop asking; the time until it is resumed does not count. Pausing twice is pausing once."""
     if not check.paused:
-        _change(session, check, {"paused": True}, now=now)
-        _say_configured(session, check, "paused", now=now)
+        _change_by_hand(session, check, {"paused": True}, now=now)
 
 
 def resume_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
     """Ask again, at once."""
     if check.paused:
-        _change(session, check, {"paused": False}, now=now)
-        _say_configured(session, check, "resumed", now=now)
+        _change_by_hand(session, check, {"paused": False}, now=now)
 
 
 def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None:
@@ -112,7 +116,8 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
             "This health check follows its instance; pause it, or empty the instance's URL."
         )
     tell_stopped(session, check, at=now, reason="the health check was removed")
-    _say_configured(session, check, "removed", now=now)
+    gone = changes_between(facts_of(check, SETTABLE), {})
+    _say(session, HealthCheckRemoved, check, gone, now=now)
     session.delete(check)
     session.flush()
 
@@ -190,16 +195,29 @@ def _change(
     session.flush()
 
 
-def _say_configured(session: Session, check: HealthCheck, change: str, *, now: datetime) -> None:
-    say(
-        session,
-        HealthCheckConfigured(
-            organization_id=check.organization_id,
-            project_id=check.project_id,
-            instance_id=check.instance_id,
-            health_check_id=check.id,
-            change=change,
-            url=check.url,
-        ),
-        now=now,
+def _change_by_hand(
+    session: Session, check: HealthCheck, values: dict[str, object], *, now: datetime
+) -> None:
+    before = facts_of(check, SETTABLE)
+    _change(session, check, values, now=now)
+    changes = changes_between(before, facts_of(check, SETTABLE))
+    _say(session, HealthCheckChanged, check, changes, now=now)
+
+
+def _say(
+    session: Session,
+    kind: type[HealthCheckEvent],
+    check: HealthCheck,
+    changes: Changes,
+    *,
+    now: datetime,
+) -> None:
+    event = kind(
+        organization_id=check.organization_id,
+        project_id=check.project_id,
+        instance_id=check.instance_id,
+        health_check_id=check.id,
+        name=check.name,
+        changes=changes,
     )
+    say(session, event, now=now)
