@@ -25,8 +25,7 @@ pytestmark = pytest.mark.slow
 PROGRAM = Path(sys.executable).parent / "mainstay"
 TOKEN = "mst_command_owner_token_0123456789abcdefgh"
 PROJECT = "inspections"
-START_SECONDS = 60
-READY_SECONDS = 30
+PATIENCE_SECONDS = 120
 STAGING = ("--environment", "staging")  # production would have to answer over TLS
 
 
@@ -44,7 +43,7 @@ class Server:
             data=None if body is None else json.dumps(body).encode(),
             headers={"authorization": f"Bearer {TOKEN}", "content-type": "application/json"},
         )
-        with urlopen(request, timeout=30) as answer:
+        with urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             found: dict[str, Any] = json.loads(answer.read() or b"{}")
         return found
 
@@ -65,7 +64,7 @@ def server() -> Iterator[Server]:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        late = threading.Timer(START_SECONDS, process.kill)
+        late = threading.Timer(PATIENCE_SECONDS, process.kill)
         late.start()
         assert process.stdout is not None
         with process.stdout:
@@ -84,7 +83,7 @@ def mainstay(*arguments: str, **environment: str) -> "subprocess.CompletedProces
         env={**clean, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -146,7 +145,7 @@ def test_the_doctor_ends_with_1_while_something_is_missing(server: Server) -> No
 def test_the_doctor_ends_with_0_once_nothing_that_must_be_is_missing(server: Server) -> None:
     with receiver() as webhook:
         make_ready(server, webhook)
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         ended = doctor(server, *STAGING, "--json")
         while ended.returncode != 0 and time.monotonic() < deadline:
             time.sleep(0.5)

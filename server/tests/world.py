@@ -29,6 +29,8 @@ from mainstay_server.tenancy.subjects import find_instance
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+# Rows older than the retention may be gone at any moment, so those of tests are of yesterday.
+NOON_YESTERDAY = utc_now().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 INGEST_KEY = "0123456789abcdef0123456789abcdef"
 BASE_URL = "http://mainstay.test"
 

@@ -12,6 +12,7 @@ from .database import engine, is_sqlite
 
 # Any fixed number: the advisory lock that all processes of one installation agree on.
 LOCK_NUMBER = 7_245_001
+OTHERS_SECONDS = 600
 
 
 def migrate() -> None:
@@ -20,10 +21,26 @@ def migrate() -> None:
     On SQLite the whole run is one immediate transaction, on PostgreSQL one transaction under an
     advisory lock: a crash in its middle leaves the schema as it was.
     """
-    with engine().execution_options(immediate=True).begin() as connection:
-        if not is_sqlite():
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_NUMBER)))
-        command.upgrade(configuration(connection), "head")
+    with engine().execution_options(immediate=True).connect() as connection:
+        if is_sqlite():
+            _wait_for_turns_of_others(connection)
+        with connection.begin():
+            if not is_sqlite():
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_NUMBER)))
+            command.upgrade(configuration(connection), "head")
+
+
+def _wait_for_turns_of_others(connection: Connection) -> None:
+    """Wait for the write lock as long as migrations of others may take, far longer than requests.
+
+    It holds for this connection alone, which therefore does not go back to the pool.
+    """
+    connection.detach()
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    cursor = driver.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {OTHERS_SECONDS * 1000}")
+    cursor.close()
 
 
 def newest_revision() -> str:

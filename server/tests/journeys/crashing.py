@@ -20,14 +20,14 @@ import httpx2 as httpx
 from tests.journeys.loads import FlakyReceiver, Sent, flaky_receiver, kind_of, sending_to
 from tests.journeys.running import PROJECT, Mainstay, running_mainstay
 from tests.servers.http import HttpReceiver, running_http
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from typing_extensions import override
 
 LEASE_SECONDS = 3
 INTERVAL_SECONDS = 5
 APPS = 3
-FINISHED_SECONDS = 75  # the job that counts what a crash left runs once a minute
-TOLD_SECONDS = 60
+FINISHED_SECONDS = 60 + PATIENCE_SECONDS  # the job that counts what a crash left runs once a minute
+TOLD_SECONDS = 60 + PATIENCE_SECONDS
 STORED_SQL = "SELECT event_id, issue_id FROM error_events FORMAT JSONEachRow"
 
 
@@ -162,7 +162,8 @@ def watch(mainstay: Mainstay, app: HttpReceiver, receiver: HttpReceiver, environ
             "environment": environment,
             "url": app.url,
             "intervalSeconds": INTERVAL_SECONDS,
-            "timeoutSeconds": 2,
+            "timeoutSeconds": INTERVAL_SECONDS,
+            "degradedAfterMs": INTERVAL_SECONDS * 1000,
         },
     )
     assert made.status_code == 201, made.text
@@ -322,7 +323,9 @@ def held_by_others(data: Path, pid: int) -> list[str]:
 
 def asked(data: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask the embedded database beside the server that has it open."""
-    connection = sqlite3.connect(f"file:{data / 'mainstay.db'}?mode=ro", uri=True, timeout=10)
+    connection = sqlite3.connect(
+        f"file:{data / 'mainstay.db'}?mode=ro", uri=True, timeout=PATIENCE_SECONDS
+    )
     try:
         return connection.execute(sql).fetchall()
     finally:
@@ -339,7 +342,7 @@ def stored_in(data: Path) -> list[tuple[str, str]]:
         [sys.executable, "-c", asking, str((data / "columns").resolve()), STORED_SQL],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     rows = (json.loads(line) for line in answer.stdout.splitlines())
     return [(row["event_id"], row["issue_id"]) for row in rows]

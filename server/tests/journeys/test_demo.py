@@ -12,7 +12,7 @@ import httpx2 as httpx
 import psutil
 import pytest
 from tests.journeys.running import PROGRAM, Mainstay
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, CalmClock, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +34,10 @@ def running_demo(data_dir: Path) -> Iterator[Mainstay]:
 @contextmanager
 def signed_in(demo: Mainstay) -> Iterator[httpx.Client]:
     """A browser that used what the demo printed."""
-    eventually(lambda: "Ctrl-C" in "".join(demo.lines), within_seconds=5)
+    eventually(lambda: "Ctrl-C" in "".join(demo.lines))
     printed = dict(re.findall(r"(e-mail|password) +(\S+)", "\n".join(demo.lines)))
     form = {"email": printed["e-mail"], "password": printed["password"]}
-    with httpx.Client(base_url=demo.url, timeout=30) as browser:
+    with httpx.Client(base_url=demo.url, timeout=PATIENCE_SECONDS) as browser:
         answer = browser.post("/login", data=form, headers={"origin": demo.url})
         assert answer.status_code == 303, answer.text
         yield browser
@@ -49,7 +49,7 @@ def children_of(demo: Mainstay) -> list[psutil.Process]:
 
 def leave_nobody(children: list[psutil.Process]) -> bool:
     """Whether all of them are gone soon."""
-    _gone, left = psutil.wait_procs(children, timeout=15)
+    _gone, left = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     return left == []
 
 
@@ -70,6 +70,7 @@ def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path:
         eventually(
             lambda: len(seen := fullness(browser)) == 2 and all(map(is_full, seen.values())),
             within_seconds=FULL_SECONDS,
+            calm=CalmClock(),
             every_seconds=1,
         )
         seen = fullness(browser)
@@ -77,7 +78,7 @@ def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path:
         assert seen["staging"]["status"] == "unhealthy", "it forgot an environment variable"
         assert seen["staging"]["activeAlerts"]["critical"] >= 1
         pager = tmp_path / "demo" / "demo" / "pager.log"
-        eventually(lambda: "inspections staging is down" in pager.read_text(), within_seconds=15)
+        eventually(lambda: "inspections staging is down" in pager.read_text())
         children = children_of(demo)
         assert len(children) == CHILDREN
 
@@ -89,10 +90,7 @@ def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path:
 
 def test_a_killed_server_leaves_nobody_and_the_next_one_knows_the_password(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
-        children = eventually(
-            lambda: len(found := children_of(demo)) == CHILDREN and found,
-            within_seconds=FULL_SECONDS,
-        )
+        children = eventually(lambda: len(found := children_of(demo)) == CHILDREN and found)
 
         demo.kill()
 
@@ -103,10 +101,7 @@ def test_a_killed_server_leaves_nobody_and_the_next_one_knows_the_password(tmp_p
 
 def test_a_killed_conductor_takes_its_children_along(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
-        children = eventually(
-            lambda: len(found := children_of(demo)) == CHILDREN and found,
-            within_seconds=FULL_SECONDS,
-        )
+        children = eventually(lambda: len(found := children_of(demo)) == CHILDREN and found)
         (conductor,) = psutil.Process(demo.pid).children()
 
         conductor.send_signal(signal.SIGKILL)
@@ -118,7 +113,9 @@ def test_a_killed_conductor_takes_its_children_along(tmp_path: Path) -> None:
 def test_somebody_elses_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mainstay.db").touch()
     command = [str(PROGRAM), "up", "--demo", "--data-dir", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
 
     assert ended.returncode == 1
     assert "choose another --data-dir" in ended.stderr

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.slow
 
 DISK_MIB = 96
 SENDERS = 20
-HEALED_SECONDS = 20
 PAGES = ("/login", "/dashboard", "/api/projects", "/api/openapi.json", "/metrics")
 
 
@@ -58,7 +57,6 @@ def refused(sending: Sending, *, after: int) -> Sequence[Sent]:
     """What was answered after so many tries, once there are enough answers to judge."""
     found: Sequence[Sent] = eventually(
         lambda: len(sending.tries()) > after + 3 * SENDERS and sending.tries()[after:],
-        within_seconds=15,
     )
     return found
 
@@ -98,7 +96,7 @@ def assert_counted_exactly(mainstay: Mainstay, tries: Sequence[Sent]) -> None:
 
     # What was stored while the database could not count it is counted by the job that mends
     # crashes, once nobody has counted for that intake for ten seconds.
-    eventually(lambda: counted() >= len(acknowledged), within_seconds=100, every_seconds=1)
+    eventually(lambda: counted() >= len(acknowledged), within_seconds=180, every_seconds=1)
     assert len(acknowledged) <= counted() <= len(all_sent)
 
 
@@ -112,15 +110,13 @@ def test_a_full_disk_refuses_for_now_and_heals_by_itself(tmp_path: Path) -> None
         running_mainstay(data_dir=disk / "data") as mainstay,
         sending_to(mainstay.project, mainstay.url, tmp_path, senders=SENDERS) as sending,
     ):
-        eventually(lambda: any(s.acknowledged for s in sending.tries()), within_seconds=10)
+        eventually(lambda: any(s.acknowledged for s in sending.tries()))
         assert healthz(mainstay).status_code == 200
 
         fill(disk / "filler")
-        eventually(lambda: sending.tries()[-1].status in (429, 503), within_seconds=15)
+        eventually(lambda: sending.tries()[-1].status in (429, 503))
         assert_refused_with_a_time(refused(sending, after=len(sending.tries())))
-        unwell = eventually(
-            lambda: healthz(mainstay).status_code == 503 and healthz(mainstay), within_seconds=5
-        )
+        unwell = eventually(lambda: healthz(mainstay).status_code == 503 and healthz(mainstay))
         assert unwell.json()["status"] == "unhealthy"
         assert unwell.json()["checks"]["disk"]["status"] == "unhealthy"
         assert_calm(mainstay, writing=503)
@@ -130,9 +126,8 @@ def test_a_full_disk_refuses_for_now_and_heals_by_itself(tmp_path: Path) -> None
         freed = len(sending.tries())
         eventually(
             lambda: any(s.acknowledged for s in sending.tries()[freed:]),
-            within_seconds=HEALED_SECONDS,
         )
-        eventually(lambda: healthz(mainstay).status_code == 200, within_seconds=5)
+        eventually(lambda: healthz(mainstay).status_code == 200)
         tries = sending.stop()
         assert tries[-1].acknowledged
         assert_counted_exactly(mainstay, tries)
@@ -145,10 +140,10 @@ def test_a_column_server_that_is_away_refuses_for_now_and_heals_by_itself(tmp_pa
         running_mainstay({"MAINSTAY_COLUMNS_URL": clickhouse.new_database()}) as mainstay,
         sending_to(mainstay.project, mainstay.url, tmp_path, senders=SENDERS) as sending,
     ):
-        eventually(lambda: any(s.acknowledged for s in sending.tries()), within_seconds=10)
+        eventually(lambda: any(s.acknowledged for s in sending.tries()))
 
         clickhouse.stop()
-        eventually(lambda: sending.tries()[-1].status == 503, within_seconds=15)
+        eventually(lambda: sending.tries()[-1].status == 503)
         assert_refused_with_a_time(refused(sending, after=len(sending.tries())))
         assert healthz(mainstay).status_code == 503
         assert healthz(mainstay).json()["checks"]["columns"]["status"] == "unhealthy"
@@ -158,7 +153,6 @@ def test_a_column_server_that_is_away_refuses_for_now_and_heals_by_itself(tmp_pa
         freed = len(sending.tries())
         eventually(
             lambda: any(s.acknowledged for s in sending.tries()[freed:]),
-            within_seconds=HEALED_SECONDS,
         )
         tries = sending.stop()
         assert tries[-1].acknowledged

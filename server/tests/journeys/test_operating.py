@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from tests.journeys.running import PROGRAM, Mainstay, running_mainstay
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +25,8 @@ def mainstay() -> Iterator[Mainstay]:
 def cron(
     mainstay: Mainstay, task: str, *, secret: str = SECRET, method: str = "GET"
 ) -> httpx.Response:
-    return httpx.request(
-        method,
-        f"{mainstay.url}/api/cron?task={task}",
-        headers={"authorization": f"Bearer {secret}"},
-        timeout=30,
-    )
+    headers = {"authorization": f"Bearer {secret}"}
+    return mainstay.ask(method, f"/api/cron?task={task}", headers=headers)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -45,7 +42,7 @@ def test_tasks_are_run_from_outside_with_the_secret(
 
 def test_a_wrong_secret_is_401_and_an_unknown_task_400(mainstay: Mainstay) -> None:
     assert cron(mainstay, "health", secret="wrong").status_code == 401
-    assert httpx.get(f"{mainstay.url}/api/cron?task=health").status_code == 401
+    assert mainstay.ask("GET", "/api/cron?task=health").status_code == 401
     refused = cron(mainstay, "lunch")
     assert refused.status_code == 400
     assert "use one of health, backup, cleanup, all" in refused.json()["detail"]
@@ -66,7 +63,7 @@ def test_a_data_dir_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
         [PROGRAM, "up", "--port", "0", "--data-dir", tmp_path / "file"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert ended.returncode == 78
@@ -75,23 +72,23 @@ def test_a_data_dir_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_health_is_told_part_by_part(mainstay: Mainstay) -> None:
-    answer = httpx.get(f"{mainstay.url}/api/health")
+    answer = mainstay.ask("GET", "/api/health")
     assert answer.status_code == 200
     document = answer.json()
     assert set(document) == {"status", "timestamp", "version", "uptime", "checks"}
     assert {"database", "columns", "memory"} <= set(document["checks"])
-    assert httpx.get(f"{mainstay.url}/api/health/live").json() == {"status": "healthy"}
+    assert mainstay.ask("GET", "/api/health/live").json() == {"status": "healthy"}
 
 
 def test_its_own_metrics_are_in_the_prometheus_format(mainstay: Mainstay) -> None:
-    text = httpx.get(f"{mainstay.url}/metrics").text
+    text = mainstay.ask("GET", "/metrics").text
     assert "# TYPE mainstay_outbox_deliveries gauge" in text
     assert 'mainstay_limits_degraded{store="memory"} 0.0' in text
     assert "process_resident_memory_bytes" in text
 
 
 def test_every_operation_of_the_contract_is_described_with_an_example(mainstay: Mainstay) -> None:
-    document = httpx.get(f"{mainstay.url}/api/openapi.json").json()
+    document = mainstay.ask("GET", "/api/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -101,7 +98,7 @@ def test_every_operation_of_the_contract_is_described_with_an_example(mainstay: 
 
 def test_answers_carry_the_security_headers(mainstay: Mainstay) -> None:
     for path in ("/login", "/api/projects", "/nowhere"):
-        headers = httpx.get(mainstay.url + path).headers
+        headers = mainstay.ask("GET", path).headers
         assert "script-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers
@@ -124,7 +121,7 @@ def test_an_unsafe_start_is_refused_in_words(
         env={"PATH": "/usr/bin:/bin", name: value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert ended.returncode == 78
@@ -138,7 +135,7 @@ def test_a_port_that_is_taken_is_refused_in_words(mainstay: Mainstay, tmp_path: 
         [str(PROGRAM), "up", "--port", port, "--data-dir", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert ended.returncode == 78
@@ -149,7 +146,7 @@ def test_a_port_that_is_taken_is_refused_in_words(mainstay: Mainstay, tmp_path: 
 @pytest.mark.parametrize("line", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
 def test_a_head_that_never_ends_is_given_up(mainstay: Mainstay, line: bytes) -> None:
     port = int(mainstay.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(line)
         with pytest.raises(ConnectionError):
             for _ in range(200):

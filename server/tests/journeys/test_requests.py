@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from fastapi import FastAPI
 from tests.journeys.running import Mainstay
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 from typing_extensions import override
 
 pytestmark = pytest.mark.slow
@@ -115,11 +115,11 @@ def test_what_a_framework_serves_is_counted_under_its_route(
     mainstay: Mainstay, framework: str, build: Callable[[], Any], template: str
 ) -> None:
     sdk.init(mainstay.project["dsn"], environment=framework, flush_interval_seconds=0.2)
-    with build() as url, httpx.Client() as client:
+    with build() as url, httpx.Client(timeout=PATIENCE_SECONDS) as client:
         for n in range(30):
             assert client.get(f"{url}/{framework}/{n}").status_code == 200
         assert client.get(f"{url}/wp-login.php").status_code == 404
-    assert sdk.flush(timeout_seconds=5)
+    assert sdk.flush(timeout_seconds=PATIENCE_SECONDS)
     sdk.close()
 
     def metrics() -> Any:
@@ -127,7 +127,7 @@ def test_what_a_framework_serves_is_counted_under_its_route(
         found = [i["id"] for i in instances if i["environment"] == framework]
         return found and mainstay.get(f"/api/instances/{found[0]}/metrics?hours=1&interval=5")
 
-    answer = eventually(metrics, within_seconds=5)
+    answer = eventually(metrics)
     assert set(answer) == {"summary", "endpoints", "timeSeries"}
     assert set(answer["summary"]) == SUMMARY
     assert answer["summary"]["totalRequests"] == 31

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from mainstay_server.kernel.web import Answer, Body
-from mainstay_server.kernel.web.bodies import Instant
+from mainstay_server.kernel.web.bodies import LATER, Instant
 from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, LONGEST_CURSOR, MOST_PER_PAGE
 
 from .models import Status
@@ -94,7 +94,8 @@ class ErrorBody(Body):
 
     status: Annotated[Status, Field(examples=["resolved"])]
     ignored_until: Annotated[
-        Instant | None, Field(description="With `ignored`: reopen it at this time.")
+        Instant | None,
+        Field(description="With `ignored`: reopen it at this time.", examples=[LATER]),
     ] = None
     ignored_for_events: Annotated[
         int | None, Field(description="With `ignored`: reopen it after so many more events.")

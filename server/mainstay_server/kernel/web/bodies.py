@@ -32,6 +32,9 @@ Instant = Annotated[
     Field(examples=["2026-11-21T09:41:45.001Z"], json_schema_extra={"format": "date-time"}),
 ]
 
+LATER = "2099-01-01T00:00:00.000Z"
+"""The example of a time that has to lie ahead; one of today would be refused tomorrow."""
+
 
 class Body(BaseModel):
     """What a client sends. Unknown fields are refused, so that a typo does not pass silently."""

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Answer, Body
-from mainstay_server.kernel.web.bodies import Instant
+from mainstay_server.kernel.web.bodies import LATER, Instant
 from mainstay_server.tenancy.addresses import dsn
 from mainstay_server.tenancy.models import IngestKey, Instance, OneTimeLink, Role
 from mainstay_server.tenancy.service.fields import (
@@ -128,7 +128,7 @@ class TokenBody(Body):
 
     name: Annotated[str, Field(examples=["deploy script"])]
     scopes: Scopes
-    expires_at: Annotated[Instant | None, Field(examples=["2099-12-31T00:00:00.000Z"])] = None
+    expires_at: Annotated[Instant | None, Field(examples=[LATER])] = None
 
 
 class TokenAnswer(Answer):

@@ -1,7 +1,7 @@
 """What the scorecard asks about requests, answered from what was measured."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.requests import readiness, service
@@ -11,8 +11,9 @@ from mainstay_server.kernel import columns
 from mainstay_server.kernel.readiness import Finding, NotApplicable, Passed, ReadinessCheck
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
+from tests.world import NOON_YESTERDAY
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NOW = NOON_YESTERDAY
 INSTANCE = InstanceRef(
     id="i1",
     environment="production",

@@ -1,7 +1,7 @@
 """Requests: true percentiles, honest buckets, and times that can be believed."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,9 @@ from mainstay_server.areas.requests.schemas import ReceivedRequest, RequestBatch
 from mainstay_server.contracts.requests import RequestCount
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.problems import Invalid
+from tests.world import NOON_YESTERDAY
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NOW = NOON_YESTERDAY
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 WIRE = Path(__file__).parents[4] / "wire" / "requests"

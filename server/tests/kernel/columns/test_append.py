@@ -13,7 +13,7 @@ from mainstay_server.kernel.problems import Invalid, Problem
 from tests.conftest import HeldInserts
 from tests.waiting import PATIENCE_SECONDS, eventually
 
-from .worlds import VISITS, visit, visits
+from .worlds import VISITS, YESTERDAY, visit, visits
 
 pytestmark = pytest.mark.anyio
 
@@ -81,8 +81,8 @@ async def test_a_caller_who_is_alone_is_stored_at_once_and_a_crowd_is_gathered(
     [
         b"garbage",
         b'{"time":"yesterday","number":1}',
-        b'{"time":"2026-11-21T03:06:45Z","number":"many"}',
-        b'{"time":"2026-11-21T03:06:45Z","number":1',
+        f'{{"time":"{YESTERDAY}T03:06:45Z","number":"many"}}'.encode(),
+        f'{{"time":"{YESTERDAY}T03:06:45Z","number":1'.encode(),
         b'{"time":1763694405123,"number":1}',
     ],
     ids=["not-json", "not-a-time", "not-a-number", "cut-short", "milliseconds"],

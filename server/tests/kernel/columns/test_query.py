@@ -7,7 +7,7 @@ import pytest
 from mainstay_server.kernel import columns
 from tests.waiting import eventually
 
-from .worlds import VISITS, visit, visits
+from .worlds import VISITS, YESTERDAY, visit, visits
 
 HOSTILE = "'; DROP TABLE visits; -- \\' {number:UInt64} \t\n ü"
 
@@ -26,10 +26,11 @@ def test_a_hostile_value_is_only_a_value(store: str) -> None:
 
 
 def test_times_go_in_and_come_out_as_aware_utc(store: str) -> None:
-    columns.append_blocking(VISITS, visit(1, at="2026-11-21T03:06:45.123Z"), rows=1)
-    columns.append_blocking(VISITS, visit(2, at="2026-11-21T05:06:45.456+02:00"), rows=1)
-    columns.append_blocking(VISITS, b'{"time":1795230405.789,"instance":"shop","number":3}', rows=1)
-    second = datetime(2026, 11, 21, 3, 6, 45, tzinfo=UTC)
+    second = datetime.fromisoformat(f"{YESTERDAY}T03:06:45+00:00")
+    number = f'{{"time":{second.timestamp() + 0.789:.3f},"instance":"shop","number":3}}'
+    columns.append_blocking(VISITS, visit(1, at=f"{YESTERDAY}T03:06:45.123Z"), rows=1)
+    columns.append_blocking(VISITS, visit(2, at=f"{YESTERDAY}T05:06:45.456+02:00"), rows=1)
+    columns.append_blocking(VISITS, number.encode(), rows=1)
 
     rows = columns.query(
         "SELECT time FROM visits WHERE time >= {since:DateTime64(3)} ORDER BY number", since=second
@@ -38,7 +39,7 @@ def test_times_go_in_and_come_out_as_aware_utc(store: str) -> None:
     times = [row["time"] for row in rows]
     assert [at.utcoffset() for at in times] == [UTC.utcoffset(None)] * 3
     assert times[:2] == [second.replace(microsecond=123_000), second.replace(microsecond=456_000)]
-    assert times[2].timestamp() == 1795230405.789
+    assert times[2] == second.replace(microsecond=789_000)
     assert (
         columns.query("SELECT 1 FROM visits WHERE time < {until:DateTime64(3)}", until=second) == []
     )

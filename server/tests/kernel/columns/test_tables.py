@@ -13,13 +13,13 @@ from mainstay_server.kernel.columns.layouts import Layout
 from tests.servers.clickhouse import ClickHouseServer
 from tests.waiting import PATIENCE_SECONDS
 
-from .worlds import VISITS, visit
+from .worlds import VISITS, YESTERDAY, visit
 
 SERVER_FOLDER = Path(__file__).parents[3]
 OPENER = """
 import sys
 from mainstay_server.kernel import columns
-from tests.kernel.columns.worlds import VISITS, visit
+from tests.kernel.columns.worlds import VISITS, YESTERDAY, visit
 print("ready", flush=True)
 sys.stdin.readline()
 columns.open_columns(sys.argv[1], tables=[VISITS], retention_days={"visits": int(sys.argv[2])})
@@ -91,7 +91,7 @@ def test_a_column_that_is_declared_later_is_added(store: str) -> None:
     columns.open_columns(store, tables=[wider])
     columns.append_blocking(
         wider,
-        b'{"time":"2026-11-21T03:06:45Z","instance":"shop","number":2,"country":"DE"}',
+        b'{"time":"%b","instance":"shop","number":2,"country":"DE"}' % YESTERDAY.encode(),
         rows=1,
     )
 

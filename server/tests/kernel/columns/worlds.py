@@ -1,6 +1,7 @@
 """The tables that the column tests append to, and bodies for them."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from mainstay_server.kernel.columns import Measure, RollUp, Table
 
@@ -32,7 +33,11 @@ VISITS_BY_HOUR = RollUp(
 SUMMED_VISITS = replace(VISITS, roll_ups=(VISITS_BY_HOUR,))
 
 
-def visit(number: int, *, at: str = "2026-11-21T03:06:45.123Z", path: str = "/") -> bytes:
+# Rows older than the retention may be gone at any moment, so those of tests are of yesterday.
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+
+
+def visit(number: int, *, at: str = f"{YESTERDAY}T03:06:45.123Z", path: str = "/") -> bytes:
     """One row as its sender writes it."""
     return f'{{"time":"{at}","instance":"shop","path":"{path}","number":{number}}}\n'.encode()
 
