@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from mainstay_server.kernel import columns
 from tests.servers.clickhouse import ClickHouseServer, clickhouse_server
 
-from .worlds import SUMMED_VISITS, VISITS, VISITS_BY_HOUR, visit
+from .worlds import SUMMED_VISITS, TODAY, VISITS, VISITS_BY_HOUR, visit
 
 pytestmark = pytest.mark.slow
 
@@ -94,8 +95,9 @@ def test_kill_9_while_a_roll_up_is_filled_leaves_it_to_be_filled_again(
     url = f"chdb://{tmp_path}/columns"
     columns.open_columns(url, tables=[VISITS])
     columns.store._opened().engine.command(
-        "INSERT INTO visits SELECT toDateTime64('2026-11-20 00:00:00', 3, 'UTC')"
-        " + toIntervalMillisecond(number * 500), 'shop', '/', number FROM numbers(400000)"
+        "INSERT INTO visits SELECT toDateTime64({since:String}, 3, 'UTC')"
+        " + toIntervalMillisecond(number * 500), 'shop', '/', number FROM numbers(400000)",
+        {"since": f"{TODAY - timedelta(days=5)} 00:00:00"},
     )
     columns.close_columns()
     with subprocess.Popen(

@@ -33,8 +33,10 @@ VISITS_BY_HOUR = RollUp(
 SUMMED_VISITS = replace(VISITS, roll_ups=(VISITS_BY_HOUR,))
 
 
-# Rows older than the retention may be gone at any moment, so those of tests are of yesterday.
-YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+# Rows older than the retention may be gone at any moment, so those of tests are recent.
+TODAY = datetime.now(UTC).date()
+YESTERDAY = (TODAY - timedelta(days=1)).isoformat()
+DAY_BEFORE = (TODAY - timedelta(days=2)).isoformat()
 
 
 def visit(number: int, *, at: str = f"{YESTERDAY}T03:06:45.123Z", path: str = "/") -> bytes:
