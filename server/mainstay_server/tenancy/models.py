@@ -123,6 +123,9 @@ class OneTimeLink(Base):
         sa.ForeignKey("organizations.id", ondelete="CASCADE")
     )
     role: Mapped[Role] = mapped_column(sa.String(10))
+    made_by: Mapped[str | None] = mapped_column(
+        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
+    )
     token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

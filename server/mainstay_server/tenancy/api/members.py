@@ -61,7 +61,7 @@ def list_invitations(session: Session, caller: Admin) -> schemas.InvitationsAnsw
     """The invitations that nobody has used yet."""
     found = links.list_invitations(session, caller.organization_id, now=utc_now())
     return schemas.InvitationsAnswer(
-        invitations=[schemas.InvitationAnswer.model_validate(link) for link in found]
+        invitations=[schemas.InvitationAnswer.model_validate(link) for link, _ in found]
     )
 
 

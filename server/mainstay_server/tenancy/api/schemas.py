@@ -178,10 +178,11 @@ class RoleBody(Body):
 
 
 class InvitationAnswer(Answer):
-    """An open invitation."""
+    """An open invitation; `madeBy` is a person, and it is revoked when that person leaves."""
 
     id: AnId
     role: Role
+    made_by: AnId
     created_at: Instant
     expires_at: Instant
 
@@ -378,6 +379,7 @@ def invitation_answer(link: OneTimeLink, url: str) -> NewInvitationAnswer:
     return NewInvitationAnswer(
         id=link.id,
         role=Role(link.role),
+        made_by=link.made_by or "",
         created_at=link.created_at,
         expires_at=link.expires_at,
         url=url,

@@ -16,6 +16,7 @@ from mainstay_server.tenancy.callers import Caller, find_caller
 from mainstay_server.tenancy.frame import redirect_with
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.service import links, people, sessions, setup
+from mainstay_server.tenancy.service.backing import INVITATION
 from mainstay_server.tenancy.service.passwords import hash_password, refuse_weak
 from mainstay_server.tenancy.service.people import Checked, Newcomer
 from mainstay_server.ui import render
@@ -144,12 +145,12 @@ def join(
     """Make an account, become a member, and sign in."""
     refuse_foreign(request)
     with reading() as session:
-        links.get_link(session, token, links.INVITATION, now=utc_now())
+        links.get_link(session, token, INVITATION, now=utc_now())
     try:
         refuse_weak(password, email=email)
         newcomer = Newcomer(email=email, name=name, password_hash=hash_password(password))
         with transaction() as session:
-            person = links.join_as_new(session, token, links.INVITATION, newcomer, now=utc_now())
+            person = links.join_as_new(session, token, INVITATION, newcomer, now=utc_now())
             person_id = person.id
     except Problem as problem:
         with reading() as session:
@@ -176,7 +177,7 @@ def _join_page(
     values: dict[str, str] | None = None,
     problem: Problem | None = None,
 ) -> Response:
-    link, organization = links.get_link(session, token, links.INVITATION, now=utc_now())
+    link, organization = links.get_link(session, token, INVITATION, now=utc_now())
     cookie = request.cookies.get(SESSION_COOKIE, "")
     known = find_caller(session, authorization="", cookie=cookie, now=utc_now())
     return render(

@@ -7,29 +7,30 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.tenancy import InvitationCreated, InvitationRevoked
+from mainstay_server.contracts.tenancy import InvitationCreated
 from mainstay_server.kernel.database import new_id, rows_changed
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Forbidden, Gone, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token, speaking_as
 from mainstay_server.tenancy.models import OneTimeLink, Organization, Person, Role
 
+from .backing import FACTS, INVITATION, is_backed, say_revoked
 from .members import add_member
 from .people import Newcomer, create_person
 
-INVITATION = "invitation"
 SET_UP = "set-up"
 INVITATION_LASTS = timedelta(days=7)
 SET_UP_LASTS = timedelta(days=365)
 TOKEN_BYTES = 32
 MOST_OPEN = 200
-FACTS = ("role", "expires_at")
 
 
 def invite(
     session: Session, caller: Caller, role: Role, *, now: datetime
 ) -> tuple[OneTimeLink, str]:
     """A link by which one person may join within 7 days; returns the row and the path.
+
+    It opens nothing any more once its maker has left or may not give that role any more.
 
     Raises:
         Forbidden: nobody can give more than they have.
@@ -39,9 +40,14 @@ def invite(
         raise Forbidden(f"Only an {role} can invite an {role}; choose a lesser role.")
     if len(list_invitations(session, caller.organization_id, now=now)) >= MOST_OPEN:
         raise Conflict(f"{MOST_OPEN} invitations are open; revoke some first.")
-    link, token = _new_link(
-        session, INVITATION, caller.organization_id, role, lasts=INVITATION_LASTS, now=now
+    link = OneTimeLink(
+        purpose=INVITATION,
+        organization_id=caller.organization_id,
+        role=role,
+        made_by=caller.person_id,
+        expires_at=now + INVITATION_LASTS,
     )
+    token = _keep(session, link, now=now)
     event = InvitationCreated(
         organization_id=caller.organization_id,
         invitation_id=link.id,
@@ -54,15 +60,17 @@ def invite(
 
 def list_invitations(
     session: Session, organization_id: str, *, now: datetime
-) -> Sequence[OneTimeLink]:
-    """The open invitations, newest first, at most 200."""
-    return session.scalars(
-        sa.select(OneTimeLink)
+) -> Sequence[sa.Row[OneTimeLink, Person]]:
+    """The open invitations with their makers, newest first, at most 200."""
+    return session.execute(
+        sa.select(OneTimeLink, Person)
+        .join(Person, Person.id == OneTimeLink.made_by)
         .where(
             OneTimeLink.organization_id == organization_id,
             OneTimeLink.purpose == INVITATION,
             OneTimeLink.used_at.is_(None),
             OneTimeLink.expires_at > now,
+            is_backed(),
         )
         .order_by(OneTimeLink.id.desc())
         .limit(MOST_OPEN)
@@ -85,13 +93,7 @@ def revoke_invitation(
     ).one_or_none()
     if revoked is None:
         raise NotFound("There is no such open invitation; /api/invitations lists them.")
-    event = InvitationRevoked(
-        organization_id=caller.organization_id,
-        invitation_id=revoked.id,
-        role=revoked.role,
-        changes=changes_between(facts_of(revoked, FACTS), {}),
-    )
-    say(session, event, now=now)
+    say_revoked(session, revoked, now=now)
 
 
 def get_link(
@@ -106,6 +108,7 @@ def get_link(
             OneTimeLink.purpose == purpose,
             OneTimeLink.used_at.is_(None),
             OneTimeLink.expires_at > now,
+            sa.or_(OneTimeLink.purpose != INVITATION, is_backed()),
         )
     ).one_or_none()
     if row is None:
@@ -145,8 +148,13 @@ def join_as_known(session: Session, token: str, *, person_id: str, now: datetime
 def new_set_up_link(session: Session, organization_id: str, *, now: datetime) -> str:
     """The path of the first set-up; every older such link opens nothing any more."""
     void_set_up_links(session)
-    _, token = _new_link(session, SET_UP, organization_id, Role.OWNER, lasts=SET_UP_LASTS, now=now)
-    return f"/set-up/{token}"
+    link = OneTimeLink(
+        purpose=SET_UP,
+        organization_id=organization_id,
+        role=Role.OWNER,
+        expires_at=now + SET_UP_LASTS,
+    )
+    return f"/set-up/{_keep(session, link, now=now)}"
 
 
 def void_set_up_links(session: Session) -> None:
@@ -154,28 +162,13 @@ def void_set_up_links(session: Session) -> None:
     session.execute(sa.delete(OneTimeLink).where(OneTimeLink.purpose == SET_UP))
 
 
-def _new_link(
-    session: Session,
-    purpose: str,
-    organization_id: str,
-    role: Role,
-    *,
-    lasts: timedelta,
-    now: datetime,
-) -> tuple[OneTimeLink, str]:
+def _keep(session: Session, link: OneTimeLink, *, now: datetime) -> str:
+    """Keep a new link, of which the database only knows the token's hash; returns the token."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    link = OneTimeLink(
-        id=new_id(),
-        purpose=purpose,
-        organization_id=organization_id,
-        role=role,
-        token_hash=hash_token(token),
-        created_at=now,
-        expires_at=now + lasts,
-    )
+    link.id, link.token_hash, link.created_at = new_id(), hash_token(token), now
     session.add(link)
     session.flush()
-    return link, token
+    return token
 
 
 def _use_up(session: Session, token: str, purpose: str, *, now: datetime) -> OneTimeLink:
@@ -204,4 +197,4 @@ def _become_member(session: Session, link: OneTimeLink, person_id: str, *, now: 
 def _gone(purpose: str) -> Gone:
     if purpose == SET_UP:
         return Gone("This link opens nothing any more; the server prints a new one at its start.")
-    return Gone("This invitation was used or is too old; ask for another one.")
+    return Gone("This invitation was used, revoked or is too old; ask for another one.")

@@ -25,6 +25,7 @@ from mainstay_server.tenancy.models import (
     SignInSession,
 )
 
+from .backing import revoke_unbacked
 from .fields import clean_name
 
 MOST_LISTED = 1000
@@ -71,6 +72,8 @@ def change_role(
 ) -> None:
     """Give a member another role; it counts from their next request on.
 
+    Open invitations that they made and could not make any more are revoked.
+
     Raises:
         NotFound: no such member.
         Forbidden: only owners make owners, or touch them.
@@ -93,10 +96,11 @@ def change_role(
         changes=changes_between({"role": before}, {"role": role}),
     )
     say(session, event, now=now)
+    revoke_unbacked(session, caller.organization_id, now=now)
 
 
 def remove_member(session: Session, caller: Caller, person_id: str, *, now: datetime) -> None:
-    """End a membership; sessions and tokens of it open nothing any more, also after a return.
+    """End a membership; sessions, tokens and invitations of it open nothing, also after a return.
 
     Raises:
         NotFound: no such member.
@@ -130,6 +134,7 @@ def remove_member(session: Session, caller: Caller, person_id: str, *, now: date
         changes=changes_between({"role": membership.role}, {}),
     )
     say(session, event, now=now)
+    revoke_unbacked(session, caller.organization_id, now=now)
 
 
 def rename_organization(session: Session, caller: Caller, name: str, *, now: datetime) -> str:
