@@ -1,11 +1,14 @@
 """The one list of areas: adding an area is adding its line here. Tiles stand in this order."""
 
 from mainstay_server.areas import (
+    abuse,
     alerts,
     api_keys,
     errors,
     guard,
     health_checks,
+    ip_allowlist,
+    quotas,
     requests,
     scorecard,
 )
@@ -18,5 +21,8 @@ AREAS: tuple[Area, ...] = (
     requests.area,
     guard.area,
     api_keys.area,
+    ip_allowlist.area,
+    quotas.area,
+    abuse.area,
     scorecard.area,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from mainstay_server.kernel import columns
+from mainstay_server.kernel import columns, shared
 from mainstay_server.kernel.columns import Table
 from mainstay_server.kernel.columns.writers import Waiting, Writer
 from mainstay_server.kernel.database import Base, close_database, engine, open_database, transaction
@@ -46,7 +46,15 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def session(database: None) -> Iterator[Session]:
+def shared_memory() -> Iterator[None]:
+    """Where processes tell each other of changes, once they are committed."""
+    shared.open_shared("memory://")
+    yield
+    shared.close_shared()
+
+
+@pytest.fixture
+def session(shared_memory: None, database: None) -> Iterator[Session]:
     """One writing transaction on the fresh database, open for the whole test."""
     with transaction() as opened:
         yield opened

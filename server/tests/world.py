@@ -60,6 +60,9 @@ class Browser:
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.request("POST", path, **options)
 
+    def put(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PUT", path, **options)
+
     def patch(self, path: str, **options: Any) -> httpx.Response:
         return self.request("PATCH", path, **options)
 

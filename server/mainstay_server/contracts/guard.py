@@ -54,6 +54,16 @@ class AddressConduct:
     last_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyOnTheMove:
+    """One API key that was used from several networks (IPv4 by /16, IPv6 by /32) at once."""
+
+    instance_id: str
+    key_id: str
+    networks: int
+    addresses: tuple[str, ...]
+
+
 @port
 def record_use(
     session: Session,
@@ -64,6 +74,12 @@ def record_use(
     now: datetime,
 ) -> bool:
     """Count what was used, once per `batch_id` however often it is asked; False for a repeat."""
+    raise NotImplementedError
+
+
+@port
+def plans_of_owners(session: Session, instance_id: str, *, owners: Sequence[str]) -> dict[str, str]:
+    """The plan that the newest usable API key of each owner names; others are absent."""
     raise NotImplementedError
 
 
@@ -90,6 +106,18 @@ def conduct_of_addresses(
     `credentials` counts different keys that were refused, `routes` different routes; `paths` are
     some of the paths that were not found.
     """
+    raise NotImplementedError
+
+
+@port
+def keys_on_the_move(*, since: datetime, until: datetime, at_least: int) -> list[KeyOnTheMove]:
+    """The API keys that were used from at least so many networks, at most 1,000."""
+    raise NotImplementedError
+
+
+@port
+def trusted_networks(session: Session, instance_id: str) -> Sequence[str]:
+    """The networks of the proxies in front of an instance."""
     raise NotImplementedError
 
 

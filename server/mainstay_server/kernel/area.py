@@ -104,6 +104,7 @@ class PanelRequest:
     hours: int
     now: datetime
     may_write: bool
+    may_administer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

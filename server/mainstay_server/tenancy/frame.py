@@ -102,6 +102,12 @@ def may_write(request: Request) -> bool:
     return caller.role.covers(Role.MEMBER)
 
 
+def may_administer(request: Request) -> bool:
+    """Whether the one who asks may change who gets in, and what guards a project."""
+    caller: Caller = request.state.caller
+    return caller.role.covers(Role.ADMIN)
+
+
 def redirect_with(path: str, text: str, tone: str = "ok") -> Response:
     """Send the browser on to a page of ours (303) that says what was done, once, for a moment."""
     answer = RedirectResponse(path, status_code=303)

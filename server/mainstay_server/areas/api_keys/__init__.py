@@ -1,10 +1,11 @@
 """API keys: what a project gives to its users to open its API, told apart, limited, replaced."""
 
+from mainstay_server.contracts.guard import plans_of_owners
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.guard import GuardStep
 
 from . import api
-from .service import deciding, publishing
+from .service import deciding, listing, publishing
 from .settings import ApiKeyAreaSettings
 
 area = Area(
@@ -12,6 +13,7 @@ area = Area(
     title="API keys",
     api=api.router,
     settings=(ApiKeyAreaSettings,),
+    answers=(plans_of_owners.answered_by(listing.plans_of_owners),),
     guard=(
         GuardStep(
             section="keys",

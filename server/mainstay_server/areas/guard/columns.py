@@ -88,6 +88,26 @@ def conduct_of_addresses(
     )
 
 
+def keys_on_the_move(*, since: datetime, until: datetime, at_least: int) -> list[dict[str, Any]]:
+    """The keys that were used from many networks: IPv4 by its first 16 bits, IPv6 by 32."""
+    network = (
+        "if(position(address, ':') > 0,"
+        " arrayStringConcat(arraySlice(splitByChar(':', address), 1, 2), ':'),"
+        " arrayStringConcat(arraySlice(splitByChar('.', address), 1, 2), '.'))"
+    )
+    return columns.query(
+        f"SELECT instance_id, key_id, uniqExact({network}) AS networks,"
+        " groupUniqArray(10)(address) AS addresses"
+        f" FROM guard_passages WHERE {IN_RANGE} AND key_id != '' AND address != ''"
+        " GROUP BY instance_id, key_id HAVING networks >= {at_least:UInt32}"
+        " ORDER BY networks DESC, key_id LIMIT {limit:UInt32}",
+        since=since,
+        until=until,
+        at_least=at_least,
+        limit=MOST_ROWS,
+    )
+
+
 def figures(instance_id: str, *, since: datetime, until: datetime) -> list[dict[str, Any]]:
     """Requests of an instance by what became of them: the code of the refusal, "" for passed."""
     return columns.query(

@@ -15,8 +15,12 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn_with_secret
-from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import done_or_refused, project_frame, redirect_with
+from mainstay_server.tenancy.frame import (
+    done_or_refused,
+    may_administer,
+    project_frame,
+    redirect_with,
+)
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import fragment, render
@@ -153,7 +157,6 @@ def _page(
     now = utc_now()
     frame = project_frame(request, session, project, page="guard", now=now)
     instance: InstanceRef = frame["instance"]
-    caller: Caller = request.state.caller
     return render(
         request,
         "guard/guard.html",
@@ -161,7 +164,7 @@ def _page(
         guard=settings.find_settings(session, instance.id),
         version=policy_version(session, instance.id),
         keys=keys.list_keys(session, project.id, limit=MOST_KEYS_SHOWN, cursor="").items,
-        may_administer=caller.role.covers(Role.ADMIN),
+        may_administer=may_administer(request),
         new_dsn=new_dsn,
         new_key=new_key,
         server=base_url(request),

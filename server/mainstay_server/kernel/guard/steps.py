@@ -1,6 +1,6 @@
 """A guard step: an area's section of the policy, and the area's say about one request."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -72,4 +72,4 @@ class GuardStep:
     order: int
     publish: Callable[[Session, InstanceRef, datetime], Section | None] = field(repr=False)
     compile: Callable[[Section], Any] = field(repr=False)
-    decide: Callable[[Any, Passage], Awaitable[None]] = field(repr=False)
+    decide: Callable[[Any, Passage], Coroutine[Any, Any, None]] = field(repr=False)

@@ -12,7 +12,13 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.frame import chosen_hours, chosen_instance, may_write, project_frame
+from mainstay_server.tenancy.frame import (
+    chosen_hours,
+    chosen_instance,
+    may_administer,
+    may_write,
+    project_frame,
+)
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.seen import has_sent
 from mainstay_server.tenancy.subjects import ProjectRef, instances_of_project
@@ -80,5 +86,6 @@ def _drawn(
             hours=chosen_hours(request),
             now=now,
             may_write=may_write(request),
+            may_administer=may_administer(request),
         )
     )

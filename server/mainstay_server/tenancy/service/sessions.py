@@ -18,6 +18,7 @@ from mainstay_server.kernel.problems import Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token
 from mainstay_server.tenancy.models import Membership, Organization, SignInSession
 
+MOST_ADDRESSES = 1000
 LASTS = timedelta(days=30)
 TOKEN_BYTES = 32
 MOST_LISTED = 200
@@ -140,3 +141,13 @@ def _say_ended(session: Session, caller: Caller, count: int, *, now: datetime) -
         count=count,
     )
     say(session, event, now=now)
+
+
+def addresses_signed_in(session: Session, organization_id: str) -> Sequence[str]:
+    """The addresses from which people of an organization are signed in, at most 1,000."""
+    return session.scalars(
+        sa.select(SignInSession.address)
+        .where(SignInSession.organization_id == organization_id, SignInSession.address != "")
+        .distinct()
+        .limit(MOST_ADDRESSES)
+    ).all()

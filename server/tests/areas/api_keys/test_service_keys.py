@@ -313,3 +313,16 @@ def test_a_pattern_that_is_none_is_refused(
 def test_metadata_has_at_most_fifty_members() -> None:
     with pytest.raises(ValueError, match="at most 50"):
         NewApiKey(name="x", metadata={str(n): n for n in range(51)})
+
+
+def test_the_plan_of_an_owner_is_that_of_the_newest_key_that_works(
+    session: Session, instance: InstanceRef
+) -> None:
+    a_key(session, instance, owner="acme", plan="FREE")
+    newest, _ = a_key(session, instance, owner="acme", plan="PRO")
+    a_key(session, instance, owner="other")
+    assert listing.plans_of_owners(session, instance.id, owners=["acme", "other"]) == {
+        "acme": "PRO"
+    }
+    keys.revoke_key(session, instance, newest.id, now=NOON)
+    assert listing.plans_of_owners(session, instance.id, owners=["acme"]) == {"acme": "FREE"}

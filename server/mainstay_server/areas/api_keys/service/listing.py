@@ -81,3 +81,19 @@ def _status(now: datetime) -> sa.ColumnElement[str]:
         (ApiKey.retires_at.is_(None), Status.ACTIVE.value),
         else_=Status.ROTATING.value,
     )
+
+
+def plans_of_owners(session: Session, instance_id: str, *, owners: Sequence[str]) -> dict[str, str]:
+    """The plan that the newest usable API key of each owner names; others are absent."""
+    rows = session.execute(
+        sa.select(ApiKey.owner, ApiKey.plan)
+        .where(
+            ApiKey.instance_id == instance_id,
+            ApiKey.owner.in_(owners),
+            ApiKey.plan != "",
+            ApiKey.enabled.is_(True),
+            ApiKey.revoked_at.is_(None),
+        )
+        .order_by(ApiKey.id)
+    )
+    return {row.owner: row.plan for row in rows}

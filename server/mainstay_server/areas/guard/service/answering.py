@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from mainstay_server.areas.guard import columns
-from mainstay_server.contracts.guard import AddressConduct, KeyUse
+from mainstay_server.contracts.guard import AddressConduct, KeyOnTheMove, KeyUse
+
+from .settings import find_settings
 
 
 def use_of_keys(
@@ -39,3 +43,14 @@ def conduct_of_addresses(
         )
         for row in rows
     ]
+
+
+def keys_on_the_move(*, since: datetime, until: datetime, at_least: int) -> list[KeyOnTheMove]:
+    """The API keys that were used from at least so many networks, at most 1,000."""
+    rows = columns.keys_on_the_move(since=since, until=until, at_least=at_least)
+    return [KeyOnTheMove(**{**row, "addresses": tuple(row["addresses"])}) for row in rows]
+
+
+def trusted_networks(session: Session, instance_id: str) -> Sequence[str]:
+    """The networks of the proxies in front of an instance."""
+    return list(find_settings(session, instance_id).client.get("trustedNetworks", []))

@@ -1,0 +1,1 @@
+"""The rules of quotas: plans and periods, counting, warning, refusing, and what is told."""
