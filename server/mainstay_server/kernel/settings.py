@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 SECRET_KEY_BYTES = 32
+SHORTEST_TOKEN = 20
 
 
 class UnsafeSetting(Exception):
@@ -109,7 +110,9 @@ class ServerSettings(Settings):
     )
     bootstrap_email: str = Field("", description="First start: the owner's address.")
     bootstrap_password: SecretStr = Field(SecretStr(""), description="First start: the password.")
-    bootstrap_token: SecretStr = Field(SecretStr(""), description="First start: an access token.")
+    bootstrap_token: SecretStr = Field(
+        SecretStr(""), description="First start: an access token of 20 or more characters."
+    )
     bootstrap_project: str = Field("", description="First start: the first project's slug.")
     lease_seconds: float = Field(
         60, ge=1, le=3600, description="After this long without a heartbeat, work is taken over."
@@ -138,6 +141,13 @@ class ServerSettings(Settings):
             raise ValueError(
                 "MAINSTAY_SECRET_KEY is missing; with an external database every process must be"
                 " given the same one, for example from: openssl rand -hex 32"
+            )
+        token = self.bootstrap_token.get_secret_value()
+        if token and len(token) < SHORTEST_TOKEN:
+            raise ValueError(
+                f"MAINSTAY_BOOTSTRAP_TOKEN is shorter than {SHORTEST_TOKEN} characters, and whoever"
+                " guesses it owns everything; make a longer one, for example with openssl rand"
+                " -hex 32"
             )
         if bool(self.bootstrap_email) != bool(self.bootstrap_password.get_secret_value()):
             raise ValueError(

@@ -109,6 +109,7 @@ def test_answers_carry_the_security_headers(mainstay: Mainstay) -> None:
     [
         ("MAINSTAY_LEASE_SECONDS", "soon", "MAINSTAY_LEASE_SECONDS"),
         ("MAINSTAY_SECRET_KEY", "short", "MAINSTAY_SECRET_KEY"),
+        ("MAINSTAY_BOOTSTRAP_TOKEN", "admin-token", "MAINSTAY_BOOTSTRAP_TOKEN is shorter than 20"),
         ("MAINSTAY_DATABASE_URL", "postgresql+psycopg://x/y", "MAINSTAY_SECRET_KEY is missing"),
         ("MAINSTAY_SECRET_KEY_FILE", "/nowhere", "MAINSTAY_SECRET_KEY_FILE cannot be read"),
     ],

@@ -46,6 +46,14 @@ def test_an_external_database_needs_a_given_secret(monkeypatch: pytest.MonkeyPat
         load_settings([ServerSettings])
 
 
+def test_an_owners_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAINSTAY_BOOTSTRAP_TOKEN", "x" * 19)
+    with pytest.raises(UnsafeSetting, match=r"MAINSTAY_BOOTSTRAP_TOKEN is shorter than 20.*rand"):
+        load_settings([ServerSettings])
+    monkeypatch.setenv("MAINSTAY_BOOTSTRAP_TOKEN", "x" * 20)
+    assert of(ServerSettings).bootstrap_token.get_secret_value() == "x" * 20
+
+
 def test_a_bad_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAINSTAY_PORT", "eighty")
     with pytest.raises(UnsafeSetting, match=r"^MAINSTAY_PORT: "):

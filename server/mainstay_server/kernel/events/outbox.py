@@ -8,7 +8,6 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import after_commit, new_id, rows_changed
 
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
@@ -32,15 +31,14 @@ def ring() -> None:
         bell.set()
 
 
-def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
+def say(session: Session, event: Event, *, now: datetime) -> None:
     """Say that something happened; heard after the commit, or never if it rolls back."""
-    said_at = now or utc_now()
     who = origin()
     row = OutboxEvent(
         name=type(event).__name__,
         subject=event.subject,
         body=msgspec.json.encode(event).decode(),
-        said_at=said_at,
+        said_at=now,
         actor=who.actor,
         actor_name=who.name,
         actor_email=who.email,
@@ -56,7 +54,7 @@ def say(session: Session, event: Event, *, now: datetime | None = None) -> None:
                 position=row.position,
                 reaction=reaction.name,
                 subject=event.subject,
-                due_at=said_at,
+                due_at=now,
             )
         )
     after_commit(session, "outbox", ring)

@@ -99,6 +99,7 @@ def _say(
             reason=reason,
             **more,
         ),
+        now=at,
     )
 
 
