@@ -10,7 +10,12 @@ area = Area(
     title="Alerts",
     api=api.router,
     pages=pages.router,
-    jobs=(jobs.watch_error_rates, jobs.settle_issue_alerts, jobs.forget_old_alerts),
+    jobs=(
+        jobs.watch_error_rates,
+        jobs.settle_issue_alerts,
+        jobs.settle_key_reminders,
+        jobs.forget_old_alerts,
+    ),
     reactions=(
         reactions.open_down,
         reactions.open_degraded,
@@ -19,6 +24,9 @@ area = Area(
         reactions.open_new_issue,
         reactions.open_regressed_issue,
         reactions.resolve_decided_issue,
+        reactions.open_leaked_key,
+        reactions.open_old_key,
+        reactions.open_expiring_key,
         reactions.tell_of_opening,
         reactions.tell_of_end,
         reactions.send_notification,

@@ -9,7 +9,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import conditions, history, rules
+from .service import conditions, history, key_conditions, rules
 from .settings import AlertSettings
 
 
@@ -34,6 +34,12 @@ def watch_error_rates(*, now: datetime) -> None:
 def settle_issue_alerts(session: Session, *, now: datetime) -> int:
     """End floods of issues that are over, and what stood for a day."""
     return conditions.settle_issues(session, now=now)
+
+
+@job(every=timedelta(minutes=15))
+def settle_key_reminders(session: Session, *, now: datetime) -> int:
+    """End reminders about API keys that stood for a day."""
+    return key_conditions.settle_reminders(session, now=now)
 
 
 @job(cron="40 3 * * *", task="cleanup")

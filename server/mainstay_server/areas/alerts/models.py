@@ -11,7 +11,7 @@ from mainstay_server.kernel.database import Base, Id
 
 
 class AlertType(StrEnum):
-    """What an alert can be about: the types of REQUIREMENTS P4, and those of errors."""
+    """What an alert can be about: the types of REQUIREMENTS P4, those of errors, those of keys."""
 
     INSTANCE_DOWN = "instance_down"
     INSTANCE_DEGRADED = "instance_degraded"
@@ -21,6 +21,8 @@ class AlertType(StrEnum):
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     NEW_ISSUE = "new_issue"
     ISSUE_REGRESSED = "issue_regressed"
+    API_KEY_LEAKED = "api_key_leaked"
+    API_KEY_ROTATION = "api_key_rotation"
 
 
 class Severity(StrEnum):

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
+from mainstay_server.contracts.api_keys import ApiKeyExpiring, ApiKeyLeaked, ApiKeyNeedsRotation
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
     HealthCheckDegraded,
@@ -19,7 +20,7 @@ from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sen
 from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue, ReceiverGone
-from .service import conditions, notifications
+from .service import conditions, key_conditions, notifications
 
 
 @on(HealthCheckWentDown)
@@ -62,6 +63,24 @@ def open_regressed_issue(session: Session, event: IssueRegressed, *, now: dateti
 def resolve_decided_issue(session: Session, event: IssueStatusChanged, *, now: datetime) -> None:
     """Somebody resolved or ignored an issue: they need not resolve its alert as well."""
     conditions.record_decision(session, event, now=now)
+
+
+@on(ApiKeyLeaked)
+def open_leaked_key(session: Session, event: ApiKeyLeaked, *, now: datetime) -> None:
+    """An API key was found in public: somebody has to give its user another one."""
+    key_conditions.record_leak(session, event, now=now)
+
+
+@on(ApiKeyNeedsRotation)
+def open_old_key(session: Session, event: ApiKeyNeedsRotation, *, now: datetime) -> None:
+    """An API key is due for a successor."""
+    key_conditions.record_old_key(session, event, now=now)
+
+
+@on(ApiKeyExpiring)
+def open_expiring_key(session: Session, event: ApiKeyExpiring, *, now: datetime) -> None:
+    """An API key soon ends without a successor."""
+    key_conditions.record_expiring_key(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -223,3 +223,53 @@ class ApiKeySettingsAnswer(Answer):
     scopes: list[ScopeRule]
     most_per_owner: int
     rotate_after_days: int
+
+
+class UsageShare(Answer):
+    """What came by one route; `refused` is a part of `total`."""
+
+    route: str
+    method: str
+    total: int
+    refused: int
+    last_at: Instant
+
+
+class AddressShare(Answer):
+    """What came from one address; `refused` is a part of `total`."""
+
+    address: str
+    total: int
+    refused: int
+    last_at: Instant
+
+
+class ApiKeyUsageAnswer(Answer):
+    """Who used a key, most first. `complete` is false when there was more than is told."""
+
+    api_key_id: str
+    hours: int
+    total: int
+    refused: int
+    last_at: Instant | None = None
+    routes: list[UsageShare]
+    addresses: list[AddressShare]
+    complete: bool
+
+
+class LeakedToken(BaseModel):
+    """One text that a scanner found; whatever else the scanner says of it is passed over."""
+
+    token: str = Field(max_length=500, examples=["mst_production_api_" + "0" * 38])
+    type: str = Field("", max_length=100, examples=["mainstay_api_key"])
+    url: str = Field("", max_length=2000, examples=["https://code.example/file.py"])
+    source: str = Field("", max_length=100, examples=["content"])
+
+
+class KeyPatternAnswer(Answer):
+    """How keys are recognised: the expression to search for, and how its hits are told apart."""
+
+    name: str
+    pattern: str
+    checksum: str
+    example: str

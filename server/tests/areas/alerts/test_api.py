@@ -251,7 +251,7 @@ def test_a_test_goes_the_way_of_alerts_and_its_result_can_be_seen(
 def test_rules_start_with_defaults_and_the_nearest_change_wins(world: World) -> None:
     rules = path(world, "alert-rules")
     by_type = {rule["type"]: rule for rule in world.bob.get(rules).json()["rules"]}
-    assert len(by_type) == 8
+    assert len(by_type) == 10
     assert by_type["high_error_rate"] == {
         "type": "high_error_rate",
         "enabled": True,

@@ -1,12 +1,23 @@
 """The API of the keys: shown once, never told to others, exact in its shapes."""
 
+import hashlib
 import re
 import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
+import sqlalchemy as sa
 from mainstay_server.areas.api_keys.service import minting
+from mainstay_server.areas.api_keys.settings import ApiKeyAreaSettings
+from mainstay_server.contracts.guard import KeyUse, use_of_keys
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import engine
+from mainstay_server.kernel.ports import install_answers
+from mainstay_server.kernel.settings import override_settings
 from tests.world import Browser, World
 
 UNKNOWN = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -162,3 +173,128 @@ def test_charlie_and_strangers_see_and_change_nothing(world: World) -> None:
 def test_a_key_that_is_not_there_is_404(world: World) -> None:
     assert world.bob.get(url(world, f"/{UNKNOWN}")).status_code == 404
     assert world.bob.post(url(world, "/rotate"), json={"keyId": UNKNOWN}).status_code == 404
+
+
+def test_usage_is_told_by_route_and_address(world: World) -> None:
+    key = made(world.bob, world)
+    at = utc_now()
+
+    def answer(
+        instance_id: str, *, key_ids: Sequence[str], since: datetime, until: datetime
+    ) -> list[KeyUse]:
+        return [
+            KeyUse(
+                key_id=key_ids[0],
+                method="GET",
+                route=route,
+                address="203.0.113.7",
+                total=total,
+                refused=refused,
+                last_at=at,
+            )
+            for route, total, refused in (("/a", 5, 2), ("/b", 1, 0))
+        ]
+
+    path = url(world, f"/{key['id']}/usage")
+    assert world.bob.get(path).json() == {
+        "apiKeyId": key["id"],
+        "hours": 24,
+        "total": 0,
+        "refused": 0,
+        "lastAt": None,
+        "routes": [],
+        "addresses": [],
+        "complete": True,
+    }
+    install_answers((use_of_keys.answered_by(answer),))
+    try:
+        found = world.bob.get(path, params={"hours": 48}).json()
+    finally:
+        use_of_keys.answer = None
+
+    assert (found["total"], found["refused"], found["hours"]) == (6, 2, 48)
+    assert [(r["method"], r["route"], r["total"]) for r in found["routes"]] == [
+        ("GET", "/a", 5),
+        ("GET", "/b", 1),
+    ]
+    assert [(a["address"], a["total"]) for a in found["addresses"]] == [("203.0.113.7", 6)]
+    assert world.bob.get(path, params={"hours": 0}).status_code == 400
+    assert world.charlie.get(path).status_code == 403
+
+
+def report(world: World, *tokens: dict[str, str]) -> httpx.Response:
+    return world.stranger.post("/api/guard/keys/leaked", json=list(tokens))
+
+
+def test_whoever_found_a_key_can_have_it_revoked_without_signing_in(world: World) -> None:
+    key = made(world.bob, world)
+    unknown = minting.mint("production", "nobody").key
+    tokens = [
+        {"token": key["key"], "type": "mainstay_api_key", "url": "https://code.example/a.py"},
+        {"token": unknown, "type": "mainstay_api_key", "url": "", "source": "content"},
+        {"token": "hunter2", "type": "mainstay_api_key", "found_by": "a field of tomorrow"},
+    ]
+
+    answer = report(world, *tokens)
+
+    assert answer.status_code == 200, answer.text
+    assert [one["label"] for one in answer.json()] == [
+        "true_positive",
+        "false_positive",
+        "false_positive",
+    ]
+    assert answer.json()[0]["token_hash"] == hashlib.sha256(key["key"].encode()).hexdigest()
+    assert key["key"] not in answer.text
+    found = world.bob.get(url(world, f"/{key['id']}")).json()
+    assert found["status"] == "revoked"
+    assert found["leakedAt"] == found["revokedAt"]
+    assert report(world, tokens[0]).json()[0]["label"] == "true_positive", "it was real"
+
+
+def test_a_report_of_words_asks_the_database_nothing(world: World) -> None:
+    mistyped = made(world.bob, world)["key"][:-1] + "-"
+    asked: list[str] = []
+    sa.event.listen(
+        engine(), "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement)
+    )
+
+    answer = report(world, {"token": mistyped}, {"token": "hunter2"})
+
+    assert [one["label"] for one in answer.json()] == ["false_positive"] * 2
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"token": "x"}, 400),
+        ([{"type": "x"}], 400),
+        ([{"token": "x" * 501}], 400),
+        ([{"token": "x"}] * 1001, 400),
+        ([], 200),
+    ],
+)
+def test_a_report_is_a_list_of_bounded_size(world: World, body: object, status: int) -> None:
+    answer = world.stranger.post("/api/guard/keys/leaked", json=body)
+
+    assert answer.status_code == status
+
+
+def test_one_address_may_report_only_so_often(world: World) -> None:
+    override_settings(ApiKeyAreaSettings(api_keys_reports_per_minute=3))
+
+    statuses = [report(world, {"token": "x"}) for _ in range(9)]
+
+    assert statuses[-1].status_code == 429
+    assert 1 <= int(statuses[-1].headers["retry-after"]) <= 60
+    assert sum(answer.status_code == 200 for answer in statuses) <= 6, "around a minute's edge"
+
+
+def test_scanners_are_told_what_to_search_for(world: World) -> None:
+    told = world.stranger.get("/api/guard/keys/pattern").json()
+    key = made(world.bob, world)["key"]
+
+    assert re.search(told["pattern"], f"KEY = '{key}'")
+    assert re.search(told["pattern"], told["example"])
+    assert minting.is_well_formed(told["example"])
+    assert not re.search(told["pattern"], "mst_0123456789012345678901234567890123456789012345")

@@ -42,8 +42,16 @@ def test_a_new_key_is_said_without_itself_and_reaches_the_guard(
             name="billing service",
             hint=f"mst_production_api_…{key[-4:]}",
             owner="acme",
-            scopes=["insight:read"],
-            expires_at=None,
+            changes={
+                "name": (None, "billing service"),
+                "owner": (None, "acme"),
+                "plan": (None, ""),
+                "scopes": (None, ["insight:read"]),
+                "networks": (None, []),
+                "limits": (None, []),
+                "metadata": (None, []),
+                "enabled": (None, True),
+            },
         )
     ]
     assert policy_version(session, instance.id) == 1
@@ -137,12 +145,12 @@ def test_an_owner_has_at_most_so_many_living_keys_and_others_are_not_counted(
 def test_a_change_says_what_differs_and_nothing_else(
     session: Session, instance: InstanceRef, said: Said
 ) -> None:
-    made, _ = a_key(session, instance, scopes=["insight:read"], metadata={"note": "ours alone"})
+    made, _ = a_key(session, instance, scopes=["insight:read"], metadata={"note": "ours"})
     said()
     changes = ApiKeyChanges(
         name="billing service",
         scopes=["insight:read", "insight:write"],
-        metadata={"note": "still ours alone"},
+        metadata={"note": "ours", "contract": "ours too"},
         enabled=False,
     )
 
@@ -150,11 +158,10 @@ def test_a_change_says_what_differs_and_nothing_else(
 
     (event,) = said()
     assert isinstance(event, ApiKeyChanged)
-    assert event.before == {"scopes": ["insight:read"], "metadata": "…", "enabled": True}
-    assert event.after == {
-        "scopes": ["insight:read", "insight:write"],
-        "metadata": "…",
-        "enabled": False,
+    assert event.changes == {
+        "scopes": (["insight:read"], ["insight:read", "insight:write"]),
+        "metadata": (["note"], ["contract", "note"]),
+        "enabled": (True, False),
     }
     assert made.status_at(NOON + HOUR) is Status.DISABLED
     assert policy_version(session, instance.id) == 2
@@ -171,6 +178,21 @@ def test_a_change_of_nothing_is_not_said(
 
     assert said() == []
     assert policy_version(session, instance.id) == 1
+
+
+def test_what_is_kept_with_a_key_may_change_without_being_told(
+    session: Session, instance: InstanceRef, said: Said
+) -> None:
+    made, _ = a_key(session, instance, metadata={"note": "before"})
+    said()
+
+    changes = ApiKeyChanges(metadata={"note": "after"})
+    keys.change_key(session, instance, made.id, changes, now=NOON)
+
+    (event,) = said()
+    assert isinstance(event, ApiKeyChanged)
+    assert event.changes == {}
+    assert made.extra == {"note": "after"}
 
 
 def test_an_end_can_be_set_moved_and_taken_away(session: Session, instance: InstanceRef) -> None:
@@ -294,11 +316,12 @@ def test_what_asks_for_keys_is_changed_as_a_whole_and_said_in_parts(
     asking.change_settings(session, instance, body, now=NOON)
 
     assert row.required == ["/api/*"]
-    rule = {"methods": ["POST"], "paths": ["/x"], "scopes": ["x:write"]}
     (event,) = said()
     assert isinstance(event, ApiKeySettingsChanged)
-    assert event.before == {"required": [], "scopes": []}
-    assert event.after == {"required": ["/api/*"], "scopes": [rule]}
+    assert event.changes == {
+        "required": ([], ["/api/*"]),
+        "scopes": ([], ["POST /x x:write"]),
+    }
     assert policy_version(session, instance.id) == 1
 
 

@@ -90,6 +90,10 @@ def test_the_new_key_may_what_the_old_one_may(
     assert isinstance(said_rotated, ApiKeyRotated)
     assert said_rotated.new_api_key_id == created.api_key_id == rotated.new.id
     assert said_rotated.retires_at == NOON + DAY
+    assert said_rotated.changes == {
+        "replaced_by": (None, rotated.new.id),
+        "retires_at": (None, "2026-03-02T12:00:00.000Z"),
+    }
 
 
 def test_the_old_key_never_outlives_its_end_and_the_new_one_has_a_whole_life(

@@ -38,6 +38,8 @@ DEFAULTS = {
         Rule(type=AlertType.RATE_LIMIT_EXCEEDED, severity=Severity.WARNING),
         Rule(type=AlertType.NEW_ISSUE, severity=Severity.INFO, threshold=10),
         Rule(type=AlertType.ISSUE_REGRESSED, severity=Severity.WARNING, threshold=10),
+        Rule(type=AlertType.API_KEY_LEAKED, severity=Severity.CRITICAL),
+        Rule(type=AlertType.API_KEY_ROTATION, severity=Severity.INFO),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)

@@ -14,7 +14,7 @@ from mainstay_server.areas.api_keys.models import (
 from mainstay_server.areas.api_keys.schemas import ApiKeySettingsBody, ScopeRule
 from mainstay_server.contracts.api_keys import ApiKeySettingsChanged
 from mainstay_server.kernel.database import insert
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -57,19 +57,19 @@ def change_settings(
         setattr(row, name, value)
     row.changed_at = now
     session.flush()
-    after = _as_told(row)
-    differing = [name for name, value in before.items() if after[name] != value]
-    if differing:
+    changes = changes_between(before, _as_told(row))
+    if changes:
         said = ApiKeySettingsChanged(
-            organization_id=instance.organization_id,
-            project_id=instance.project_id,
-            instance_id=instance.id,
-            before={name: before[name] for name in differing},
-            after={name: after[name] for name in differing},
+            **instance.ids, environment=instance.environment, changes=changes
         )
         say(session, said, now=now)
         touch_policies(session, [instance.id])
     return row
+
+
+def rule_in_words(rule: Mapping[str, Any]) -> str:
+    """A rule as people write it: methods, paths, scopes; each word shows which it is."""
+    return " ".join([*rule["methods"], *rule["paths"], *rule["scopes"]])
 
 
 def _clean_rule(rule: ScopeRule) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _as_told(row: ApiKeySettings) -> dict[str, Any]:
     return {
         "required": row.required,
         "public": row.public,
-        "scopes": row.scopes,
-        "mostPerOwner": row.most_per_owner,
-        "rotateAfterDays": row.rotate_after_days,
+        "scopes": [rule_in_words(rule) for rule in row.scopes],
+        "most_per_owner": row.most_per_owner,
+        "rotate_after_days": row.rotate_after_days,
     }

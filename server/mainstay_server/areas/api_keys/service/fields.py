@@ -31,7 +31,7 @@ def invalid(field: str, reason: str) -> Invalid:
 
 def clean_name(name: str) -> str:
     """A name of 1 to 100 characters on one line."""
-    clean = _one_line(name)
+    clean = one_line(name)
     if not 1 <= len(clean) <= LONGEST_NAME:
         raise invalid("name", f"must have 1 to {LONGEST_NAME} characters; say what the key is for")
     return clean
@@ -39,7 +39,7 @@ def clean_name(name: str) -> str:
 
 def clean_owner(owner: str) -> str:
     """Whose key it is, in the project's own words; empty stays empty."""
-    clean = _one_line(owner)
+    clean = one_line(owner)
     if len(clean) > LONGEST_OWNER:
         raise invalid("owner", f"must have at most {LONGEST_OWNER} characters; shorten it")
     return clean
@@ -47,7 +47,7 @@ def clean_owner(owner: str) -> str:
 
 def clean_plan(plan: str) -> str:
     """The name of a plan; empty stays empty."""
-    clean = _one_line(plan)
+    clean = one_line(plan)
     if len(clean) > LONGEST_PLAN:
         raise invalid("plan", f"must have at most {LONGEST_PLAN} characters; shorten it")
     return clean
@@ -139,6 +139,6 @@ def _clean_network(text: str) -> str:
     return str(network)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Without line ends, control characters and runs of spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

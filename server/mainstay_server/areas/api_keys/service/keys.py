@@ -1,6 +1,6 @@
 """Keys: made and shown once, changed, stopped; every change reaches the guard within a second."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.api_keys.models import ApiKey, Status
-from mainstay_server.areas.api_keys.schemas import ApiKeyChanges, KeyLimit, NewApiKey
+from mainstay_server.areas.api_keys.schemas import ApiKeyChanges, NewApiKey
 from mainstay_server.areas.api_keys.settings import ApiKeyAreaSettings
 from mainstay_server.contracts.api_keys import ApiKeyChanged, ApiKeyCreated, ApiKeyRevoked
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import of
@@ -96,25 +96,20 @@ def change_key(
     key = get_key(session, instance.id, key_id, to_change=True)
     if key.status_at(now) in (Status.REVOKED, Status.RETIRED):
         raise Conflict("That API key opens nothing any more; make a new one.", code="key-dead")
-    before = _as_told(key)
+    before = told_of(key)
+    metadata = key.extra
     for name, value in _cleaned(changes, key, now=now).items():
         setattr(key, name, value)
     key.ends_at = earlier_of(key.expires_at, key.retires_at)
-    after = _as_told(key)
-    differing = [name for name, value in before.items() if after[name] != value]
-    if not differing:
+    changes_told = changes_between(before, told_of(key))
+    if not changes_told and key.extra == metadata:
         return key
-    if "expiresAt" in differing:
+    if "expires_at" in changes_told:
         key.expiry_reminded_at = None
     session.flush()
-    said = ApiKeyChanged(
-        **facts(instance, key),
-        before=_told(before, differing),
-        after=_told(after, differing),
-    )
-    say(session, said, now=now)
+    say(session, ApiKeyChanged(**facts(instance, key), changes=changes_told), now=now)
     touch_policies(session, [instance.id])
-    if "owner" in differing:
+    if "owner" in changes_told:
         _refuse_too_many(session, instance, key.owner, now=now)
     return key
 
@@ -128,7 +123,8 @@ def revoke_key(session: Session, instance: InstanceRef, key_id: str, *, now: dat
     if key.revoked_at is None:
         key.revoked_at = now
         session.flush()
-        say(session, ApiKeyRevoked(**facts(instance, key)), now=now)
+        ended = changes_between({}, {"revoked_at": now})
+        say(session, ApiKeyRevoked(**facts(instance, key), changes=ended), now=now)
         touch_policies(session, [instance.id])
     return key
 
@@ -153,9 +149,7 @@ def is_living(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
 def facts(instance: InstanceRef, key: ApiKey) -> dict[str, Any]:
     """What every event about a key carries."""
     return {
-        "organization_id": instance.organization_id,
-        "project_id": instance.project_id,
-        "instance_id": instance.id,
+        **instance.ids,
         "api_key_id": key.id,
         "name": key.name,
         "hint": key.hint,
@@ -163,12 +157,25 @@ def facts(instance: InstanceRef, key: ApiKey) -> dict[str, Any]:
     }
 
 
+def told_of(key: ApiKey) -> dict[str, object]:
+    """What an audit log may know of a key; what people keep with it is theirs alone."""
+    return {
+        "name": key.name,
+        "owner": key.owner,
+        "plan": key.plan,
+        "scopes": list(key.scopes),
+        "networks": list(key.networks),
+        "limits": [f"{limit['quota']} in {limit['windowSeconds']} s" for limit in key.limits],
+        "metadata": sorted(key.extra),
+        "enabled": key.enabled,
+        "expires_at": key.expires_at,
+    }
+
+
 def say_created(session: Session, instance: InstanceRef, key: ApiKey, *, now: datetime) -> None:
     """Say that there is a new key."""
-    created = ApiKeyCreated(
-        **facts(instance, key), scopes=list(key.scopes), expires_at=key.expires_at
-    )
-    say(session, created, now=now)
+    created = changes_between({}, told_of(key))
+    say(session, ApiKeyCreated(**facts(instance, key), changes=created), now=now)
 
 
 def earlier_of(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -229,24 +236,3 @@ def _cleaned(changes: ApiKeyChanges, key: ApiKey, *, now: datetime) -> dict[str,
     if "expires_at" in changes.model_fields_set and changes.expires_at != key.expires_at:
         found["expires_at"] = fields.clean_expiry(changes.expires_at, now=now)
     return found
-
-
-def _as_told(key: ApiKey) -> dict[str, Any]:
-    return {
-        "name": key.name,
-        "owner": key.owner,
-        "plan": key.plan,
-        "scopes": list(key.scopes),
-        "networks": list(key.networks),
-        "limits": [
-            KeyLimit.model_validate(limit).model_dump(by_alias=True) for limit in key.limits
-        ],
-        "metadata": dict(key.extra),
-        "enabled": key.enabled,
-        "expiresAt": key.expires_at,
-    }
-
-
-def _told(values: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """The values that may be told; what people keep with a key is theirs alone."""
-    return {name: "…" if name == "metadata" else values[name] for name in names}

@@ -1,6 +1,7 @@
 """Looking at keys: lists with search and status, and how many there are of each."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,8 @@ from mainstay_server.kernel.web.pagination import (
     decode_cursor,
     page_of,
 )
+
+from .keys import is_living
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,34 @@ def count_by_status(
     for instance_id, name, count in rows:
         found[instance_id][Status(name)] = count
     return found
+
+
+def count_endless(session: Session, instance_id: str) -> int:
+    """How many keys would open something for good if nobody did anything."""
+    counted = sa.select(sa.func.count()).where(
+        ApiKey.instance_id == instance_id,
+        ApiKey.revoked_at.is_(None),
+        ApiKey.ends_at.is_(None),
+        ApiKey.enabled.is_(True),
+    )
+    return session.scalar(counted) or 0
+
+
+def names_with_all(
+    session: Session, instance_id: str, scopes: AbstractSet[str], *, now: datetime
+) -> list[str]:
+    """The names of the keys that have every one of these scopes, newest first."""
+    rows = session.execute(
+        sa.select(ApiKey.name, ApiKey.scopes)
+        .where(
+            ApiKey.instance_id == instance_id,
+            ApiKey.replaced_by.is_(None),
+            ApiKey.enabled.is_(True),
+            *is_living(now),
+        )
+        .order_by(ApiKey.id.desc())
+    )
+    return [name for name, held in rows if scopes <= set(held)]
 
 
 def _status(now: datetime) -> sa.ColumnElement[str]:

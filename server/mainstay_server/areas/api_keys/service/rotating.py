@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.api_keys.models import ApiKey, Status
 from mainstay_server.areas.api_keys.settings import ApiKeyAreaSettings
 from mainstay_server.contracts.api_keys import ApiKeyRotated
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.settings import of
@@ -65,8 +65,8 @@ def rotate_key(
     rotated = ApiKeyRotated(
         **facts(instance, old),
         new_api_key_id=new.id,
-        new_hint=new.hint,
         retires_at=old.retires_at,
+        changes=changes_between({}, {"replaced_by": new.id, "retires_at": old.retires_at}),
     )
     say(session, rotated, now=now)
     touch_policies(session, [instance.id])

@@ -1,32 +1,34 @@
 """The API of the keys that a project gives to its users."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from sqlalchemy.orm import Session
 
-from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, example
-from mainstay_server.tenancy import access
-from mainstay_server.tenancy.models import Role
-
-from .models import ApiKey, ApiKeySettings
-from .schemas import (
+from mainstay_server.areas.api_keys.models import ApiKey, ApiKeySettings
+from mainstay_server.areas.api_keys.schemas import (
+    AddressShare,
     ApiKeyAnswer,
     ApiKeyChanges,
     ApiKeyQuery,
     ApiKeysAnswer,
     ApiKeySettingsAnswer,
     ApiKeySettingsBody,
+    ApiKeyUsageAnswer,
     KeyLimit,
     NewApiKey,
     NewApiKeyAnswer,
     RotateApiKey,
     RotatedApiKeyAnswer,
+    UsageShare,
 )
-from .service import asking, keys, listing, rotating
+from mainstay_server.areas.api_keys.service import asking, keys, listing, rotating, usage
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Router, example, parse_hours
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.models import Role
 
 router = Router(prefix="/api/instances/{instance_id}")
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
@@ -61,6 +63,15 @@ _ROTATED = _NEW | {
     "id": _OLD["replacedBy"],
     "replaces": _OLD["id"],
     "oldKey": _OLD,
+}
+_COUNTS = {"total": 1200, "refused": 3, "lastAt": "2026-11-21T11:02:03.000Z"}
+_USAGE = {
+    "apiKeyId": _KEY["id"],
+    "hours": 24,
+    **_COUNTS,
+    "routes": [{"route": "/api/insights", "method": "GET", **_COUNTS}],
+    "addresses": [{"address": "203.0.113.7", **_COUNTS}],
+    "complete": True,
 }
 _SETTINGS = {
     "required": ["/api/*"],
@@ -168,13 +179,44 @@ def change_api_key(
     return ApiKeyAnswer(**_told(changed))
 
 
+@router.get(
+    "/api-keys/{api_key_id:id}/usage",
+    summary="Who uses an API key",
+    operation_id="get_api_key_usage",
+    responses=example(_USAGE),
+)
+def get_api_key_usage(
+    session: Session,
+    instance: Viewed,
+    api_key_id: str,
+    hours: Annotated[int, Query(description="The range in hours.", examples=[24])] = 24,
+) -> ApiKeyUsageAnswer:
+    """By which routes and from which addresses a key came over the last hours, refused uses too.
+
+    Of a replaced key it tells who must still take the new one.
+    """
+    hours, now = parse_hours(hours), utc_now()
+    key = keys.get_key(session, instance.id, api_key_id)
+    found = usage.usage_of(instance.id, key.id, since=now - timedelta(hours=hours), until=now)
+    return ApiKeyUsageAnswer(
+        api_key_id=key.id,
+        hours=hours,
+        total=found.total,
+        refused=found.refused,
+        last_at=found.last_at,
+        routes=[_told_route(share) for share in found.routes],
+        addresses=[AddressShare(address=one.label, **_told_counts(one)) for one in found.addresses],
+        complete=found.complete,
+    )
+
+
 @router.delete("/api-keys/{api_key_id:id}", status_code=204, summary="Revoke an API key")
 def revoke_api_key(session: Session, instance: Written, api_key_id: str) -> None:
     """Stop a key everywhere within a second, for good. It stays in the list for a while."""
     keys.revoke_key(session, instance, api_key_id, now=utc_now())
 
 
-def _told(key: ApiKey) -> dict[str, object]:
+def _told(key: ApiKey) -> dict[str, Any]:
     now = utc_now()
     return {
         "id": key.id,
@@ -200,6 +242,15 @@ def _told(key: ApiKey) -> dict[str, object]:
         "replaces": key.replaces,
         "replaced_by": key.replaced_by,
     }
+
+
+def _told_route(share: usage.Share) -> UsageShare:
+    method, _, route = share.label.partition(" ")
+    return UsageShare(route=route, method=method, **_told_counts(share))
+
+
+def _told_counts(share: usage.Share) -> dict[str, Any]:
+    return {"total": share.total, "refused": share.refused, "last_at": share.last_at}
 
 
 def _told_settings(row: ApiKeySettings) -> ApiKeySettingsAnswer:
