@@ -1,6 +1,5 @@
 """Folding: what areas declare becomes what the process knows, before anything is opened."""
 
-import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from mainstay_server.kernel.settings import (
     UnsafeSetting,
     load_settings,
     of,
-    secret_key,
 )
 from mainstay_server.tenancy import api, pages, seen
+
+from .data_dir import open_data_dir
 
 TENANCY = Area(
     name="tenancy",
@@ -81,7 +81,7 @@ def open_stores() -> None:
         UnsafeSetting: the data dir or one of the stores cannot be used; which, and why.
     """
     server = of(ServerSettings)
-    _open_data_dir(server)
+    open_data_dir(server)
     urls = store_urls()
     with ThreadPoolExecutor(1) as beside:
         opening = beside.submit(_open_columns)
@@ -93,17 +93,6 @@ def open_stores() -> None:
             allow_private=_may_reach_private(server), ca_pem=server.outbound_ca or None
         )
         opening.result()
-
-
-def _open_data_dir(server: ServerSettings) -> None:
-    try:
-        server.data_dir.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
-        secret_key()
-    except OSError as error:
-        raise UnsafeSetting(
-            f"MAINSTAY_DATA_DIR: {server.data_dir} cannot be made, read or written"
-            f" ({error.strerror}); choose another one, or mend that."
-        ) from error
 
 
 def open_relational() -> None:
