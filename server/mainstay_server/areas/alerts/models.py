@@ -11,7 +11,7 @@ from mainstay_server.kernel.database import Base, Id
 
 
 class AlertType(StrEnum):
-    """What an alert can be about: the types of REQUIREMENTS P4, those of errors, those of keys."""
+    """What an alert can be about: the types of REQUIREMENTS P4, then errors, keys, the guard."""
 
     INSTANCE_DOWN = "instance_down"
     INSTANCE_DEGRADED = "instance_degraded"
@@ -23,6 +23,8 @@ class AlertType(StrEnum):
     ISSUE_REGRESSED = "issue_regressed"
     API_KEY_LEAKED = "api_key_leaked"
     API_KEY_ROTATION = "api_key_rotation"
+    ABUSE_DETECTED = "abuse_detected"
+    QUOTA_REACHED = "quota_reached"
 
 
 class Severity(StrEnum):

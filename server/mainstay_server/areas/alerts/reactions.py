@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.contracts.abuse import AbuseDetected, BanLifted
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
 from mainstay_server.contracts.api_keys import ApiKeyExpiring, ApiKeyLeaked, ApiKeyNeedsRotation
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
@@ -13,6 +14,7 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckStopped,
     HealthCheckWentDown,
 )
+from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
@@ -20,7 +22,7 @@ from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sen
 from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue, ReceiverGone
-from .service import conditions, key_conditions, notifications
+from .service import conditions, guard_conditions, key_conditions, notifications
 
 
 @on(HealthCheckWentDown)
@@ -81,6 +83,24 @@ def open_old_key(session: Session, event: ApiKeyNeedsRotation, *, now: datetime)
 def open_expiring_key(session: Session, event: ApiKeyExpiring, *, now: datetime) -> None:
     """An API key soon ends without a successor."""
     key_conditions.record_expiring_key(session, event, now=now)
+
+
+@on(AbuseDetected)
+def open_abuse(session: Session, event: AbuseDetected, *, now: datetime) -> None:
+    """Somebody misbehaves towards an API: a warning, unless its rule says otherwise."""
+    guard_conditions.record_abuse(session, event, now=now)
+
+
+@on(BanLifted)
+def resolve_abuse(session: Session, event: BanLifted, *, now: datetime) -> None:
+    """Somebody was let in again: nobody needs to look any more."""
+    guard_conditions.record_lifted_ban(session, event, now=now)
+
+
+@on(QuotaThresholdReached)
+def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime) -> None:
+    """A plan is nearly used up: a warning, and critical when nothing is left."""
+    guard_conditions.record_quota(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -19,6 +19,12 @@ from .firing import Firing, fire, resolve_each
 
 REMINDERS_STAY = timedelta(days=1)
 MOST_AT_ONCE = 1000
+REMINDERS = (
+    AlertType.API_KEY_ROTATION,
+    AlertType.ABUSE_DETECTED,
+    AlertType.QUOTA_REACHED,
+    AlertType.STORAGE_LIMIT,
+)
 ALL_ARE_LISTED = "The page of the API keys lists all that are due."
 
 
@@ -65,15 +71,15 @@ def record_expiring_key(session: Session, event: ApiKeyExpiring, *, now: datetim
 
 
 def settle_reminders(session: Session, *, now: datetime) -> int:
-    """End quietly the reminders that stood for a day, so that the next key is told of again."""
+    """End quietly the reminders that stood for a day, so that the next one is told of again."""
     old = sa.select(Alert.id).where(
-        Alert.type == AlertType.API_KEY_ROTATION,
+        Alert.type.in_(REMINDERS),
         Alert.status == AlertStatus.ACTIVE,
         Alert.identity.not_like("%:by-hand:%"),
         Alert.opened_at <= now - REMINDERS_STAY,
     )
     ids = list(session.scalars(old.limit(MOST_AT_ONCE)))
-    text = "A day has passed; the scorecard goes on asking."
+    text = "A day has passed; the scorecard and the security page go on telling."
     return resolve_each(session, ids, resolution=text, quiet=True, now=now)
 
 

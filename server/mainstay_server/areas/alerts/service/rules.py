@@ -40,6 +40,8 @@ DEFAULTS = {
         Rule(type=AlertType.ISSUE_REGRESSED, severity=Severity.WARNING, threshold=10),
         Rule(type=AlertType.API_KEY_LEAKED, severity=Severity.CRITICAL),
         Rule(type=AlertType.API_KEY_ROTATION, severity=Severity.INFO),
+        Rule(type=AlertType.ABUSE_DETECTED, severity=Severity.WARNING),
+        Rule(type=AlertType.QUOTA_REACHED, severity=Severity.WARNING),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)
