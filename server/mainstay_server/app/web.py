@@ -18,7 +18,7 @@ from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem, Unauthenticated
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
-from mainstay_server.ui import assets_app, render
+from mainstay_server.ui import assets_app, load_templates, render
 
 from . import api_docs, system
 from .front import Front
@@ -41,6 +41,7 @@ def create_app(areas: Sequence[Area]) -> ASGIApp:
 
 def create_framework(areas: Sequence[Area]) -> FastAPI:
     """The part behind the doors: API, pages, assets."""
+    load_templates()
     app = FastAPI(
         title="Mainstay",
         version=VERSION,

@@ -1,6 +1,6 @@
 """One Jinja environment for every page, and the one way to render with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.responses import HTMLResponse
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    PrefixLoader,
-    StrictUndefined,
-)
+from jinja2 import BaseLoader, ChoiceLoader, Environment, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 from starlette.requests import Request
+from typing_extensions import override
 
 from mainstay_server.kernel import clock
 
@@ -86,15 +80,47 @@ def _standing_on(page: _Page) -> Iterator[None]:
         _page.reset(before)
 
 
+class _AsTheyWere(BaseLoader):
+    """The templates as they were when the process began.
+
+    Files may change under a running server, by an update for example. A new page over old code, or
+    one half of a page from before and one from after, is worse than the old page.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._found = {
+            name: (file.read_text(encoding="utf-8"), str(file)) for name, file in files.items()
+        }
+
+    @override
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        if template not in self._found:
+            raise TemplateNotFound(template)
+        source, file = self._found[template]
+        return source, file, lambda: True
+
+    @override
+    def list_templates(self) -> list[str]:
+        return sorted(self._found)
+
+
+def load_templates() -> None:
+    """Read every template now, so that a running server keeps the pages it began with."""
+    environment()
+
+
 @cache
 def environment() -> Environment:
     """The environment that renders everything; areas are found when it is first used."""
     made = Environment(
-        loader=_loader(),
+        loader=ChoiceLoader([_AsTheyWere(_files())]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        cache_size=-1,
     )
     made.filters |= {
         "ago": lambda moment: formats.ago(moment, now=_page.get().now),
@@ -116,13 +142,14 @@ def environment() -> Environment:
     return made
 
 
-def _loader() -> BaseLoader:
+def _files() -> dict[str, Path]:
     """An area's templates are reached under its name; `tenancy/` and the ui's own stand beside."""
-    rooms = {folder.parent.name: folder for folder in (SERVER / "areas").glob("*/templates")}
-    rooms["tenancy"] = SERVER / "tenancy" / "templates"
-    return ChoiceLoader(
-        [
-            FileSystemLoader(Path(__file__).parent / "templates"),
-            PrefixLoader({name: FileSystemLoader(folder) for name, folder in rooms.items()}),
-        ]
-    )
+    folders = {
+        f"{folder.parent.name}/": folder for folder in (SERVER / "areas").glob("*/templates")
+    }
+    folders |= {"": Path(__file__).parent / "templates", "tenancy/": SERVER / "tenancy/templates"}
+    return {
+        prefix + file.relative_to(folder).as_posix(): file
+        for prefix, folder in folders.items()
+        for file in folder.rglob("*.html")
+    }

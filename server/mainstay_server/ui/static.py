@@ -1,16 +1,28 @@
 """Built scripts and styles: hashed names from Vite's manifest, and the app that serves them."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
-from typing_extensions import override
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASSETS = Path(__file__).parent / "assets"
 PREFIX = "/assets/"
+KINDS = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+NOT_SERVED = ("manifest.json", "sources.sha256")
+KEPT_FOR_A_YEAR = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class AssetsMissingError(RuntimeError):
@@ -30,19 +42,34 @@ def asset(name: str) -> str:
     return PREFIX + entry["file"]
 
 
-def assets_app() -> StaticFiles:
-    """The ASGI app for `/assets/`: the build folder, to be kept by browsers for a year."""
+def assets_app() -> ASGIApp:
+    """The ASGI app for `/assets/`: the build as it is now, to be kept by browsers for a year.
+
+    It is held in memory (a third of a megabyte): another build, as an update makes, has other names
+    and takes the old files away, while the pages of this process still ask for them.
+    """
     _manifest()
-    return _Immutable(directory=ASSETS)
+    return _Built(
+        {
+            file.relative_to(ASSETS).as_posix(): (file.read_bytes(), KINDS[file.suffix])
+            for file in ASSETS.rglob("*.*")
+            if file.name not in NOT_SERVED
+        }
+    )
 
 
-class _Immutable(StaticFiles):
-    @override
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+class _Built:
+    def __init__(self, files: Mapping[str, tuple[bytes, str]]) -> None:
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        if name not in self._files:
+            raise HTTPException(404)
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405)
+        content, kind = self._files[name]
+        await Response(content, media_type=kind, headers=KEPT_FOR_A_YEAR)(scope, receive, send)
 
 
 @cache

@@ -1,12 +1,13 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jinja2 import ChoiceLoader, DictLoader, UndefinedError
 from mainstay_server.kernel.problems import NotFound
-from mainstay_server.ui import fragment, render
+from mainstay_server.ui import fragment, render, rendering
 from mainstay_server.ui.rendering import environment
 from starlette.requests import Request
 
@@ -49,6 +50,19 @@ def test_what_people_wrote_is_escaped(templates: dict[str, str]) -> None:
     answer = render(a_request(), "a.html", name="<script>")
 
     assert answer.body == b"&lt;script&gt;"
+
+
+def test_a_page_stays_as_it_was_when_the_server_began(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('before {% include "b.html" %}')
+    (tmp_path / "b.html").write_text("before")
+    files = {name: tmp_path / name for name in ("a.html", "b.html")}
+    pages = environment().overlay(loader=rendering._AsTheyWere(files))
+    assert pages.get_template("a.html").render() == "before before"
+
+    (tmp_path / "a.html").write_text("after")
+    (tmp_path / "b.html").unlink()
+
+    assert pages.get_template("a.html").render() == "before before"
 
 
 def test_a_name_that_nobody_set_is_an_error(templates: dict[str, str]) -> None:
