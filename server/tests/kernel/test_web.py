@@ -12,14 +12,12 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.jobs import JobState
+from mainstay_server.kernel.pagination import decode_cursor, encode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, Invalid, TooManyRequests
 from mainstay_server.kernel.web import (
     Router,
     as_problem,
     csrf_token,
-    decode_cursor,
-    encode_cursor,
-    page_of,
     problem_response,
     refuse_forged,
     sign,

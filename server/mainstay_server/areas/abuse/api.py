@@ -6,9 +6,10 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
+from mainstay_server.kernel.web.pagination import Cursor, Limit
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 

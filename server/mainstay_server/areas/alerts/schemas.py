@@ -14,9 +14,10 @@ from typing_extensions import override
 
 from mainstay_server.kernel.events import Event, Refused, RetryLater
 from mainstay_server.kernel.outbound import OutboundError, Response, fetch_blocking
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
+from mainstay_server.kernel.web.pagination import Cursor, Limit
 
 from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 

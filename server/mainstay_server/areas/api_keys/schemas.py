@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
+from mainstay_server.kernel.web.pagination import Cursor, Limit
 
 from .models import DEFAULT_MOST_PER_OWNER, DEFAULT_ROTATE_AFTER_DAYS, Status
 

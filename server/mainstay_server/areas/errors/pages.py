@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from mainstay_server.kernel.area import MenuEntry, Tile
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Page, Router, decode_cursor, page_of
+from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn
 from mainstay_server.tenancy.frame import project_frame, redirect_with

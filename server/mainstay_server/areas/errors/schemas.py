@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, LONGEST_CURSOR, MOST_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import LATER, Instant
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, LONGEST_CURSOR, MOST_PER_PAGE
 
 from .models import Status
 

@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.guard import policy_version
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router, parse_hours
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
+from mainstay_server.kernel.web.pagination import Cursor, Limit
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn_with_secret
 from mainstay_server.tenancy.models import Role

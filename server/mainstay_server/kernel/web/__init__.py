@@ -3,7 +3,7 @@
 from .bodies import Answer, Body, example, parse_hours
 from .csrf import csrf_token, refuse_foreign, refuse_forged
 from .headers import SecurityHeaders
-from .pagination import Page, decode_cursor, encode_cursor, page_of
+from .pagination import Cursor, Limit
 from .problems import as_problem, problem_response, send_problem
 from .routing import Router
 from .signing import sign, unsign
@@ -11,15 +11,13 @@ from .signing import sign, unsign
 __all__ = [
     "Answer",
     "Body",
-    "Page",
+    "Cursor",
+    "Limit",
     "Router",
     "SecurityHeaders",
     "as_problem",
     "csrf_token",
-    "decode_cursor",
-    "encode_cursor",
     "example",
-    "page_of",
     "parse_hours",
     "problem_response",
     "refuse_foreign",

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.pagination import decode_cursor, page_of
 from mainstay_server.kernel.problems import Problem
-from mainstay_server.kernel.web import Router, decode_cursor, page_of
+from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn
 from mainstay_server.tenancy.callers import Caller

@@ -17,10 +17,10 @@ from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.networks import Networks
+from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Page, decode_cursor, page_of
 from mainstay_server.tenancy.service.sessions import addresses_signed_in
 
 from .rules import BY_HAND

@@ -15,8 +15,9 @@ from mainstay_server.areas.alerts.providers import KINDS
 from mainstay_server.areas.alerts.schemas import NotificationAnswer, NotificationList
 from mainstay_server.areas.alerts.service import history, notifications
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Router
-from mainstay_server.kernel.web.pagination import DEFAULT_PER_PAGE, Cursor, Limit
+from mainstay_server.kernel.web.pagination import Cursor, Limit
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef

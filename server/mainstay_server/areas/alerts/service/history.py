@@ -18,7 +18,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.kernel.database import rows_changed
-from mainstay_server.kernel.web import Page, decode_cursor, page_of
+from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.tenancy.models import Person
 
 MOST_FORGOTTEN_AT_ONCE = 10_000

@@ -9,12 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.api_keys.models import ApiKey, Status
-from mainstay_server.kernel.web.pagination import (
-    DEFAULT_PER_PAGE,
-    Page,
-    decode_cursor,
-    page_of,
-)
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, Page, decode_cursor, page_of
 
 from .keys import is_living
 

@@ -11,8 +11,8 @@ from mainstay_server.contracts.guard import GuardKeyCreated, GuardKeyRevoked
 from mainstay_server.kernel.credentials import is_well_formed, new_credential
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
+from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
-from mainstay_server.kernel.web import Page, decode_cursor, page_of
 from mainstay_server.tenancy.subjects import ProjectRef
 
 PREFIX = "mst_guard_"
