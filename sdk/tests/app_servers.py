@@ -9,7 +9,9 @@ from typing import Any
 
 import uvicorn
 from typing_extensions import override
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, make_server
+
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
@@ -37,8 +39,10 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def served_wsgi(app: Any) -> Iterator[int]:
-    """Serve the app with werkzeug; gives the port."""
+    """Serve the app with werkzeug; gives the port. At the end every request is over."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    assert isinstance(server, ThreadedWSGIServer)
+    server.daemon_threads = False  # so that closing the server waits for them
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -52,7 +56,7 @@ def served_wsgi(app: Any) -> Iterator[int]:
 def ask(
     port: int, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, headers=dict(headers or {}))
         response = connection.getresponse()
@@ -61,9 +65,13 @@ def ask(
         connection.close()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until the condition holds, and fail when it does not in time."""
-    end = time.monotonic() + seconds
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds, and fail when it never does.
+
+    Other programs may hold the processors for seconds, so it is asked for long. That something is
+    quick is told by asking again whether it is: a busy machine is not busy at every try.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.005)

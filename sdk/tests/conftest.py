@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import mainstay
 import pytest
+from tests.app_servers import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -14,4 +15,4 @@ def _the_sdk_raises_and_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("SENTRY_DSN", raising=False)
     yield
     mainstay.close(1)
-    assert [t.name for t in threading.enumerate() if t.name == "mainstay-sender"] == []
+    eventually(lambda: [t for t in threading.enumerate() if t.name == "mainstay-sender"] == [])

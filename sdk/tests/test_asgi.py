@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from tests.app_servers import ask, eventually, served_asgi
+from tests.app_servers import PATIENCE_SECONDS, ask, eventually, served_asgi
 from tests.capture_server import Capture, a_server
 
 
@@ -30,7 +30,7 @@ def names_of(app: Any, *paths: str) -> list[tuple[str, int]]:
         with served_asgi(app) as port:
             for path in paths:
                 ask(port, path)
-        assert mainstay.flush(5)
+        assert mainstay.flush(PATIENCE_SECONDS)
         return [(request["path"], request["status"]) for request in server.requests]
 
 
@@ -135,7 +135,7 @@ def names_of_without_lifespan(app: Any, path: str) -> list[tuple[str, int]]:
         mainstay.init(server.dsn)
         with served_asgi(app, lifespan="off") as port:
             ask(port, path)
-        assert mainstay.flush(5)
+        assert mainstay.flush(PATIENCE_SECONDS)
         return [(request["path"], request["status"]) for request in server.requests]
 
 

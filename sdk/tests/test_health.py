@@ -16,7 +16,7 @@ from flask import Flask
 from mainstay._internal.clock import Clock
 from mainstay._internal.memory import used_percent
 from starlette.applications import Starlette
-from tests.app_servers import ask, served_asgi, served_wsgi
+from tests.app_servers import PATIENCE_SECONDS, ask, served_asgi, served_wsgi
 from tests.capture_server import a_server
 
 Served = Callable[[mainstay.Health], AbstractContextManager[int]]
@@ -54,7 +54,8 @@ def raises() -> None:
 
 
 def a_health(**options: Any) -> mainstay.Health:
-    return mainstay.Health(**{"memory_percent": lambda: 40.0, **options})
+    calm: dict[str, Any] = {"memory_percent": lambda: 40.0, "timeout_seconds": PATIENCE_SECONDS}
+    return mainstay.Health(**{**calm, **options})
 
 
 def answer(served: Served, health: mainstay.Health, path: str = "/api/health") -> tuple[int, Any]:
@@ -139,31 +140,34 @@ def test_what_is_missing_from_the_environment_is_told_to_the_log_only(
 @either
 def test_checks_run_at_once_and_a_hanging_one_is_given_up(served: Served) -> None:
     released = threading.Event()
+    all_run = threading.Barrier(3, timeout=PATIENCE_SECONDS)
+
+    def hangs() -> None:
+        all_run.wait()
+        released.wait(120)
 
     async def hangs_later() -> None:
-        await asyncio.sleep(30)
+        await asyncio.to_thread(all_run.wait)
+        await asyncio.sleep(120)
 
     health = a_health(
         checks={
-            "hangs": lambda: released.wait(30),
+            "hangs": hangs,
             "hangs_later": hangs_later,
-            "slow": lambda: time.sleep(0.5),
+            "fine": lambda: bool(all_run.wait() + 1),
         },
-        timeout_seconds=1.0,
+        timeout_seconds=2.0,
     )
     with served(health) as port:
-        started = time.perf_counter()
         status, text = ask(port, "/api/health")
-        seconds = time.perf_counter() - started
         released.set()
 
     checks = json.loads(text)["checks"]
     assert status == 503
-    assert seconds < 2.0  # one after the other they would take 2.5
-    assert {name: checks[name]["status"] for name in ("hangs", "hangs_later", "slow")} == {
+    assert {name: checks[name]["status"] for name in ("hangs", "hangs_later", "fine")} == {
         "hangs": "fail",
         "hangs_later": "fail",
-        "slow": "pass",
+        "fine": "pass",
     }
     assert checks["hangs"]["error"] == "TimeoutError"
 
@@ -176,7 +180,9 @@ def test_a_stampede_of_probes_costs_one_run(served: Served) -> None:
         runs.append(1)
         time.sleep(0.1)
 
-    with served(a_health(checks={"counted": counted})) as port, ThreadPoolExecutor(16) as probes:
+    at_one_moment = Clock(wall=lambda: 1_795_230_000.0, monotonic=lambda: 100.0)
+    health = a_health(checks={"counted": counted}, clock=at_one_moment)
+    with served(health) as port, ThreadPoolExecutor(16) as probes:
         statuses = list(probes.map(lambda _: ask(port, "/api/health")[0], range(32)))
 
     assert statuses == [200] * 32
@@ -247,7 +253,7 @@ def test_probes_are_not_counted_as_requests_and_other_paths_reach_the_app(served
             ask(port, "/api/health")
             assert ask(port, "/api/health/other")[0] == 404
             assert ask(port, "/api/health", method="POST")[0] == 404
-        assert mainstay.flush(5)
+        assert mainstay.flush(PATIENCE_SECONDS)
 
     assert [request["method"] for request in server.requests] == ["GET", "POST"]
 

@@ -12,6 +12,7 @@ from mainstay._internal.dsn import Dsn, parse_dsn
 from mainstay._internal.message import MeasuredRequest, Origin, encode_requests, known_method
 from mainstay._internal.routes import without_ids
 from mainstay._internal.trace import trace_id_of
+from tests.app_servers import PATIENCE_SECONDS
 from tests.capture_server import a_server
 
 WIRE = Path(__file__).parents[2] / "wire" / "requests"
@@ -55,7 +56,7 @@ def test_a_measured_request_becomes_exactly_the_full_golden_message() -> None:
     with a_server() as server:
         client.connect(server.dsn, origin=origin, clock=clock)
         asyncio.run(mainstay.ASGIMiddleware(app)(scope, receive, send))
-        assert mainstay.flush(5)
+        assert mainstay.flush(PATIENCE_SECONDS)
 
     assert server.batches[0].message == golden("full.json")
     assert list(server.batches[0].message["requests"][0]) == list(
@@ -84,7 +85,7 @@ def test_a_batch_goes_to_the_project_of_the_dsn_with_its_key() -> None:
     with a_server() as server:
         mainstay.init(server.dsn.replace("/7", "/behind/proxy/7"))
         an_answered_request()
-        assert mainstay.flush(5)
+        assert mainstay.flush(PATIENCE_SECONDS)
 
     assert server.batches[0].path == "/behind/proxy/api/7/requests/"
     headers = server.batches[0].headers

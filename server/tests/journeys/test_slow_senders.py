@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 from tests.journeys.running import TOKEN, Mainstay, running_mainstay
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_half_a_thousand_half_requests_neither_stop_nor_fill_the_server(mainstay
 
 def ask(mainstay: Mainstay, *, times: int) -> set[int]:
     path = f"{mainstay.url}/api/health/live"
-    return {httpx.get(path, timeout=30).status_code for _ in range(times)}
+    return {httpx.get(path, timeout=PATIENCE_SECONDS).status_code for _ in range(times)}
 
 
 def memory_mib(mainstay: Mainstay) -> float:
@@ -95,11 +95,11 @@ def drip(connections: list[socket.socket], stopping: threading.Event) -> None:
 
 
 def open_connections(mainstay: Mainstay) -> int:
-    text = httpx.get(f"{mainstay.url}/metrics", timeout=30).text
+    text = httpx.get(f"{mainstay.url}/metrics", timeout=PATIENCE_SECONDS).text
     (line,) = [li for li in text.splitlines() if li.startswith("mainstay_http_connections ")]
     return int(float(line.split()[1]))
 
 
 def first_line(connection: socket.socket) -> str:
-    connection.settimeout(30)
+    connection.settimeout(PATIENCE_SECONDS)
     return connection.recv(65_536).partition(b"\r\n")[0].decode()

@@ -3,7 +3,6 @@
 import math
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from mainstay_server.ui.rendering import environment
 from playwright.sync_api import Browser, sync_playwright
 from starlette.middleware.base import RequestResponseEndpoint
 from tests.browsing import CHROMIUM, CHROMIUM_FLAGS
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 NOW = datetime(2025, 11, 21, 14, 5, 9, tzinfo=UTC)
 POLICY = (
@@ -165,12 +165,10 @@ def gallery_url() -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(gallery(), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
+        eventually(lambda: server.started, every_seconds=0.02)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
