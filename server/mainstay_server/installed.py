@@ -9,6 +9,7 @@ from mainstay_server.areas import (
     health_checks,
     ip_allowlist,
     quotas,
+    rate_limits,
     requests,
     scorecard,
 )
@@ -24,5 +25,6 @@ AREAS: tuple[Area, ...] = (
     ip_allowlist.area,
     quotas.area,
     abuse.area,
+    rate_limits.area,
     scorecard.area,
 )

@@ -44,6 +44,7 @@ REMOVING = {
     "removeAlertChannel",
     "removeHealthCheck",
     "removeMember",
+    "removeRateLimit",
     "revokeApiKey",
     "revokeInvitation",
     "revokeToken",
@@ -125,6 +126,7 @@ def what_may_be_switched_off(mainstay: Mainstay) -> dict[str, str]:
         answer = mainstay.call("POST", path, json=body)
         assert answer.status_code == 201, answer.text
         ids[name] = answer.json()["id"]
+    ids["limitName"] = "default"
     return ids
 
 

@@ -36,6 +36,7 @@ PAGES = (
     f"{HERE}/alerts",
     f"{HERE}/scorecard",
     f"{HERE}/security",
+    f"{HERE}/rate-limits",
     f"{HERE}/settings",
     "/api/docs",
     "/dashboard/nowhere",

@@ -14,6 +14,7 @@ area = Area(
         jobs.watch_error_rates,
         jobs.settle_issue_alerts,
         jobs.settle_key_reminders,
+        jobs.settle_limit_alerts,
         jobs.forget_old_alerts,
     ),
     reactions=(
@@ -30,6 +31,7 @@ area = Area(
         reactions.open_abuse,
         reactions.resolve_abuse,
         reactions.open_quota,
+        reactions.open_limited,
         reactions.tell_of_opening,
         reactions.tell_of_end,
         reactions.send_notification,

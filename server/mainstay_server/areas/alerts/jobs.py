@@ -9,7 +9,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import conditions, history, key_conditions, rules
+from .service import conditions, guard_conditions, history, key_conditions, rules
 from .settings import AlertSettings
 
 
@@ -40,6 +40,12 @@ def settle_issue_alerts(session: Session, *, now: datetime) -> int:
 def settle_key_reminders(session: Session, *, now: datetime) -> int:
     """End reminders about API keys that stood for a day."""
     return key_conditions.settle_reminders(session, now=now)
+
+
+@job(every=timedelta(minutes=5))
+def settle_limit_alerts(session: Session, *, now: datetime) -> int:
+    """End alerts of rate limits that refused nobody for a while."""
+    return guard_conditions.settle_limits(session, now=now)
 
 
 @job(cron="40 3 * * *", task="cleanup")

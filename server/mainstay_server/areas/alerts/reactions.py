@@ -15,6 +15,7 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckWentDown,
 )
 from mainstay_server.contracts.quotas import QuotaThresholdReached
+from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
@@ -101,6 +102,12 @@ def resolve_abuse(session: Session, event: BanLifted, *, now: datetime) -> None:
 def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime) -> None:
     """A plan is nearly used up: a warning, and critical when nothing is left."""
     guard_conditions.record_quota(session, event, now=now)
+
+
+@on(RateLimitExceeded)
+def open_limited(session: Session, event: RateLimitExceeded, *, now: datetime) -> None:
+    """Limits refuse somebody again and again: a warning, unless its rule says otherwise."""
+    guard_conditions.record_exceeded(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -108,6 +108,7 @@ async def verify(scope: Scope, receive: Receive, send: Send) -> None:
             person=question.person,
             cost=question.cost,
             key_required=True,
+            ipv6_prefix_length=policy.client.get("ipv6PrefixLength", 64),
         ),
     )
     status = outcome.problem.status if outcome.problem else 200
@@ -182,6 +183,7 @@ def _forwarded_request(scope: Scope, asked: _Asked, policy: Policy) -> GuardedRe
         scopes=tuple(asked.either("scopes", b"x-mainstay-scopes").split()),
         cost=max(1, int(cost)) if cost.isascii() and cost.isdigit() and len(cost) < 7 else 1,  # noqa: PLR2004 - a million at most
         key_required=True,
+        ipv6_prefix_length=policy.client.get("ipv6PrefixLength", 64),
     )
 
 

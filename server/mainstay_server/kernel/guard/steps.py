@@ -19,7 +19,8 @@ class GuardedRequest:
     `credential` is the API key as it was presented, "" when none was; it must never be stored.
     `scopes` are needed beside those that the policy asks for; `cost` is what it is charged. With
     `key_required` a key is asked for on every path that the policy does not call public. Without
-    an address, what is decided by the address is not decided.
+    an address, what is decided by the address is not decided; what counts addresses counts IPv6
+    by networks of `ipv6_prefix_length` bits.
     """
 
     instance: InstanceRef
@@ -32,6 +33,7 @@ class GuardedRequest:
     person: str = ""
     cost: int = 1
     key_required: bool = False
+    ipv6_prefix_length: int = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +52,15 @@ NO_KEY = Facts()
 
 @dataclass(kw_only=True, slots=True)
 class Passage:
-    """A request on its way through the steps. `headers` go with the answer, whatever it is."""
+    """A request on its way through the steps. `headers` go with the answer, whatever it is.
+
+    `simulated` is the code of a refusal by what only simulates, "" when there was none.
+    """
 
     request: GuardedRequest
     facts: Facts = NO_KEY
     headers: dict[str, str] = field(default_factory=dict)
+    simulated: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

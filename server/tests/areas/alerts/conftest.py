@@ -26,6 +26,7 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckStopped,
     HealthCheckWentDown,
 )
+from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, install_reactions, run_waiting, said_events, say
@@ -99,6 +100,19 @@ class Harbour:
 
     def regressed(self, name: str) -> IssueRegressed:
         return IssueRegressed(**self._issue(name))
+
+    def refuses(self, times: int, *, address: str = "203.0.113.9") -> None:
+        """Limits refused an address so often in the last ten minutes."""
+        event = RateLimitExceeded(
+            organization_id=self.instance.organization_id,
+            project_id=self.instance.project_id,
+            instance_id=self.instance.id,
+            address=address,
+            refused=times,
+            key_ids=["key-1"],
+            since=self.now - 10 * MINUTE,
+        )
+        self.happens(event)
 
     def channel(
         self,

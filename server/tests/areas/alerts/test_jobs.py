@@ -146,3 +146,27 @@ def settle(harbour: Harbour) -> None:
     with transaction() as session:
         jobs.settle_issue_alerts.function(session, now=harbour.now)
     harbour.deliver()
+
+
+def test_a_warning_of_limits_ends_half_an_hour_after_the_last_word_of_them(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.channel(http_receiver.url)
+    harbour.refuses(500)
+    harbour.later(20 * MINUTE)
+    harbour.refuses(500)
+    harbour.later(20 * MINUTE)
+    run_due_job(harbour)
+    assert harbour.active() == ["rate_limit_exceeded"]
+
+    harbour.later(10 * MINUTE)
+    run_due_job(harbour)
+
+    assert harbour.active() == []
+    assert len(http_receiver.requests) == 2, "its beginning and its end"
+
+
+def run_due_job(harbour: Harbour) -> None:
+    with transaction() as session:
+        jobs.settle_limit_alerts.function(session, now=harbour.now)
+    harbour.deliver()

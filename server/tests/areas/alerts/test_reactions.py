@@ -523,6 +523,37 @@ def test_an_issue_that_came_back_is_a_warning(
     assert second.title == "inspections production: KeyError: two lines"
 
 
+def test_limits_that_refuse_again_and_again_are_one_warning_whoever_it_is(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.channel(http_receiver.url)
+    harbour.refuses(99)
+    assert harbour.active() == []
+
+    harbour.refuses(1204)
+    harbour.refuses(100, address="198.51.100.4")
+
+    (alert,) = harbour.alerts()
+    assert (alert.type, alert.severity, alert.count) == ("rate_limit_exceeded", "warning", 2)
+    assert alert.title == "inspections production refuses by its rate limits"
+    assert alert.message.startswith(
+        "203.0.113.9 was refused 1,204 times in ten minutes, with 1 API keys."
+    )
+    assert told(http_receiver) == [("alert.opened", "rate_limit_exceeded")]
+
+
+def test_the_rule_says_how_many_refusals_are_worth_a_warning(harbour: Harbour) -> None:
+    about = (harbour.instance.organization_id, harbour.instance.project_id, None)
+    with transaction() as session:
+        rules.change_rule(
+            session, about, AlertType.RATE_LIMIT_EXCEEDED, {"threshold": 5000}, now=harbour.now
+        )
+    harbour.refuses(4999)
+    assert harbour.active() == []
+    harbour.refuses(5000)
+    assert harbour.active() == ["rate_limit_exceeded"]
+
+
 def test_a_removed_channel_is_told_nothing_more(
     harbour: Harbour, http_receiver: HttpReceiver
 ) -> None:

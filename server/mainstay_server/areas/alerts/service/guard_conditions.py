@@ -1,19 +1,24 @@
-"""What the guard's areas say, as alerts: abuse of an API, and plans that are nearly used up."""
+"""What the guard's areas say, as alerts: abuse, plans nearly used up, limits that refuse."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.models import Alert, AlertStatus, AlertType, Severity
 from mainstay_server.contracts.abuse import AbuseDetected, BanLifted
 from mainstay_server.contracts.quotas import QuotaThresholdReached
+from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance, instances_of_organization
 
-from .firing import Firing, fire, identity_of, resolve
+from .firing import Firing, fire, identity_of, resolve, resolve_each
+from .rules import rule_for
 
 STORAGE = "storage_bytes"
 ALL = 100
+LIMIT_ALERTS_STAY = timedelta(minutes=30)
+MOST_AT_ONCE = 1000
 DONE = {
     "banned": "It is kept out until {until:%Y-%m-%d %H:%M} UTC.",
     "simulated": "It would have been banned; the instance only simulates.",
@@ -65,6 +70,40 @@ def record_quota(session: Session, event: QuotaThresholdReached, *, now: datetim
         severity=Severity.CRITICAL if event.percent >= ALL else None,
     )
     fire(session, instance, firing, now=now)
+
+
+def record_exceeded(session: Session, event: RateLimitExceeded, *, now: datetime) -> None:
+    """Limits refuse an address again and again: one alert of the instance, however many they are.
+
+    Below the rule's threshold of refusals it is nothing that people need know.
+    """
+    instance = find_instance(session, event.instance_id)
+    if instance is None:
+        return
+    kind = AlertType.RATE_LIMIT_EXCEEDED
+    if event.refused < rule_for(session, instance.project_id, instance.id, kind).threshold:
+        return
+    keys = f", with {len(event.key_ids)} API keys" if event.key_ids else ""
+    firing = Firing(
+        type=kind,
+        title=f"{_place(instance)} refuses by its rate limits",
+        message=f"{event.address} was refused {event.refused:,} times in ten minutes{keys}."
+        " The security page lists everybody whom limits hold back.",
+    )
+    fire(session, instance, firing, now=now)
+
+
+def settle_limits(session: Session, *, now: datetime) -> int:
+    """End alerts of limits half an hour after the last word of them; returns how many."""
+    identity = identity_of(AlertType.RATE_LIMIT_EXCEEDED)
+    over = sa.select(Alert.id).where(
+        Alert.identity == identity,
+        Alert.status == AlertStatus.ACTIVE,
+        Alert.last_seen_at <= now - LIMIT_ALERTS_STAY,
+    )
+    ids = list(session.scalars(over.limit(MOST_AT_ONCE)))
+    text = "Limits refused nobody so often for half an hour."
+    return resolve_each(session, ids, resolution=text, quiet=False, now=now)
 
 
 def _instance_of(session: Session, event: QuotaThresholdReached) -> InstanceRef | None:

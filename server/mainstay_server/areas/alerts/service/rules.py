@@ -21,7 +21,7 @@ from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid
 
-# They hold for every instance without a row being written. Percent, or alerts per hour.
+# They hold for every instance without a row being written. Percent, alerts per hour, or refusals.
 DEFAULTS = {
     rule.type: rule
     for rule in (
@@ -35,7 +35,7 @@ DEFAULTS = {
             minimum_count=20,
         ),
         Rule(type=AlertType.STORAGE_LIMIT, severity=Severity.WARNING),
-        Rule(type=AlertType.RATE_LIMIT_EXCEEDED, severity=Severity.WARNING),
+        Rule(type=AlertType.RATE_LIMIT_EXCEEDED, severity=Severity.WARNING, threshold=100),
         Rule(type=AlertType.NEW_ISSUE, severity=Severity.INFO, threshold=10),
         Rule(type=AlertType.ISSUE_REGRESSED, severity=Severity.WARNING, threshold=10),
         Rule(type=AlertType.API_KEY_LEAKED, severity=Severity.CRITICAL),

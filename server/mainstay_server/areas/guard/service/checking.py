@@ -45,7 +45,7 @@ async def decide(policy: Policy, request: GuardedRequest) -> Outcome:
             if policy.mode is Mode.SIMULATE:
                 return Outcome(passage, None, problem.code)
             return Outcome(passage, problem)
-    return Outcome(passage, None)
+    return Outcome(passage, None, passage.simulated)
 
 
 def clean_path(target: str) -> str:
