@@ -3,7 +3,7 @@
 from mainstay_server.contracts.requests import count_requests
 from mainstay_server.kernel.area import Area
 
-from . import api, ingest, pages, readiness, service
+from . import api, ingest, jobs, pages, readiness, service
 from .columns import REQUEST_METRICS
 
 area = Area(
@@ -11,6 +11,7 @@ area = Area(
     title="Requests",
     api=api.router,
     doors=(ingest.door,),
+    jobs=(jobs.sum_up_requests,),
     readiness=(
         readiness.requests_are_measured,
         readiness.requests_are_answered,

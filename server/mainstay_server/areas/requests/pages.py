@@ -10,7 +10,7 @@ from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.tenancy.addresses import project_dsn
 from mainstay_server.ui import fragment
 
-from . import columns, service
+from . import service
 
 # Seconds per bucket by the page's time range: about sixty points, whatever the range.
 BUCKETS = {1: 60, 6: 300, 24: 1800, 168: 10_800}
@@ -24,6 +24,7 @@ def draw_panel(asked: PanelRequest) -> str:
     since = now - timedelta(hours=asked.hours)
     seconds = BUCKETS.get(asked.hours, 60 * asked.hours)
     series = service.time_series(instance.id, since=since, until=now, seconds=seconds)
+    summary, endpoints = service.measure(instance.id, hours=asked.hours, now=now)
     return fragment(
         asked.request,
         "requests/panel.html",
@@ -34,7 +35,7 @@ def draw_panel(asked: PanelRequest) -> str:
             project_id=instance.project_id,
             number=instance.project_number,
         ),
-        summary=service.summarize(instance.id, hours=asked.hours, now=now),
+        summary=summary,
         traffic={
             "times": [bucket.timestamp.timestamp() for bucket in series],
             "series": [
@@ -55,9 +56,7 @@ def draw_panel(asked: PanelRequest) -> str:
                 }
             ],
         },
-        endpoints=columns.busiest_endpoints(
-            instance.id, since=since, until=now, limit=service.ENDPOINTS_SHOWN
-        ),
+        endpoints=[{**row, "p95": row["percentiles"][1]} for row in endpoints],
         target_error_percent=TARGET_ERROR_PERCENT,
         target_response_ms=TARGET_RESPONSE_MS,
         now=now,

@@ -26,7 +26,7 @@ TOO_FEW = NotApplicable(reason=f"Fewer than {ENOUGH_REQUESTS} requests in the la
 @readiness_check("requests.measured", "Are its requests measured?")
 def requests_are_measured(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Ask whether the SDK reported a request within a day."""
-    found = columns.newest(instance.id, since=now - DAY)
+    found = columns.newest(instance.id, since=now - DAY, until=now)
     if found["total"]:
         minutes = int((now - found["newest_at"]).total_seconds() // 60)
         return Passed(evidence=f"{found['total']:,} in the last day, newest {minutes} min ago")

@@ -59,6 +59,8 @@ class StoredRequest(msgspec.Struct, frozen=True):
     trace_id: str
     release: str
     server_name: str
+    # Only when it is not the path.
+    endpoint: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class MetricsSummary(Answer):

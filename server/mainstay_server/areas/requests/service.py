@@ -25,7 +25,27 @@ PERCENT = 100
 # A clock that is off by less is a clock; by more, the app's times are moved to ours.
 TOLERATED_SKEW = timedelta(seconds=5)
 OLDEST = timedelta(days=29)
+# An app has fewer routes than that. One that reports raw paths has as many as it has requests, and
+# each would be a row of the sums in every hour.
+MOST_ENDPOINTS = 200
+OTHER_ENDPOINTS = "(other)"
 
+
+class _Endpoints:
+    """The paths that each instance was seen to serve in this hour, `MOST_ENDPOINTS` at most."""
+
+    def __init__(self) -> None:
+        self._hour: datetime | None = None
+        self._paths: dict[str, set[str]] = {}
+
+    def of(self, instance_id: str, *, now: datetime) -> set[str]:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            self._hour, self._paths = hour, {}
+        return self._paths.setdefault(instance_id, set())
+
+
+_endpoints = _Endpoints()
 _decoder = msgspec.json.Decoder(RequestBatch)
 _encoder = msgspec.json.Encoder()
 
@@ -43,7 +63,11 @@ def rows_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> 
 
     Times are the app's own, moved by how wrong its clock was when it sent the batch; what claims
     to be older than the retention or to come from the future is taken to happen now.
+
+    The first `MOST_ENDPOINTS` paths that this process sees of an instance in an hour are endpoints
+    of their own in all sums, the rest are one.
     """
+    endpoints = _endpoints.of(instance_id, now=received_at)
     skew = timedelta(0)
     if batch.sent_at is not None:
         skew = received_at - _aware(batch.sent_at)
@@ -63,6 +87,7 @@ def rows_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> 
                 trace_id=request.trace_id or "",
                 release=batch.release or "",
                 server_name=batch.server_name or "",
+                endpoint=_endpoint(request.path, endpoints),
             )
             for request in batch.requests
         ]
@@ -78,9 +103,9 @@ def get_metrics(instance_id: str, *, hours: int, interval_minutes: int, now: dat
     if interval_minutes < 1 or hours * 60 / interval_minutes > MOST_BUCKETS:
         smallest = max(1, -(-hours * 60 // MOST_BUCKETS))
         raise Invalid(f"interval is in minutes and must be at least {smallest} for {hours} hours.")
-    since = now - timedelta(hours=hours)
+    summary, endpoints = measure(instance_id, hours=hours, now=now)
     return Metrics(
-        summary=summarize(instance_id, hours=hours, now=now),
+        summary=summary,
         endpoints=[
             EndpointMetrics(
                 path=row["path"],
@@ -88,21 +113,37 @@ def get_metrics(instance_id: str, *, hours: int, interval_minutes: int, now: dat
                 avg_latency=round(row["average"], 3),
                 error_rate=_percent(row["errors"], row["total"]),
             )
-            for row in columns.busiest_endpoints(
-                instance_id, since=since, until=now, limit=ENDPOINTS_SHOWN
-            )
+            for row in endpoints
         ],
-        time_series=time_series(instance_id, since=since, until=now, seconds=interval_minutes * 60),
+        time_series=time_series(
+            instance_id,
+            since=now - timedelta(hours=hours),
+            until=now,
+            seconds=interval_minutes * 60,
+        ),
     )
 
 
 def summarize(instance_id: str, *, hours: int, now: datetime) -> MetricsSummary | None:
     """The figures of the last hours; None when nothing was served."""
-    found = columns.summary(instance_id, since=now - timedelta(hours=hours), until=now)
-    if not found["total"]:
-        return None
+    return measure(instance_id, hours=hours, now=now, endpoints=0)[0]
+
+
+def measure(
+    instance_id: str, *, hours: int, now: datetime, endpoints: int = ENDPOINTS_SHOWN
+) -> tuple[MetricsSummary | None, list[dict[str, Any]]]:
+    """The figures of the last hours, and its busiest endpoints as `columns.figures` has them.
+
+    Both come from one reading, so that they agree. None and nothing when nothing was served.
+    """
+    rows = columns.figures(
+        instance_id, since=now - timedelta(hours=hours), until=now, endpoints=endpoints
+    )
+    if not rows:
+        return None, []
+    found, *busiest = rows
     _, p95, p99 = found["percentiles"]
-    return MetricsSummary(
+    summary = MetricsSummary(
         instance_id=instance_id,
         period=f"{hours}h",
         total_requests=found["total"],
@@ -112,12 +153,16 @@ def summarize(instance_id: str, *, hours: int, now: datetime) -> MetricsSummary 
         error_rate=_percent(found["errors"], found["total"]),
         requests_per_second=round(found["total"] / (hours * 3600), 6),
     )
+    return summary, busiest
 
 
 def time_series(
     instance_id: str, *, since: datetime, until: datetime, seconds: int
 ) -> list[MetricsBucket]:
-    """A bucket for every interval of the span, also for those in which nothing was served."""
+    """A bucket for every interval of the span, also for those in which nothing was served.
+
+    `seconds` is a number of whole minutes.
+    """
     found = {
         row["begins"]: row
         for row in columns.buckets(instance_id, since=since, until=until, seconds=seconds)
@@ -154,6 +199,15 @@ def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Map
         }
         for row in columns.counts_by_instance(instance_ids, since=now - day, until=now)
     }
+
+
+def _endpoint(path: str, endpoints: set[str]) -> str | msgspec.UnsetType:
+    if path in endpoints:
+        return msgspec.UNSET
+    if len(endpoints) >= MOST_ENDPOINTS:
+        return OTHER_ENDPOINTS
+    endpoints.add(path)
+    return msgspec.UNSET
 
 
 def _percent(part: int, whole: int) -> float:

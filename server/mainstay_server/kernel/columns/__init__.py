@@ -13,6 +13,7 @@ from .store import (
     query_row,
     query_value,
     stats,
+    sum_up,
 )
 from .tables import JSON_LINES, Encoding, Measure, RollUp, Table
 from .writers import Counts
@@ -40,4 +41,5 @@ __all__ = [
     "query_row",
     "query_value",
     "stats",
+    "sum_up",
 ]

@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .roll_ups import declared, sums_of, sums_table, view_name
-from .tables import DAILY_PARTITIONS_UP_TO_DAYS, Encoding, RollUp, Table
+from .roll_ups import sums_of, sums_table, view_name
+from .tables import DAY_NUMBER, Encoding, RollUp, Table
 
 _RETENTION = re.compile(r"\bTTL\b.*?toIntervalDay\((\d+)\)", re.DOTALL)
 
 FIRST_YEAR = 2000
+ROWS_PER_MARK = 128
 LAST_YEAR = 2100
 
 
@@ -22,9 +23,9 @@ class Layout:
     insert can be repeated after a broken connection. A cluster: the rows are in `<name>_local`, a
     ReplicatedMergeTree on every node, behind a Distributed table `<name>`.
 
-    A roll-up is one more such table, of the Aggregating kind, in a part per day, and a view
-    `<name>_view` that fills it from what each insert brings. Embedded it is not synced with every
-    insert: what a power cut takes from it is summed up anew from the table.
+    A roll-up is one more such table, of the Aggregating kind and in a part per day; when it is on
+    insert, a view `<name>_view` fills it from what each insert brings. Embedded it is not synced
+    with every insert: what a power cut takes from it is summed up anew from the table.
 
     The cluster's SQL is tested as text only: it was not run against a real cluster.
     """
@@ -37,38 +38,39 @@ class Layout:
         """Whether nobody but this process can append."""
         return self.durable
 
-    def create(self, table: Table, *, retention_days: int, sums: bool = False) -> list[str]:
-        """Return the statements that make the table where there is none; `sums` for a roll-up's."""
+    def create(self, table: Table, *, retention_days: int, sums: str = "") -> list[str]:
+        """Return the statements that make the table where there is none.
+
+        `sums` makes it the table of a roll-up, and is kept as its comment: what was declared, by
+        which a later declaration is compared.
+        """
         columns = [f"`{name}` {kind}" for name, kind in table.columns.items()]
         columns.append(
             f"CONSTRAINT time_is_real CHECK toYear(`{table.time_column}`) >= {FIRST_YEAR}"
             f" AND toYear(`{table.time_column}`) < {LAST_YEAR}"
         )
-        daily = sums or table.retention_days <= DAILY_PARTITIONS_UP_TO_DAYS
-        partition = "toYYYYMMDD" if daily else "toYYYYMM"
+        partition = DAY_NUMBER if sums else table.partition
         engine = f"{'Replicated' if self.cluster else ''}{'Aggregating' if sums else ''}MergeTree"
         settings = ", ".join(
-            f"{name} = {value}" for name, value in self._settings(daily=daily, sums=sums)
+            f"{name} = {value}"
+            for name, value in self._settings(daily=partition == DAY_NUMBER, sums=bool(sums))
         )
+        comment = f" COMMENT {quoted(sums)}" if sums else ""
         stored = (
             f"CREATE TABLE IF NOT EXISTS `{self.names(table)[0]}`{self._on_cluster}"
             f" ({', '.join(columns)}) ENGINE = {engine}"
             f" PARTITION BY {partition}(`{table.time_column}`)"
             f" ORDER BY ({', '.join(table.order_by)})"
-            f" TTL {_expiry(table, retention_days)} SETTINGS {settings}"
+            f" TTL {_expiry(table, retention_days)} SETTINGS {settings}{comment}"
         )
         return [stored, *self._create_distributed(table)]
 
     def create_view(self, roll_up: RollUp, table: Table) -> str:
-        """Return the statement that makes a roll-up follow its table, where it does not yet.
-
-        Its comment is what was declared, by which a later declaration is compared.
-        """
+        """Return the statement that makes inserts bring their sums, where they do not yet."""
         (source, *_), (target, *_) = self.names(table), self.names(sums_table(roll_up, table))
         return (
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS `{view_name(roll_up)}`{self._on_cluster}"
             f" TO `{target}` AS {sums_of(roll_up, table, source=source)}"
-            f" COMMENT {quoted(declared(roll_up, table))}"
         )
 
     def create_filling(self, roll_up: RollUp, table: Table, *, name: str) -> list[str]:
@@ -150,17 +152,19 @@ class Layout:
 
     def _settings(self, *, daily: bool, sums: bool) -> list[tuple[str, int]]:
         settings = [("ttl_only_drop_parts", 1)] if daily else [("merge_with_ttl_timeout", 86_400)]
+        if sums:
+            # A question reads the states of some keys; of others only those in the same few rows.
+            settings.append(("index_granularity", ROWS_PER_MARK))
         if self.durable:
             # Merged parts are synced too, so that their many small sources (one per insert) may be
             # removed after half a minute instead of eight, which would be thousands of folders.
-            settings += [
-                ("fsync_part_directory", 1),
-                ("min_rows_to_fsync_after_merge", 1),
-                ("old_parts_lifetime", 30),
-                # A power cut may leave any number of parts that were not synced broken. They are
+            settings += [("min_rows_to_fsync_after_merge", 1), ("old_parts_lifetime", 30)]
+            if sums:
+                # A power cut may leave any number of parts broken that were not synced. They are
                 # set aside, instead of keeping the table shut, and summed up anew.
-                ("max_suspicious_broken_parts", 100_000) if sums else ("fsync_after_insert", 1),
-            ]
+                settings.append(("max_suspicious_broken_parts", 100_000))
+            else:
+                settings += [("fsync_after_insert", 1), ("fsync_part_directory", 1)]
         elif not self.cluster:
             settings.append(("non_replicated_deduplication_window", 1_000))
         return settings

@@ -1,6 +1,6 @@
 """Bring what is stored to what is declared: tables, their roll-ups, and what these lack."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -9,7 +9,7 @@ import structlog
 
 from .engines import Engine
 from .roll_ups import declared, sums_of, sums_table, view_name
-from .tables import BUCKET, TOTAL, RollUp, Table
+from .tables import BUCKET, DAY_NUMBER, TOTAL, RollUp, Table
 
 ROWS_AT_ONCE = 4_000_000
 """How many rows are summed up by one statement: some seconds, and memory that is bounded."""
@@ -55,39 +55,55 @@ def _change(engine: Engine, table: Table, *, retention_days: int) -> None:
         engine.command(statement)
 
 
+def sum_up(engine: Engine, table: Table, *, until: datetime) -> None:
+    """Bring those roll-ups that inserts do not fill to date, for intervals over before `until`."""
+    for roll_up in table.roll_ups:
+        if not roll_up.on_insert:
+            seconds = roll_up.bucket_seconds
+            over = int(until.timestamp()) // seconds * seconds
+            _fill(engine, table, roll_up, until=f"toDateTime({over}, 'UTC')")
+
+
 def _migrate_roll_up(engine: Engine, table: Table, roll_up: RollUp, *, retention_days: int) -> None:
     stored = sums_table(roll_up, table)
-    views = engine.rows(
-        "SELECT comment FROM system.tables WHERE database = currentDatabase()"
-        " AND name = {view:String}",
-        {"view": view_name(roll_up)},
-    )
-    if any(view["comment"] != declared(roll_up, table) for view in views):
+    comments = {
+        row["name"]: row["comment"]
+        for row in engine.rows(
+            "SELECT name, comment FROM system.tables WHERE database = currentDatabase()"
+            " AND name IN {names:Array(String)}",
+            {"names": [*engine.layout.names(stored), view_name(roll_up)]},
+        )
+    }
+    declaration = declared(roll_up, table)
+    if comments.get(engine.layout.names(stored)[0], declaration) != declaration:
         raise ValueError(
             f"the roll-up {roll_up.name} is stored as it was declared before, and never changes;"
             " give what is declared now a new name"
         )
-    for statement in engine.layout.create(stored, retention_days=retention_days, sums=True):
+    for statement in engine.layout.create(stored, retention_days=retention_days, sums=declaration):
         engine.command(statement)
     _change(engine, stored, retention_days=retention_days)
-    engine.command(engine.layout.create_view(roll_up, table))
-    _fill(engine, table, roll_up, today=engine.layout.alone or not views)
+    if roll_up.on_insert:
+        engine.command(engine.layout.create_view(roll_up, table))
+        everything = engine.layout.alone or view_name(roll_up) not in comments
+        _fill(engine, table, roll_up, until="" if everything else "toStartOfDay(now('UTC'))")
 
 
-def _fill(engine: Engine, table: Table, roll_up: RollUp, *, today: bool) -> None:
-    """Sum up every day of which the roll-up counts fewer rows than the table has.
+def _fill(engine: Engine, table: Table, roll_up: RollUp, *, until: str) -> None:
+    """Sum up every day of which the roll-up counts fewer rows than the table has, up to `until`.
 
     An insert reaches the table first and then its roll-ups, so a crash in between can only leave
     too few in a roll-up. It has more when the table's rows have expired, which is as it should be.
 
     A day is summed up beside the roll-up and then put in the place of what was there at once, so
-    that it may be killed at any moment, and two processes may do it at the same time. `today` tells
-    whether the day that is not over is compared too: others may be appending to it.
+    that it may be killed at any moment, and two processes may do it at the same time. `until` is
+    what the engine calls the time from which on others may be appending.
     """
     # On a server another process may be filling one at this moment.
     age_days = 0 if engine.layout.alone else 1
     _drop_fillings(engine, f"{roll_up.name}_filling_", age_days=age_days)
-    lacking = _days_lacking(engine, table, roll_up, today=today)
+    before = f"`{table.time_column}` < {until}" if until else ""
+    lacking = _days_lacking(engine, table, roll_up, before=before)
     if not lacking:
         return
     log.info("roll_up_lacks_rows", roll_up=roll_up.name, days=len(lacking))
@@ -96,7 +112,8 @@ def _fill(engine: Engine, table: Table, roll_up: RollUp, *, today: bool) -> None
         for statement in engine.layout.create_filling(roll_up, table, name=name):
             engine.command(statement)
         for day, total in lacking.items():
-            _sum_up(engine, table, roll_up, day=day, total=total, into=name)
+            for statement, edges in _summing(roll_up, table, day=day, total=total, before=before):
+                engine.command(f"INSERT INTO `{name}` {statement}", edges)
             engine.command(engine.layout.replace_day(roll_up, table, day=day, name=name))
     finally:
         _drop_fillings(engine, name, age_days=0)
@@ -115,46 +132,66 @@ def _drop_fillings(engine: Engine, beginning: str, *, age_days: int) -> None:
         engine.command(engine.layout.drop(row["name"]))
 
 
-def _days_lacking(engine: Engine, table: Table, roll_up: RollUp, *, today: bool) -> dict[int, int]:
+def _days_lacking(engine: Engine, table: Table, roll_up: RollUp, *, before: str) -> dict[int, int]:
     """Return the days that the roll-up lacks rows of, with how many rows the table has of each.
 
-    The table is counted first: what others append in between can only make a roll-up count more.
+    Whole partitions first, as the engine knows by heart how many rows they have. The table is
+    always counted first: what others append in between can only make a roll-up count more.
     """
-    time = table.time_column
-    until = "" if today else f" WHERE `{time}` < toStartOfDay(now('UTC'))"
-    there = _by_day(engine, "count()", of=f"`{table.name}`{until}", time=time)
-    summed = _by_day(engine, f"sum(`{TOTAL}`)", of=f"`{roll_up.name}`", time=BUCKET)
-    return {day: total for day, total in there.items() if total > summed.get(day, 0)}
+    number = f"{table.partition}(`{table.time_column}`)"
+    there = _counted(engine, "count()", of=table.name, by=number)
+    summed = _counted(
+        engine, f"sum(`{TOTAL}`)", of=roll_up.name, by=f"{table.partition}(`{BUCKET}`)"
+    )
+    day = f"{DAY_NUMBER}(`{table.time_column}`)"
+    conditions = f" AND {before}" if before else ""
+    there = {
+        each: total
+        for partition in _fewer(summed, there)
+        for each, total in _counted(
+            engine, "count()", of=table.name, by=day, where=f"{number} = {partition}{conditions}"
+        ).items()
+    }
+    summed = _counted(engine, f"sum(`{TOTAL}`)", of=roll_up.name, by=f"{DAY_NUMBER}(`{BUCKET}`)")
+    return _fewer(summed, there)
 
 
-def _by_day(engine: Engine, figure: str, *, of: str, time: str) -> dict[int, int]:
+def _fewer(summed: Mapping[int, int], there: Mapping[int, int]) -> dict[int, int]:
+    """Return what is there where fewer are summed, the newest first."""
+    return {
+        number: total
+        for number, total in sorted(there.items(), reverse=True)
+        if total > summed.get(number, 0)
+    }
+
+
+def _counted(engine: Engine, figure: str, *, of: str, by: str, where: str = "") -> dict[int, int]:
+    condition = f" WHERE {where}" if where else ""
     rows = engine.rows(
-        f"SELECT toYYYYMMDD(`{time}`) AS day, {figure} AS figure FROM {of}"  # noqa: S608 - what an area declares
-        " GROUP BY day ORDER BY day DESC",
+        f"SELECT {by} AS number, {figure} AS figure FROM `{of}`{condition} GROUP BY number",  # noqa: S608 - what an area declares
         {},
     )
-    return {row["day"]: row["figure"] for row in rows}
+    return {row["number"]: row["figure"] for row in rows}
 
 
-def _sum_up(
-    engine: Engine, table: Table, roll_up: RollUp, *, day: int, total: int, into: str
-) -> None:
-    """Insert the sums of one day, of a large one in several pieces."""
+def _summing(
+    roll_up: RollUp, table: Table, *, day: int, total: int, before: str
+) -> Iterator[tuple[str, dict[str, datetime]]]:
+    """Return what to insert for one day: of a large one several pieces, with their edges."""
     begin = datetime.strptime(str(day), "%Y%m%d").replace(tzinfo=UTC)
     pieces = 1 + total // ROWS_AT_ONCE
     edges = [begin + timedelta(days=1) * piece / pieces for piece in range(pieces + 1)]
-    select = sums_of(
-        roll_up,
-        table,
-        source=table.name,
-        where=f"`{table.time_column}` >= {{since:DateTime64(3, 'UTC')}}"
-        f" AND `{table.time_column}` < {{until:DateTime64(3, 'UTC')}}",
-    )
+    time = f"`{table.time_column}`"
+    conditions = [
+        f"{time} >= {{since:DateTime64(3, 'UTC')}}",
+        f"{time} < {{until:DateTime64(3, 'UTC')}}",
+        *([before] if before else []),
+    ]
+    select = sums_of(roll_up, table, source=table.name, where=" AND ".join(conditions))
     columns = ", ".join(f"`{name}`" for name in sums_table(roll_up, table).columns)
+    # Two pieces of a day may have the same sums, which is no reason to drop one of them.
+    settings = (
+        f"insert_deduplicate = 0, max_bytes_before_external_group_by = {MEMORY_BYTES_BEFORE_DISK}"
+    )
     for since, until in pairwise(edges):
-        engine.command(
-            # Two pieces of a day may have the same sums, which is no reason to drop one of them.
-            f"INSERT INTO `{into}` ({columns}) {select} SETTINGS insert_deduplicate = 0,"
-            f" max_bytes_before_external_group_by = {MEMORY_BYTES_BEFORE_DISK}",
-            {"since": since, "until": until},
-        )
+        yield f"({columns}) {select} SETTINGS {settings}", {"since": since, "until": until}

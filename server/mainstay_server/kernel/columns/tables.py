@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+DAILY_PARTITIONS_UP_TO_DAYS = 35
+DAY_NUMBER = "toYYYYMMDD"
+MONTH_NUMBER = "toYYYYMM"
+
 BUCKET = "bucket"
 TOTAL = "total"
 TOTAL_TYPE = "SimpleAggregateFunction(sum, UInt64)"
@@ -23,20 +27,25 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class RollUp:
-    """What is asked of a table again and again, summed up while its rows arrive.
+    """What is asked of a table again and again, summed up before anybody asks.
 
     One row for each interval of `bucket_seconds` and each combination of `keys`, which are columns
     of the table that have few values. `bucket` is when the interval began (UTC), `total` how many
     of the table's rows are in it; `measures` are the other figures. Its rows are partial sums until
     the engine has merged them, so that every question groups and sums again.
 
-    What `append` acknowledged is in every roll-up of the table. A crash or a full disk in the midst
-    of an insert that nobody acknowledged may leave its rows in the table and not in a roll-up; the
-    next `open_columns` finds the days of which a roll-up counts less than its table, and sums them
-    up anew. By the same way one that is new is filled from all that is stored. With a server, that
-    other processes append to meanwhile, only days that have passed are compared, and while a new
-    one is filled, what others append at that very moment may be missing from it until it is
-    compared again.
+    `on_insert`: each insert brings its sums along, which costs half as much again. What `append`
+    acknowledged is counted. A crash or a full disk in the midst of an insert that nobody
+    acknowledged may leave its rows in the table and not in the roll-up; the next `open_columns`
+    finds the days of which it counts less than its table, and sums them up anew. By the same way
+    one that is new is filled from all that is stored. With a server, that other processes append
+    to meanwhile, only days that have passed are compared; and while a new one is filled, what
+    others append at that very moment may be missing from it until it is compared.
+
+    Not `on_insert`, for states that are costly to make of a few rows: `sum_up` makes them of whole
+    intervals that are over. Whoever asks must then compare `total` with that of a roll-up that
+    is on insert, and take rows of the table instead for an interval that lacks some: it is not
+    summed up yet, or rows came late.
 
     Rows stay as long as the table's or `retention_days`, whichever is longer. They are not deleted
     with rows of the table before their time, so no key may tell who somebody is. A roll-up that was
@@ -48,6 +57,7 @@ class RollUp:
     keys: tuple[str, ...]
     measures: Mapping[str, Measure]
     retention_days: int
+    on_insert: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +78,7 @@ class Table:
     parts are dropped when they expire), else by month (expired rows are merged away once a day).
     `retention_days` counts from the row's time; the operator's setting replaces it at open.
 
-    Each of `roll_ups` makes an insert cost about half as much again, so rows are gathered longer.
+    Rows are gathered longer the more of `roll_ups` each insert brings its sums to.
     """
 
     name: str
@@ -78,8 +88,11 @@ class Table:
     retention_days: int
     roll_ups: tuple[RollUp, ...] = ()
 
-
-DAILY_PARTITIONS_UP_TO_DAYS = 35
+    @property
+    def partition(self) -> str:
+        """The function that makes a partition's number of a row's time."""
+        daily = self.retention_days <= DAILY_PARTITIONS_UP_TO_DAYS
+        return DAY_NUMBER if daily else MONTH_NUMBER
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

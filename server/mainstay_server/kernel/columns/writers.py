@@ -80,8 +80,8 @@ class Writer:
     cost (to a quarter of one core, where inserting each at once took a whole one at 200 a second).
     Nothing is waited for once enough has arrived to be worth an insert, nor for the next append of
     a caller who is alone (the last insert held one append, and none came during it): as it waits
-    for each answer, pausing would save no insert. What goes into a table with roll-ups goes into
-    each of them too, so that as many times as long is gathered.
+    for each answer, pausing would save no insert. An insert goes into every roll-up that is on
+    insert too, so that as many times as long is gathered.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Writer:
         self._counts = counts
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
-        self._inserts = 1 + len(table.roll_ups)
+        self._inserts = 1 + sum(roll_up.on_insert for roll_up in table.roll_ups)
         self._changed = threading.Condition()
         self._closing = False
         self._was_alone = False

@@ -121,6 +121,17 @@ def test_a_new_roll_up_is_filled_from_all_that_is_stored(
     ]
 
 
+def test_a_table_that_is_partitioned_by_month_fills_its_roll_ups_too(url: str) -> None:
+    monthly = replace(VISITS, retention_days=90)
+    columns.open_columns(url, tables=[monthly])
+    for at in (f"{DAY_BEFORE}T03:06:45Z", f"{YESTERDAY}T03:06:45Z"):
+        columns.append_blocking(monthly, visit(1, at=at), rows=1)
+
+    reopen(url, table=replace(monthly, roll_ups=SUMMED_VISITS.roll_ups))
+
+    assert sums() == [(3, "/", 1, 1), (3, "/", 1, 1)]
+
+
 def test_what_a_roll_up_lacks_is_summed_up_at_the_next_open_and_no_table_is_left(
     summed: str,
 ) -> None:
@@ -291,17 +302,48 @@ def test_on_a_server_the_day_that_is_not_over_is_left_to_those_who_append(
     assert [numbers for _, _, _, numbers in sums()] == [2]
 
 
+LATER = replace(VISITS_BY_HOUR, on_insert=False)
+LATER_SUMMED = replace(VISITS, roll_ups=(LATER,))
+
+
+def test_one_that_is_not_on_insert_has_the_intervals_that_are_over(url: str) -> None:
+    columns.open_columns(url, tables=[LATER_SUMMED])
+    times = [f"{DAY_BEFORE}T23:59:59.999Z", f"{YESTERDAY}T03:06:45Z", f"{YESTERDAY}T04:00:00Z"]
+    for number, at in enumerate(times, 1):
+        columns.append_blocking(LATER_SUMMED, visit(number, at=at), rows=1)
+    assert sums() == []
+
+    columns.sum_up(LATER_SUMMED, until=datetime.fromisoformat(f"{YESTERDAY}T04:59:00Z"))
+    assert sums() == [(23, "/", 1, 1), (3, "/", 1, 2)]
+
+    columns.append_blocking(LATER_SUMMED, visit(5, at=times[1]), rows=1)
+    for _ in range(2):
+        columns.sum_up(LATER_SUMMED, until=datetime.fromisoformat(f"{YESTERDAY}T05:00:00Z"))
+    assert sums() == [(23, "/", 1, 1), (3, "/", 2, 7), (4, "/", 1, 3)]
+
+
+def test_one_that_is_not_on_insert_leaves_the_insert_and_the_open_alone(tmp_path: Path) -> None:
+    url = f"chdb://{tmp_path}/columns"
+    columns.open_columns(url, tables=[LATER_SUMMED])
+    columns.append_blocking(LATER_SUMMED, visit(1), rows=1)
+
+    reopen(url, table=LATER_SUMMED)
+
+    assert sums() == []
+    assert not columns.query("SELECT name FROM system.tables WHERE name = 'visits_by_hour_view'")
+
+
 def test_on_a_cluster_the_sums_are_made_where_the_rows_are() -> None:
     layout = Layout(cluster="eu")
     view = layout.create_view(VISITS_BY_HOUR, VISITS)
 
-    assert view.startswith(
+    assert view == (
         "CREATE MATERIALIZED VIEW IF NOT EXISTS `visits_by_hour_view` ON CLUSTER `eu`"
         " TO `visits_by_hour_local` AS SELECT `instance`, `path`,"
         " toDateTime(intDiv(toUnixTimestamp(`time`), 3600) * 3600, 'UTC') AS `bucket`,"
         " count() AS `total`, sum(number) AS `numbers`,"
         " quantilesDDState(0.005, 0.5)(number) AS `spread`"
-        " FROM `visits_local` GROUP BY `instance`, `path`, `bucket` COMMENT '"
+        " FROM `visits_local` GROUP BY `instance`, `path`, `bucket`"
     )
     assert layout.create_filling(VISITS_BY_HOUR, VISITS, name="filling") == [
         "CREATE TABLE `filling_local` ON CLUSTER `eu` AS `visits_by_hour_local`",
@@ -319,17 +361,24 @@ def test_on_a_cluster_the_sums_are_made_where_the_rows_are() -> None:
 @pytest.mark.parametrize(
     ("layout", "engine", "settings"),
     [
-        (Layout(cluster="eu"), "ReplicatedAggregatingMergeTree", "ttl_only_drop_parts = 1"),
+        (
+            Layout(cluster="eu"),
+            "ReplicatedAggregatingMergeTree",
+            "ttl_only_drop_parts = 1, index_granularity = 128",
+        ),
         (
             Layout(),
             "AggregatingMergeTree",
-            "ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000",
+            (
+                "ttl_only_drop_parts = 1, index_granularity = 128,"
+                " non_replicated_deduplication_window = 1000"
+            ),
         ),
         (
             Layout(durable=True),
             "AggregatingMergeTree",
             (
-                "ttl_only_drop_parts = 1, fsync_part_directory = 1,"
+                "ttl_only_drop_parts = 1, index_granularity = 128,"
                 " min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 30,"
                 " max_suspicious_broken_parts = 100000"
             ),
@@ -341,9 +390,10 @@ def test_sums_are_kept_in_an_aggregating_table_a_part_per_day(
 ) -> None:
     stored = columns.roll_ups.sums_table(VISITS_BY_HOUR, VISITS)
 
-    created = layout.create(stored, retention_days=90, sums=True)[0]
+    created = layout.create(stored, retention_days=90, sums="what was declared")[0]
 
     assert created.endswith(
         f" ENGINE = {engine} PARTITION BY toYYYYMMDD(`bucket`) ORDER BY (instance, bucket, path)"
         f" TTL toDateTime(`bucket`) + toIntervalDay(90) SETTINGS {settings}"
+        " COMMENT 'what was declared'"
     )

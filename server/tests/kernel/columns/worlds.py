@@ -29,6 +29,7 @@ VISITS_BY_HOUR = RollUp(
         ),
     },
     retention_days=90,
+    on_insert=True,
 )
 SUMMED_VISITS = replace(VISITS, roll_ups=(VISITS_BY_HOUR,))
 
