@@ -34,6 +34,8 @@ PAGES = (
     f"{HERE}/monitoring",
     f"{HERE}/errors",
     f"{HERE}/alerts",
+    f"{HERE}/api-keys",
+    f"{HERE}/api-keys/paths",
     f"{HERE}/scorecard",
     f"{HERE}/security",
     f"{HERE}/rate-limits",

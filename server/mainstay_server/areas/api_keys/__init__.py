@@ -4,7 +4,7 @@ from mainstay_server.contracts.guard import plans_of_owners
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.guard import GuardStep
 
-from . import api, jobs, readiness
+from . import api, jobs, pages, readiness
 from .service import deciding, listing, publishing
 from .settings import ApiKeyAreaSettings
 
@@ -12,6 +12,7 @@ area = Area(
     name="api_keys",
     title="API keys",
     api=api.router,
+    pages=pages.router,
     jobs=(jobs.note_last_uses, jobs.remind, jobs.forget_dead_keys),
     readiness=(
         readiness.keys_are_rotated,
@@ -21,6 +22,8 @@ area = Area(
     ),
     settings=(ApiKeyAreaSettings,),
     answers=(plans_of_owners.answered_by(listing.plans_of_owners),),
+    panels=(pages.panel,),
+    menu=(pages.menu,),
     guard=(
         GuardStep(
             section="keys",

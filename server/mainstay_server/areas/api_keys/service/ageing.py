@@ -48,7 +48,7 @@ def remind_of_end(session: Session, *, now: datetime) -> int:
     due = session.scalars(
         sa.select(ApiKey)
         .where(
-            *_is_in_use(now),
+            *is_in_use(now),
             ApiKey.expiry_reminded_at.is_(None),
             ApiKey.ends_at <= now + REMINDED_BEFORE_END,
         )
@@ -72,7 +72,7 @@ def count_older(
     """How many keys in use are older than so many days, and when the oldest was made."""
     count, oldest = session.execute(
         sa.select(sa.func.count(), sa.func.min(ApiKey.created_at)).where(
-            *_is_in_use(now),
+            *is_in_use(now),
             ApiKey.instance_id == instance_id,
             ApiKey.created_at <= now - timedelta(days=days),
         )
@@ -90,7 +90,7 @@ def forget_dead(session: Session, *, before: datetime) -> int:
     return rows_changed(session, sa.delete(ApiKey).where(ApiKey.id.in_(old)))
 
 
-def _is_in_use(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def is_in_use(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     """The conditions of a key that opens something and has no successor yet."""
     return (*is_living(now), ApiKey.enabled.is_(True), ApiKey.replaced_by.is_(None))
 
@@ -101,7 +101,7 @@ def _remind_older(
     due = session.scalars(
         sa.select(ApiKey)
         .where(
-            *_is_in_use(now),
+            *is_in_use(now),
             ApiKey.rotation_reminded_at.is_(None),
             ApiKey.created_at <= now - timedelta(days=days),
             among,
