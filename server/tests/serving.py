@@ -8,6 +8,7 @@ import pytest
 from mainstay_server.app.assembly import fold
 from mainstay_server.kernel import blobs, columns, limits, outbound, shared
 from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.ports import forget_answers
 from tests.world import World, make_world
 
 
@@ -31,6 +32,7 @@ def running_app(areas: tuple[Area, ...], folder: Path) -> Iterator[World]:
         limits.close_limits()
         shared.close_shared()
         blobs.close_blobs()
+        forget_answers()
 
 
 @pytest.fixture

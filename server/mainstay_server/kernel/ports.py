@@ -46,6 +46,9 @@ def port(question: Callable[Asked, Answered]) -> Port[Asked, Answered]:
     return Port(question)
 
 
+_answered: list[Port[..., Any]] = []
+
+
 def install_answers(answers: tuple[Answer, ...]) -> None:
     """Connect every port with its answer; two answers to one port are refused."""
     taken: set[str] = set()
@@ -54,3 +57,10 @@ def install_answers(answers: tuple[Answer, ...]) -> None:
             raise ValueError(f"two areas answer {answer.port.name}")
         taken.add(answer.port.name)
         answer.port.answer = answer.function
+        _answered.append(answer.port)
+
+
+def forget_answers() -> None:
+    """Have nobody answer anything any more; for tests, whose areas come and go."""
+    while _answered:
+        _answered.pop().answer = None
