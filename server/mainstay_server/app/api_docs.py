@@ -23,9 +23,16 @@ from .openapi import Json, document_of, operations_of
 router = Router(include_in_schema=False)
 FOR_EVERYBODY = access.public("what there is to ask is no secret; what it answers is")
 DEEPEST = 3
+VARIABLES = {
+    "cronSecret": "MAINSTAY_CRON_SECRET",
+    "guardKey": "MAINSTAY_GUARD_KEY",
+    "apiKey": "API_KEY",
+}
 SCHEMES_TOLD = {
     "sentryAuth": "an ingest key (the DSN's, in any of Sentry's ways)",
     "cronSecret": "the cron secret",
+    "guardKey": "a guard key of the project",
+    "apiKey": "an API key, or nobody yet: the answer says who may",
 }
 
 
@@ -298,10 +305,9 @@ def _curl(method: str, path: str, told: Json, base: str, media: str, sent: str) 
     names = {name for one in told["security"] for name in one}
     if "sentryAuth" in names:
         lines.append('-H "X-Sentry-Auth: Sentry sentry_key=$MAINSTAY_INGEST_KEY"')
-    elif "cronSecret" in names:
-        lines.append('-H "Authorization: Bearer $MAINSTAY_CRON_SECRET"')
     elif names:
-        lines.append('-H "Authorization: Bearer $MAINSTAY_TOKEN"')
+        variable = VARIABLES.get(next(iter(names)), "MAINSTAY_TOKEN")
+        lines.append(f'-H "Authorization: Bearer ${variable}"')
     if sent:
         lines += [f"-H 'Content-Type: {media}'", f"--data-binary {shlex.quote(sent)}"]
     return f"{lines[0]} {lines[1]}" + "".join(f" \\\n  {line}" for line in lines[2:])

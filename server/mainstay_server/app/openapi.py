@@ -42,6 +42,16 @@ SCHEMES: Json = {
         "name": SESSION_COOKIE,
         "description": "A signed-in browser. What changes something needs `X-CSRF-Token` too.",
     },
+    "guardKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A guard key: the secret of a project's own servers.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key that the project gave to one of its users.",
+    },
     "cronSecret": {
         "type": "http",
         "scheme": "bearer",
@@ -100,6 +110,8 @@ def _document(app: FastAPI, areas: Sequence[Area]) -> Json:
             verb: {**operation, "parameters": _parameters_in(f"/{{number}}/{door.path}", [])}
             for verb, operation in DOORS.get(door.path, {}).items()
         }
+    for route in (route for area in areas for route in area.plain_routes):
+        paths[route.path] = {verb: {**operation} for verb, operation in route.operations.items()}
     components = document.setdefault("components", {})
     _refusal_components(components)
     components["securitySchemes"] = SCHEMES | KEY_SCHEMES

@@ -36,12 +36,14 @@ class Door:
 class PlainRoute:
     """A plain ASGI way in at an exact path, before any framework, for what is asked very often.
 
-    It checks by itself who is asking; `access` says in words whom it lets in.
+    It checks by itself who is asking; `access` says in words whom it lets in. `operations` are its
+    OpenAPI operations by method in lower case, since no framework knows of it.
     """
 
     path: str
     access: str
     app: Callable[[Scope, Receive, Send], Awaitable[None]]
+    operations: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.guard import policy_version
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, parse_hours
+from mainstay_server.kernel.web import Router, example, parse_hours
 from mainstay_server.kernel.web.pagination import Cursor, Limit
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, dsn_with_secret
@@ -105,6 +105,7 @@ def change_settings(
     "/api/instances/{instance_id}/guard/policy",
     summary="The policy of an instance",
     operation_id="get_guard_policy_for_people",
+    responses=example({"version": 1, "environment": "production", "mode": "enforce"}),
 )
 def get_policy(session: Session, instance: AdministeredInstance) -> dict[str, Any]:
     """The document that apps decide by, without the digests of keys."""

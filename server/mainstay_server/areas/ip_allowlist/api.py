@@ -78,7 +78,9 @@ def change_allowlist(
 def check_address(
     session: Session,
     instance: Viewed,
-    address: Annotated[str, Query(max_length=60, examples=["203.0.113.9"])],
+    address: Annotated[
+        str, Query(max_length=60, description="A client address.", examples=["203.0.113.9"])
+    ],
 ) -> AddressAnswer:
     """Ask for one client address; everybody is let in while no entry is on."""
     entries = service.list_entries(session, instance.id)

@@ -9,8 +9,14 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from mainstay_server.areas.guard.columns import GUARD_PASSAGES
+from mainstay_server.areas.guard.schemas import Verdict, VerifyBody
+from mainstay_server.areas.guard.service import reporting, waiting
+from mainstay_server.areas.guard.service.checking import Outcome, clean_path, client_address, decide
+from mainstay_server.areas.guard.service.holders import Holder, get_holder, known_holder
+from mainstay_server.areas.guard.service.policies import Policy, get_policy, known_policy
+from mainstay_server.areas.guard.service.verdicts import tally
 from mainstay_server.kernel import columns
-from mainstay_server.kernel.area import PlainRoute
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.guard import GuardedRequest
 from mainstay_server.kernel.problems import Invalid, MethodNotAllowed, Unauthenticated
@@ -20,14 +26,6 @@ from mainstay_server.kernel.web import send_problem
 from mainstay_server.kernel.web.incoming import read_incoming
 from mainstay_server.kernel.web.proxies import is_trusted
 from mainstay_server.tenancy.senders import instance_for, known_instance
-
-from .columns import GUARD_PASSAGES
-from .schemas import Verdict, VerifyBody
-from .service import reporting, waiting
-from .service.checking import Outcome, clean_path, client_address, decide
-from .service.holders import Holder, get_holder, known_holder
-from .service.policies import Policy, get_policy, known_policy
-from .service.verdicts import tally
 
 MOST_REPORT_BYTES = 2 * 1024 * 1024
 MOST_VERIFY_BYTES = 64 * 1024
@@ -265,16 +263,3 @@ async def _send(
     ]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
-
-
-BY_GUARD_KEY = "Whoever holds one of the project's guard keys."
-plain_routes = (
-    PlainRoute(
-        path="/api/guard/check",
-        access="Anyone: the answer says only whether the key that was sent may pass.",
-        app=check,
-    ),
-    PlainRoute(path="/api/guard/keys/verify", access=BY_GUARD_KEY, app=verify),
-    PlainRoute(path="/api/guard/policy", access=BY_GUARD_KEY, app=give_policy),
-    PlainRoute(path="/api/guard/report", access=BY_GUARD_KEY, app=report),
-)
