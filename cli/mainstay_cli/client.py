@@ -1,11 +1,18 @@
-"""Speaking to a Mainstay server: where it is, who asks, and refusals in words."""
+"""Speaking to a Mainstay server: where it is, who asks, about what, and refusals in words."""
 
 import os
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
+from urllib.parse import quote
 
 import httpx2 as httpx
 import typer
 from rich.console import Console
+
+Project = Annotated[str, typer.Option(help="The project's slug.")]
+Environment = Annotated[str, typer.Option(help="Which instance.")]
+Url = Annotated[str, typer.Option(help="The server; MAINSTAY_URL.")]
+Token = Annotated[str, typer.Option(help="An access token; MAINSTAY_TOKEN.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 TIMEOUT_SECONDS = 30
 EXIT_REFUSED = 2
@@ -24,13 +31,33 @@ class Server:
 
     def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - whatever the path answers
         """The JSON of a path. Ends the command with exit code 2 and the reason when refused."""
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - whatever the path answers
+        """Send a JSON body; returns and refuses as `get` does."""
+        return self._ask("POST", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """Have what a path names removed; refuses as `get` does."""
+        self._ask("DELETE", path)
+
+    def instance(self, project: str, environment: str) -> dict[str, Any]:
+        """The instance of a project's environment; one that is not there is refused."""
+        instances = self.get(f"/api/projects/{quote(project, safe='')}")["instances"]
+        chosen: list[dict[str, Any]] = [i for i in instances if i["environment"] == environment]
+        if not chosen:
+            known = ", ".join(one["environment"] for one in instances)
+            give_up(f"{project} has no environment {environment!r}; it has {known}.")
+        return chosen[0]
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - as above
         try:
-            answer = self._http.get(path, params=params)
+            answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             give_up(f"The server at {self._http.base_url} does not answer: {error}")
         if not answer.is_success:
             give_up(_reason(answer))
-        return answer.json()
+        return answer.json() if answer.content else None
 
 
 def server_of(url: str, token: str) -> Server:

@@ -1,14 +1,13 @@
 """`mainstay doctor`: what is left before an instance may go live; a gate for pipelines."""
 
 import json
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from .client import give_up, server_of
+from .client import AsJson, Environment, Project, Token, Url, server_of
 
 EXIT_NOT_READY = 1
 MARKS = {
@@ -20,21 +19,17 @@ MARKS = {
 
 
 def doctor(
-    project: Annotated[str, typer.Option(help="The project's slug.")],
-    environment: Annotated[str, typer.Option(help="Which instance.")] = "production",
-    url: Annotated[str, typer.Option(help="The server; MAINSTAY_URL.")] = "",
-    token: Annotated[str, typer.Option(help="An access token; MAINSTAY_TOKEN.")] = "",
+    project: Project,
+    environment: Environment = "production",
+    url: Url = "",
+    token: Token = "",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask every readiness check. Exit code 0: ready, 1: red lines, 2: could not ask."""
     server = server_of(url, token)
-    instances = server.get(f"/api/projects/{quote(project, safe='')}")["instances"]
-    chosen = [one for one in instances if one["environment"] == environment]
-    if not chosen:
-        known = ", ".join(one["environment"] for one in instances)
-        give_up(f"{project} has no environment {environment!r}; it has {known}.")
-    card = server.get(f"/api/instances/{chosen[0]['id']}/scorecard")
+    instance = server.instance(project, environment)
+    card = server.get(f"/api/instances/{instance['id']}/scorecard")
     if as_json:
         typer.echo(json.dumps(card, indent=2))
     else:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import doctor
+from . import doctor, keys
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Mainstay: production readiness for every app, proven by live evidence.",
 )
 app.command("doctor")(doctor.doctor)
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()
