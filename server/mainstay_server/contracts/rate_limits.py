@@ -1,32 +1,37 @@
 """What limits say: somebody changed one, and one holds somebody back again and again."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.events import Audited, Event, Target
 
 
-class RateLimitPolicyChanged(Event, frozen=True, kw_only=True):
-    """Somebody added, changed or removed a limit of an instance; only what differs is told.
+class RateLimitEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said when somebody administers a limit of an instance."""
 
-    `change` is `created`, `changed` or `removed`.
-    """
-
-    audited: ClassVar[bool] = True
-    organization_id: str
+    noun: ClassVar[str] = "rate_limit"
     project_id: str
     instance_id: str
     name: str
-    change: str
-    before: dict[str, Any]
-    after: dict[str, Any]
 
     @property
     @override
-    def subject(self) -> str:
-        return self.instance_id
+    def target(self) -> Target:
+        return Target(f"{self.instance_id}:{self.name}", self.name)
+
+
+class RateLimitCreated(RateLimitEvent, frozen=True, kw_only=True):
+    """Somebody made a further limit of an instance."""
+
+
+class RateLimitChanged(RateLimitEvent, frozen=True, kw_only=True):
+    """Somebody changed a limit, switched it on or off, or only simulates it."""
+
+
+class RateLimitRemoved(RateLimitEvent, frozen=True, kw_only=True):
+    """Somebody took a limit away."""
 
 
 class RateLimitExceeded(Event, frozen=True, kw_only=True):

@@ -70,16 +70,16 @@ def test_every_generated_table_is_fresh(docs: ModuleType) -> None:
 def test_a_page_that_says_something_else_is_noticed_and_keeps_what_people_wrote(
     docs: ModuleType, tmp_path: Path
 ) -> None:
-    page = tmp_path / "docs/areas/requests.md"
+    page = tmp_path / "docs/areas/ip_allowlist.md"
     page.parent.mkdir(parents=True)
-    page.write_text("# Requests\n\n## Jobs\n\nBy hand.\n")
+    page.write_text("# IP allowlist\n\n## Jobs\n\nBy hand.\n")
 
     (first,) = docs.stale_pages(tmp_path).values()
     page.write_text(first.replace("No jobs.", "A job that is gone."))
     (second,) = docs.stale_pages(tmp_path).values()
     page.write_text(second)
 
-    assert first.startswith("# Requests\n\n## Jobs\n\n<!-- make docs: Jobs -->\n\nNo jobs.\n")
+    assert first.startswith("# IP allowlist\n\n## Jobs\n\n<!-- make docs: Jobs -->\n\nNo jobs.\n")
     assert first.endswith("<!-- end -->\n\nBy hand.\n")
     assert second == first
     assert docs.stale_pages(tmp_path) == {}

@@ -6,7 +6,11 @@ import pytest
 from mainstay_server.areas.rate_limits.schemas import PRESETS, NewRateLimit
 from mainstay_server.areas.rate_limits.service import policies
 from mainstay_server.areas.rate_limits.service.deciding import compile_section, publish_section
-from mainstay_server.contracts.rate_limits import RateLimitPolicyChanged
+from mainstay_server.contracts.rate_limits import (
+    RateLimitChanged,
+    RateLimitCreated,
+    RateLimitRemoved,
+)
 from mainstay_server.kernel.guard import policy_version
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
@@ -53,14 +57,10 @@ def test_a_new_limit_is_published_and_said_once(
     assert names(session, instance) == ["default", "reports"]
     assert policy_version(session, instance.id) == 1
     (event,) = said()
-    assert isinstance(event, RateLimitPolicyChanged)
-    assert (event.audited, event.name, event.change, event.before) == (
-        True,
-        "reports",
-        "created",
-        {},
-    )
-    assert (event.after["quota"], event.after["methods"]) == (5, ["POST"])
+    assert isinstance(event, RateLimitCreated)
+    assert (event.audited, event.name) == (True, "reports")
+    assert event.changes["quota"] == (None, 5)
+    assert event.changes["methods"] == (None, ["POST"])
 
 
 def test_a_change_says_only_what_differs_and_nothing_when_nothing_does(
@@ -70,10 +70,9 @@ def test_a_change_says_only_what_differs_and_nothing_when_nothing_does(
     (event,) = said()
     policies.change_policy(session, instance, "default", {"quota": 200}, now=NOON)
 
-    assert isinstance(event, RateLimitPolicyChanged)
-    assert event.change == "changed"
-    assert event.before == {"quota": 100, "burst": 100}
-    assert event.after == {"quota": 200, "burst": 200}, "a burst that was the quota follows it"
+    assert isinstance(event, RateLimitChanged)
+    followed = {"quota": (100, 200), "burst": (100, 200)}
+    assert event.changes == followed, "a burst that was the quota follows it"
     assert said() == []
     assert policy_version(session, instance.id) == 1
 
@@ -85,7 +84,7 @@ def test_a_removed_limit_is_gone_and_the_default_stays(
     policies.remove_policy(session, instance, "reports", now=NOON)
 
     assert names(session, instance) == ["default"]
-    assert [getattr(event, "change", "") for event in said()] == ["created", "removed"]
+    assert [type(event) for event in said()] == [RateLimitCreated, RateLimitRemoved]
     with pytest.raises(NotFound):
         policies.remove_policy(session, instance, "reports", now=NOON)
     with pytest.raises(Conflict, match="switch it off"):

@@ -10,9 +10,13 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.rate_limits.models import By, RateLimitPolicy
 from mainstay_server.areas.rate_limits.schemas import DEFAULTS, PRESETS, NewRateLimit, Policy
-from mainstay_server.contracts.rate_limits import RateLimitPolicyChanged
+from mainstay_server.contracts.rate_limits import (
+    RateLimitChanged,
+    RateLimitCreated,
+    RateLimitRemoved,
+)
 from mainstay_server.kernel.database import insert, rows_changed
-from mainstay_server.kernel.events import say
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.guard import touch_policies
 from mainstay_server.kernel.limits import OnError, Rate
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
@@ -189,19 +193,13 @@ def _say(
     now: datetime,
 ) -> None:
     """Say what differs, and have the policy made anew."""
-    was = _told(before) if before else {}
-    is_now = _told(after) if after else {}
-    change = "changed" if before and after else "created" if after else "removed"
     named = after or before
     assert named is not None, "something changed"
-    event = RateLimitPolicyChanged(
-        organization_id=instance.organization_id,
-        project_id=instance.project_id,
-        instance_id=instance.id,
+    kind = RateLimitChanged if before and after else RateLimitCreated
+    event = (kind if after else RateLimitRemoved)(
+        **instance.ids,
         name=named.name,
-        change=change,
-        before={name: value for name, value in was.items() if is_now.get(name) != value},
-        after={name: value for name, value in is_now.items() if was.get(name) != value},
+        changes=changes_between(_told(before) if before else {}, _told(after) if after else {}),
     )
     say(session, event, now=now)
     touch_policies(session, [instance.id])
