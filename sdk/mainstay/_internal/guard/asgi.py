@@ -79,6 +79,8 @@ class Door(Guard):
                 # Whoever runs a lifespan is about to serve: the policy may be asked for now.
                 self.rules(active_client())
             await self.app(scope, receive, send)
+            if kind == "lifespan" and self.limiter.shared is not None:
+                await self.limiter.shared.close_async()
             return
         if kind == "http" and self.health and await self.health.answer_asgi(scope, send):
             return

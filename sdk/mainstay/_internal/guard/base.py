@@ -3,7 +3,9 @@
 import functools
 import importlib
 import inspect
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -75,13 +77,15 @@ class Guard:
         self.routed = django.watch_routes(app) or self.routing is not None
         self.health = health
         self.clock = clock or Clock()
-        self.limiter = Limiter(Buckets(max_buckets), None if redis is None else _store(redis))
+        buckets = Buckets(max_buckets)
+        self.limiter = Limiter(buckets, None if redis is None else _store(redis, buckets))
         self._dry_run = dry_run
         self._person = person
         self._is_local = policy is not None
         self._policy = _DEFAULT if policy is None else load_policy(policy)
         self._rules = Rules(self._policy, dry_run=dry_run)
         self._adopting = threading.Lock()
+        _renew_locks_after_fork(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ASGI's or WSGI's
         """Answer a request; the doors do."""
@@ -125,6 +129,12 @@ class Guard:
                 found = _after_limits(passage, charges, decision)
             refusal = found
         return enforced(passage, refusal)
+
+    def renew_locks(self) -> None:
+        """Take locks of this process, because a thread of the parent may have held the old ones."""
+        self._adopting = threading.Lock()
+        self._rules.renew_lock()
+        self.limiter.buckets.renew_lock()
 
     def _before_limits(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - as above
         rules = passage.rules
@@ -200,6 +210,22 @@ def _is_asgi(app: object) -> bool:
     return len(needed) == _ASGI_PARAMETERS
 
 
-def _store(url: str) -> SharedStore:
-    module = importlib.import_module("mainstay._internal.guard.in_redis")
-    return cast("SharedStore", module.RedisStore(url))
+def _store(url: str, buckets: Buckets) -> SharedStore:
+    """Open the shared store; imported here, because redis is an extra."""
+    try:
+        module = importlib.import_module("mainstay._internal.guard.in_redis")
+    except ModuleNotFoundError as error:
+        raise ImportError("Limits in Redis need: pip install 'mainstay[redis]'") from error
+    return cast("SharedStore", module.RedisStore(url, buckets))
+
+
+def _renew_locks_after_fork(guard: Guard) -> None:
+    if hasattr(os, "register_at_fork"):
+        reference = weakref.ref(guard)
+
+        def renew() -> None:
+            alive = reference()
+            if alive is not None:
+                alive.renew_locks()
+
+        os.register_at_fork(after_in_child=renew)

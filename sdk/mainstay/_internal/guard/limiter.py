@@ -16,14 +16,17 @@ from mainstay._internal.guard.limits import (
 class SharedStore(Protocol):
     """Buckets that several processes share. Both methods return None when it is away."""
 
-    def decide(self, charges: Sequence[Charge]) -> Decision | None:
+    def decide(self, charges: Sequence[Charge], now_us: int) -> Decision | None:
         """Charge all of them or none; waits for the network, within its tight time-out."""
 
-    async def decide_async(self, charges: Sequence[Charge]) -> Decision | None:
+    async def decide_async(self, charges: Sequence[Charge], now_us: int) -> Decision | None:
         """Do the same without holding up the event loop."""
 
-    def forget_connections(self) -> None:
-        """Leave the connections to the parent process after a fork."""
+    async def close_async(self) -> None:
+        """Close the connections of this event loop."""
+
+    def close(self) -> None:
+        """Close the connections of threads."""
 
 
 class Limiter:
@@ -43,14 +46,14 @@ class Limiter:
         """Charge all of them or none; with a shared store this waits for the network."""
         if self.shared is None:
             return self.buckets.decide(charges, now_us)
-        decision = self.shared.decide(charges)
+        decision = self.shared.decide(charges, now_us)
         return self._without(charges, now_us) if decision is None else decision
 
     async def decide_async(self, charges: Sequence[Charge], now_us: int) -> Decision:
         """Do the same without holding up the event loop."""
         if self.shared is None:
             return self.buckets.decide(charges, now_us)
-        decision = await self.shared.decide_async(charges)
+        decision = await self.shared.decide_async(charges, now_us)
         return self._without(charges, now_us) if decision is None else decision
 
     def _without(self, charges: Sequence[Charge], now_us: int) -> Decision:

@@ -202,15 +202,15 @@ class Buckets:
         with self._lock:
             self._put(bucket, tat, tolerance_us, now_us)
 
-    def forget_all(self) -> None:
-        """Begin anew with a lock of this process."""
+    def renew_lock(self) -> None:
+        """Take a lock of this process, because a thread of the parent may have held the old one."""
         self._lock = threading.Lock()
-        self._tats = OrderedDict()
 
     def _put(self, bucket: str, tat: int, tolerance_us: int, now_us: int) -> None:
+        if tat <= now_us:
+            self._tats.pop(bucket, None)
+            return
         if bucket not in self._tats:
-            if tat <= now_us:
-                return
             self._make_room(now_us)
         self._tats[bucket] = (tat, tolerance_us)
 

@@ -171,7 +171,7 @@ class Passage(Seen):
 
     def bucket_of(self, limit: Limit) -> str:
         """Return the name of the bucket that a limit counts this request in."""
-        return f"{limit.key}|{self._subject(limit.by)}"
+        return f"{self.rules.bucket_prefix}{limit.key}|{self._subject(limit.by)}"
 
     def settle(self, decision: Decision, charges: list[Charge]) -> None:
         """Note what was charged and how the limits stand now."""

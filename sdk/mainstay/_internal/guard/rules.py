@@ -64,6 +64,8 @@ class Rules:
         self.simulates = policy.simulates or dry_run
         self.when_failed = refusals.GUARD_FAILED if policy.refuses else None
         self.most_body_bytes = policy.most_body_bytes
+        # The braces have a cluster of Redis keep all buckets of an app on one node.
+        self.bucket_prefix = f"{{{policy.instance_id}}}"
         self._clients: dict[str, _Client] = {}
         self._routes: dict[tuple[str, str], _Route] = {}
         self._meters: dict[str, list[Meter]] = {}
@@ -73,6 +75,10 @@ class Rules:
                 self._meters.setdefault(meter.subject, []).append(meter)
         if before is not None:
             self._go_on_counting(before)
+
+    def renew_lock(self) -> None:
+        """Take a lock of this process, because a thread of the parent may have held the old one."""
+        self._lock = threading.Lock()
 
     def find_client(self, passage: Passage, peer: str) -> None:
         """Tell the true client's address behind the proxies that the policy counts."""
