@@ -17,7 +17,8 @@ def main() -> int:
     run(
         [
             str(find_uv()),
-            *("pip", "compile", "--quiet", str(ROOT / "pyproject.toml"), "--group", "dev"),
+            *("pip", "compile", "--quiet", str(ROOT / "pyproject.toml")),
+            *("--group", "dev", "--group", "bench"),
             *("--universal", "--python-version", "3.11", "--generate-hashes"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
             *own,

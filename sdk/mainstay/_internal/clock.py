@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -19,5 +20,12 @@ class Clock(NamedTuple):
 
 def rfc3339(unix_seconds: float) -> str:
     """Return the moment in UTC with milliseconds and ``Z`` (RFC 3339)."""
+    seconds, milliseconds = divmod(round(unix_seconds * 1_000_000) // 1000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(unix_seconds: int) -> str:
+    """Return a whole second; those of one batch are few."""
     moment = datetime.fromtimestamp(unix_seconds, tz=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="seconds").removesuffix("+00:00")

@@ -1,7 +1,6 @@
 """What the guard adds to a response: security headers, CORS, and how the limits stand."""
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +9,14 @@ from mainstay._internal.guard.reading import Section
 
 Headers = list[tuple[str, str]]
 
+# The fields of draft-ietf-httpapi-ratelimit-headers-11, and those that came before them.
+LIMIT_FIELDS: Final = (
+    "ratelimit-policy",
+    "ratelimit",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
 NONCE: Final = "{nonce}"
 _FORBIDDEN_IN_HEADERS = ("\r", "\n", "\0")
 
@@ -20,8 +27,6 @@ class HeaderRules:
 
     set: tuple[tuple[str, str], ...]
     remove: frozenset[str]
-    names: frozenset[str]
-    has_nonce: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,6 @@ def read_headers(section: Section) -> HeaderRules:
     return HeaderRules(
         set=pairs,
         remove=frozenset(name.lower() for name in section.texts("remove")),
-        names=frozenset(name for name, _ in pairs),
-        has_nonce=any(NONCE in value for _, value in pairs),
     )
 
 
@@ -81,35 +84,15 @@ def read_cors(section: Section) -> CorsRules:
     for _, value in preflight + actual:
         if not value.isascii() or any(c in value for c in _FORBIDDEN_IN_HEADERS):
             raise section.fail("has a name that cannot stand in a header")
+    origins = frozenset(section.texts("origins"))
+    if not all(origin.isascii() for origin in origins):
+        raise section.fail("has an origin that is not plain ASCII; write xn--… for such a host")
     return CorsRules(
-        origins=frozenset(section.texts("origins")),
+        origins=origins,
         credentials=section.flag("credentials", default=False),
         preflight=tuple((name, value) for name, value in preflight if value),
         actual=tuple((name, value) for name, value in actual if value),
     )
-
-
-def limit_headers(standings: Sequence[Standing]) -> Headers:
-    """Say how the limits stand, in the fields of draft-ietf-httpapi-ratelimit-headers-11.
-
-    ``t`` is the time until a limit is whole again, and for one that refused the time until the
-    same request would pass. The older ``X-RateLimit-*`` tell of the tightest limit alone, with
-    the reset in seconds from now.
-    """
-    if len(standings) == 1:
-        tightest = standings[0]
-        policies, states = tightest.limit.told, _state(tightest)
-    else:
-        tightest = min(standings, key=_tightness)
-        policies = ", ".join(standing.limit.told for standing in standings)
-        states = ", ".join(map(_state, standings))
-    return [
-        ("ratelimit-policy", policies),
-        ("ratelimit", states),
-        ("x-ratelimit-limit", str(tightest.limit.quota)),
-        ("x-ratelimit-remaining", str(tightest.remaining)),
-        ("x-ratelimit-reset", str(_reset_seconds(tightest))),
-    ]
 
 
 def whole_seconds(microseconds: int) -> int:
@@ -117,29 +100,37 @@ def whole_seconds(microseconds: int) -> int:
     return -(-microseconds // SECOND_US)
 
 
-def _tightness(standing: Standing) -> tuple[bool, int, int]:
-    wait = standing.wait_us or 0
-    return standing.admits, standing.remaining, -wait
+def limit_headers(standings: Sequence[Standing]) -> tuple[str, str, str, str, str]:
+    """Say how the limits stand: the values of the fields in ``LIMIT_FIELDS``.
+
+    ``t`` is the time until a limit is whole again, and for one that refused the time until the
+    same request would pass. The older ``X-RateLimit-*`` tell of the tightest limit alone, with
+    the reset in seconds from now.
+    """
+    states, tightest, reset = [], None, 0
+    for standing in standings:
+        limit, wait, remaining, full_in = standing
+        seconds = -(-(wait or full_in) // SECOND_US)
+        states.append(f'"{limit.name}";r={remaining};t={seconds}')
+        if tightest is None or _is_tighter(standing, tightest):
+            tightest, reset = standing, seconds
+    assert tightest is not None
+    policies = standings[0].limit.told
+    if len(standings) > 1:
+        policies = ", ".join([standing.limit.told for standing in standings])
+    return (
+        policies,
+        ", ".join(states),
+        str(tightest.limit.quota),
+        str(tightest.remaining),
+        str(reset),
+    )
 
 
-def _reset_seconds(standing: Standing) -> int:
-    return whole_seconds(standing.wait_us or standing.full_in_us)
-
-
-def _state(standing: Standing) -> str:
-    return f'"{standing.limit.name}";r={standing.remaining};t={_reset_seconds(standing)}'
-
-
-def missing(wanted: Iterable[tuple[str, str]], present: set[str]) -> Headers:
-    """Return the headers that the app did not set itself."""
-    return [pair for pair in wanted if pair[0] not in present]
-
-
-def with_nonce(rules: HeaderRules, nonce: str) -> Headers:
-    """Return the headers that are set, with the nonce of this response."""
-    return [(name, value.replace(NONCE, nonce)) for name, value in rules.set]
-
-
-def new_nonce() -> str:
-    """Return a value that nobody can guess (CSP Level 3 §8.1 asks for 128 bits)."""
-    return secrets.token_urlsafe(16)
+def _is_tighter(one: Standing, other: Standing) -> bool:
+    """Whether a limit is nearer to refusing, or has the longer wait of two that refuse."""
+    if one.wait_us == 0 or other.wait_us == 0:
+        if one.wait_us == other.wait_us:
+            return one.remaining < other.remaining
+        return other.wait_us == 0
+    return one.wait_us is None or (other.wait_us is not None and one.wait_us > other.wait_us)

@@ -34,8 +34,6 @@ _LEAST_ERROR = 400
 class ASGIPassage(Passage):
     """An ASGI request or the handshake of a WebSocket."""
 
-    __slots__ = ("_headers", "_scope")
-
     _scope: Scope
     _headers: Mapping[bytes, bytes]
 
@@ -49,6 +47,10 @@ class ASGIPassage(Passage):
             self._headers = _joined(headers)
         peer = carrier.get("client")
         return (peer[0] or "") if peer else ""
+
+    def let_go(self) -> None:
+        """Forget the scope, which holds this: the two would have to be found as garbage."""
+        self._scope = {}
 
     def header(self, name: str) -> str:
         value = self._headers.get(name.encode())
@@ -85,8 +87,8 @@ class Door(Guard):
         if kind == "http" and self.health and await self.health.answer_asgi(scope, send):
             return
         client = active_client()
-        passage = ASGIPassage(self.limiter, self.rules(client), self.clock.wall())
-        passage.routed = self.routed
+        now = self.clock.wall()
+        passage = ASGIPassage(self.limiter, self.rules(client), now, routed=self.routed)
         above, scope[KEY] = scope.get(KEY), passage
         token = CURRENT.set(passage)
         try:
@@ -99,16 +101,13 @@ class Door(Guard):
                 await self._open(_Handshake(passage, receive, send, client), scope)
         finally:
             CURRENT.reset(token)
+            passage.let_go()
             if isinstance(above, Seen):
                 above.route, above.routed = passage.route, passage.routed
 
-    async def _admit(self, passage: ASGIPassage, scope: Scope) -> Refusal | None:
-        if self.limiter.shared is None:
-            return self.admit(passage, scope)
-        return await self.admit_async(passage, scope)
-
     async def _answer(self, exchange: "_Exchange", passage: ASGIPassage, scope: Scope) -> None:
-        refusal = await self._admit(passage, scope)
+        waits = self.limiter.shared is not None
+        refusal = await self.admit_async(passage, scope) if waits else self.admit(passage, scope)
         if refusal is not None:
             await exchange.refuse(refusal)
             return
@@ -133,7 +132,7 @@ class Door(Guard):
         exchange.finish(exchange.status or SERVER_ERROR)
 
     async def _open(self, handshake: "_Handshake", scope: Scope) -> None:
-        refusal = await self._admit(handshake.passage, scope)
+        refusal = await self.admit_async(handshake.passage, scope)
         if refusal is not None:
             await handshake.refuse(refusal, scope)
             return
@@ -230,18 +229,10 @@ class _Exchange(Exchange):
 
     def _dressed(self, message: Message) -> Message:
         """Return the start of the response with what the guard adds and without what it removes."""
-        passage = self._seen
-        headers = list(message.get("headers", ()))
-        present = {name.decode("latin-1").lower() for name, _ in headers}
-        remove = passage.rules.policy.headers.remove
-        if not remove.isdisjoint(present):
-            headers = [pair for pair in headers if pair[0].decode("latin-1").lower() not in remove]
         seconds = self._clock.monotonic() - self._started
-        headers.extend(
-            (name.encode(), value.encode("latin-1", "replace"))
-            for name, value in passage.told(present, seconds)
-        )
-        return {**message, "headers": headers}
+        headers = list(message.get("headers", ()))
+        dress = self._seen.rules.for_asgi
+        return {**message, "headers": dress.response(self._seen, headers, seconds)}
 
 
 class _Handshake:

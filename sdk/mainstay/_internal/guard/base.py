@@ -157,8 +157,13 @@ class Guard:
 
 
 def _after_limits(passage: Passage, charges: list[Charge], decision: Decision) -> Refusal | None:
-    refusal = refusal_of(passage, charges, decision)
-    return refusal or passage.rules.spend_quota(passage, passage.cost)
+    if decision.admitted and not decision.simulated:
+        passage.charges, passage.standings = charges, decision.standings
+    else:
+        refusal = refusal_of(passage, charges, decision)
+        if refusal is not None:
+            return refusal
+    return passage.rules.spend_quota(passage, passage.cost)
 
 
 def refusal_of(passage: Passage, charges: list[Charge], decision: Decision) -> Refusal | None:
@@ -167,10 +172,9 @@ def refusal_of(passage: Passage, charges: list[Charge], decision: Decision) -> R
     if decision.unavailable:
         return limiter_unavailable(decision.unavailable)
     if not decision.admitted:
-        return rate_limited(decision)
-    for standing in decision.standings:
-        if not standing.admits and passage.simulated is None:
-            passage.simulated = rate_limited(decision, simulated=True)
+        return rate_limited(decision.standings)
+    if not all(standing.admits for standing in decision.simulated):
+        passage.simulated = passage.simulated or rate_limited(decision.simulated)
     return None
 
 

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from mainstay._internal.guard.limits import Buckets, Charge, Decision, standing_of
+from mainstay._internal.guard.limits import Buckets, Charge, Decision, Standing, standing_of
 from mainstay._internal.shield import logger
 
 TIMEOUT_SECONDS: Final = 0.05
@@ -174,13 +174,12 @@ class RedisStore:
 def decision_of(charges: Sequence[Charge], reply: list[int]) -> Decision:
     """Read what the script replied."""
     now, admitted, *rest = reply
-    return Decision(
-        bool(admitted),
-        [
-            standing_of(charge, tat, now, admitted=bool(fits))
-            for charge, tat, fits in zip(charges, rest[::2], rest[1::2], strict=True)
-        ],
-    )
+    standings: list[Standing] = []
+    simulated: list[Standing] = []
+    for charge, tat, fits in zip(charges, rest[::2], rest[1::2], strict=True):
+        standing = standing_of(charge, max(tat - now, 0), admitted=bool(fits))
+        (simulated if charge.limit.simulate else standings).append(standing)
+    return Decision(bool(admitted), standings, simulated)
 
 
 def _arguments(charges: Sequence[Charge], at_us: int) -> list[str | int]:

@@ -25,7 +25,8 @@ class Limit:
     """One policy of the limiter: ``quota`` in ``window_seconds``, ``burst`` of them at once.
 
     ``key`` begins the names of its buckets, ``name`` is what clients are told, and ``told`` is
-    its item of ``RateLimit-Policy``. ``simulate`` counts and reports, but refuses nobody.
+    its item of ``RateLimit-Policy``. ``unit_us`` is what a request of cost 1 takes. ``simulate``
+    counts and reports, but refuses nobody.
     """
 
     key: str
@@ -42,13 +43,19 @@ class Limit:
     plans: frozenset[str] = frozenset()
     interval_us: int = field(init=False)
     tolerance_us: int = field(init=False)
+    unit_us: int = field(init=False)
     told: str = field(init=False)
+
+    def holds_for(self, method: str) -> bool:
+        """Whether it counts requests with this method."""
+        return not self.methods or method in self.methods
 
     def __post_init__(self) -> None:
         # T, how long until one more is allowed; tau, how far a bucket may run ahead of the clock.
         interval_us = -(-self.window_seconds * SECOND_US // self.quota)
         object.__setattr__(self, "interval_us", interval_us)
         object.__setattr__(self, "tolerance_us", interval_us * self.burst)
+        object.__setattr__(self, "unit_us", interval_us * self.cost)
         told = f'"{self.name}";q={self.quota};w={self.window_seconds}'
         object.__setattr__(self, "told", told)
 
@@ -138,25 +145,29 @@ class Standing(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What all limits together said. ``unavailable`` names those that could not be asked."""
+    """What all limits together said.
+
+    ``standings`` are those of the limits in force, ``simulated`` of those that only watch;
+    ``unavailable`` names limits that could not be asked.
+    """
 
     admitted: bool
     standings: Sequence[Standing] = ()
+    simulated: Sequence[Standing] = ()
     unavailable: Sequence[str] = ()
 
 
 NO_LIMITS: Final = Decision(admitted=True)
 
 
-def standing_of(charge: Charge, tat: int, now_us: int, *, admitted: bool) -> Standing:
-    """Say how a bucket stands; ``tat`` is its theoretical arrival time after the decision."""
+def standing_of(charge: Charge, ahead_us: int, *, admitted: bool) -> Standing:
+    """Say how a bucket stands that is so far ahead of the clock after the decision."""
     limit, _, amount, tolerance = charge
-    ahead = tat - now_us if tat > now_us else 0
     wait: int | None = 0
     if not admitted:
-        wait = ahead + amount - tolerance if amount <= tolerance else None
-    left = tolerance - ahead
-    return Standing(limit, wait, left // limit.interval_us if left > 0 else 0, ahead)
+        wait = ahead_us + amount - tolerance if amount <= tolerance else None
+    left = tolerance - ahead_us
+    return Standing(limit, wait, left // limit.interval_us if left > 0 else 0, ahead_us)
 
 
 class Buckets:
@@ -179,23 +190,29 @@ class Buckets:
     def decide(self, charges: Sequence[Charge], now_us: int) -> Decision:
         """Charge all of them or none; a simulated limit is charged by itself and stops nobody."""
         with self._lock:
-            tats = []
-            admitted = True
+            tats, admitted, aheads = self._tats, True, []
             for limit, bucket, amount, tolerance in charges:
-                found = self._tats.get(bucket)
-                tat = found[0] if found is not None else 0
-                fits = (max(now_us, tat)) + amount - now_us <= tolerance
-                tats.append((tat, fits))
-                if not fits and not limit.simulate:
+                found = tats.get(bucket)
+                ahead = found[0] - now_us if found is not None and found[0] > now_us else 0
+                aheads.append(ahead)
+                if ahead + amount > tolerance and not limit.simulate:
                     admitted = False
-            standings = []
-            for charge, (tat, fits) in zip(charges, tats, strict=True):
-                after = tat
-                if fits and (admitted or charge.limit.simulate):
-                    after = (max(now_us, tat)) + charge.amount_us
-                    self._put(charge.bucket, after, charge.tolerance_us, now_us)
-                standings.append(standing_of(charge, after, now_us, admitted=fits))
-            return Decision(admitted, standings)
+            standings: list[Standing] = []
+            simulated: list[Standing] = []
+            for charge, before in zip(charges, aheads, strict=True):
+                limit, bucket, amount, tolerance = charge
+                after = before + amount
+                if after <= tolerance and (admitted or limit.simulate):
+                    if after > 0 and bucket in tats:
+                        tats[bucket] = (now_us + after, tolerance)
+                    else:
+                        self._put(bucket, now_us + after, tolerance, now_us)
+                    left = tolerance - after
+                    standing = Standing(limit, 0, left // limit.interval_us, after)
+                else:
+                    standing = standing_of(charge, before, admitted=after <= tolerance)
+                (simulated if limit.simulate else standings).append(standing)
+            return Decision(admitted, standings, simulated)
 
     def learn(self, bucket: str, tat: int, tolerance_us: int, now_us: int) -> None:
         """Take over how a bucket stands in the shared store, for when that is away."""

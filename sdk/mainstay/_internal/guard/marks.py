@@ -119,8 +119,7 @@ class _Costly(NamedTuple):
             return None
         limits = {charge.bucket: charge for charge in passage.charges if _is_of_door(charge)}
         charges = [
-            charge._replace(amount_us=charge.limit.interval_us * charge.limit.cost * more)
-            for charge in limits.values()
+            charge._replace(amount_us=charge.limit.unit_us * more) for charge in limits.values()
         ]
         if charges:
             refusal = refusal_of(passage, charges, (yield charges))

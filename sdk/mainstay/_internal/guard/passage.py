@@ -1,11 +1,12 @@
 """A request on its way through the guard, and how the app gets at it."""
 
 import random
+import secrets
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from mainstay._internal.guard.addresses import NOBODY, Address
-from mainstay._internal.guard.answers import Headers, limit_headers, missing, new_nonce, with_nonce
 from mainstay._internal.guard.keys import Key
 from mainstay._internal.guard.limiter import Limiter
 from mainstay._internal.guard.limits import Charge, Decision, Limit, Standing
@@ -14,7 +15,7 @@ from mainstay._internal.routes import Seen
 from mainstay._internal.trace import read_traceparent
 
 if TYPE_CHECKING:
-    from mainstay._internal.guard.rules import Rules
+    from mainstay._internal.guard.rules import Client, Route, Rules
 
 _LONGEST_REQUEST_ID = 128
 _LONGEST_PERSON = 200
@@ -28,55 +29,35 @@ class Passage(Seen):
     are the properties; all else is the guard's.
     """
 
-    __slots__ = (
-        "_flags",
-        "_nonce",
-        "_request_id",
-        "_span_id",
-        "_trace_id",
-        "at",
-        "bucket",
-        "charges",
-        "client",
-        "cost",
-        "credential",
-        "is_preflight",
-        "key",
-        "limiter",
-        "method",
-        "path",
-        "person_name",
-        "refusal",
-        "rules",
-        "simulated",
-        "standings",
-        "trusts_peer",
-    )
+    # No slots: defaults of the class cost nothing for each request.
+    method: str = ""
+    path: str = ""
+    client: Address = NOBODY
+    bucket: str = ""
+    known: "Client"
+    matched: "Route"
+    trusts_peer: bool = False
+    is_preflight: bool = False
+    key: Key | None = None
+    credential: str = ""
+    person_name: str = ""
+    cost: int = 1
+    charges: Sequence[Charge] = ()
+    standings: Sequence[Standing] = ()
+    refusal: Refusal | None = None
+    simulated: Refusal | None = None
+    _trace_id: str = ""
+    _span_id: str = ""
+    _flags: str = _SAMPLED
+    _request_id: str = ""
+    _nonce: str = ""
 
-    def __init__(self, limiter: Limiter, rules: "Rules", at: float) -> None:
-        super().__init__(routed=False)
+    def __init__(self, limiter: Limiter, rules: "Rules", at: float, *, routed: bool) -> None:
+        self.routed = routed
+        self.route = None
         self.limiter = limiter
         self.rules = rules
         self.at = at
-        self.method = ""
-        self.path = ""
-        self.client: Address = NOBODY
-        self.bucket = ""
-        self.trusts_peer = False
-        self.is_preflight = False
-        self.key: Key | None = None
-        self.credential = ""
-        self.person_name = ""
-        self.cost = 1
-        self.charges: list[Charge] = []
-        self.standings: list[Standing] = []
-        self.refusal: Refusal | None = None
-        self.simulated: Refusal | None = None
-        self._trace_id = ""
-        self._span_id = ""
-        self._flags = _SAMPLED
-        self._request_id = ""
-        self._nonce = ""
 
     def read(self, carrier: Any) -> str:  # noqa: ANN401 - an ASGI scope or a WSGI environ
         """Take in what the decision needs of the request; return the socket's peer."""
@@ -157,7 +138,8 @@ class Passage(Seen):
     def csp_nonce(self) -> str:
         """The nonce that stands for ``{nonce}`` in the policy's Content-Security-Policy."""
         if not self._nonce:
-            self._nonce = new_nonce()
+            # CSP Level 3 §8.1 asks for 128 bits that nobody can guess.
+            self._nonce = secrets.token_urlsafe(16)
         return self._nonce
 
     def name_person(self, person: object) -> None:
@@ -166,41 +148,25 @@ class Passage(Seen):
 
     def charge(self, limit: Limit, cost: int | None = None) -> Charge:
         """Return what a limit takes for this request."""
-        amount = limit.interval_us * limit.cost * (self.cost if cost is None else cost)
+        amount = limit.unit_us * (self.cost if cost is None else cost)
         return Charge(limit, self.bucket_of(limit), amount, limit.tolerance_us)
 
     def bucket_of(self, limit: Limit) -> str:
         """Return the name of the bucket that a limit counts this request in."""
-        return f"{self.rules.bucket_prefix}{limit.key}|{self._subject(limit.by)}"
+        return f"{self.rules.bucket_prefix}{limit.key}|{self.subject(limit.by)}"
 
     def settle(self, decision: Decision, charges: list[Charge]) -> None:
         """Note what was charged and how the limits stand now."""
         if decision.admitted:
-            self.charges.extend(charges)
-        if self.standings:
+            self.charges = [*self.charges, *charges] if self.charges else charges
+        if not self.standings:
+            self.standings = decision.standings
+        elif decision.standings:
             news = {standing.limit.key for standing in decision.standings}
-            self.standings = [s for s in self.standings if s.limit.key not in news]
-        self.standings.extend(s for s in decision.standings if not s.limit.simulate)
+            others = [s for s in self.standings if s.limit.key not in news]
+            self.standings = [*others, *decision.standings]
 
-    def told(self, present: set[str], seconds: float) -> Headers:
-        """Return what the response says beside what the app said; ``present`` are its headers."""
-        headers: Headers = [
-            ("x-trace-id", self.trace_id),
-            ("x-response-time", f"{seconds * 1000:.1f}"),
-        ]
-        policy = self.rules.policy
-        if self.standings and not self.rules.simulates:
-            headers.extend(limit_headers(self.standings))
-        if policy.cors is not None and "access-control-allow-origin" not in present:
-            headers.extend(policy.cors.headers(self.header("origin")))
-        if policy.headers.has_nonce:
-            headers.extend(with_nonce(policy.headers, self.csp_nonce))
-        else:
-            headers.extend(policy.headers.set)
-        present.discard("vary")
-        return missing(headers, present)
-
-    def _subject(self, by: str) -> str:
+    def subject(self, by: str) -> str:
         """Return whom a limit counts; what is not known falls back to the caller."""
         key = self.key
         if by == "person" and self.person_name:

@@ -21,13 +21,13 @@ def clean_path(path: str) -> str:
 class Patterns:
     """Exact paths, and prefixes before a final ``*``."""
 
-    __slots__ = ("_exact", "_prefixes")
+    __slots__ = ("exact", "prefixes")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         texts = list(patterns)
-        self._exact = frozenset(text for text in texts if not text.endswith("*"))
-        self._prefixes = tuple({text[:-1] for text in texts if text.endswith("*")})
+        self.exact = frozenset(text for text in texts if not text.endswith("*"))
+        self.prefixes = tuple({text[:-1] for text in texts if text.endswith("*")})
 
     def hold(self, path: str) -> bool:
         """Whether one of them is the path's."""
-        return path in self._exact or path.startswith(self._prefixes)
+        return path in self.exact or path.startswith(self.prefixes)

@@ -60,6 +60,10 @@ class Meter:
     resets_at: float | None
     published: int
 
+    def runs(self, now: float) -> bool:
+        """Whether its period is not over yet."""
+        return self.resets_at is None or self.resets_at > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

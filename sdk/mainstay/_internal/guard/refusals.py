@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mainstay._internal.clock import rfc3339
 from mainstay._internal.guard.answers import whole_seconds
-from mainstay._internal.guard.limits import SECOND_US, Decision
+from mainstay._internal.guard.limits import SECOND_US, Standing
 from mainstay._internal.guard.policy import Ban, Meter
 
 TOO_LARGE: Final = 413
@@ -140,9 +140,9 @@ def insufficient_scope(scopes: Sequence[str]) -> Refusal:
     )
 
 
-def rate_limited(decision: Decision, *, simulated: bool = False) -> Refusal:
+def rate_limited(standings: Sequence[Standing]) -> Refusal:
     """Some limits are used up; the longest wait among them is the answer."""
-    refusing = [s for s in decision.standings if not s.admits and s.limit.simulate is simulated]
+    refusing = [standing for standing in standings if not standing.admits]
     names = [standing.limit.name for standing in refusing]
     waits = [standing.wait_us for standing in refusing if standing.wait_us is not None]
     if len(waits) < len(refusing):

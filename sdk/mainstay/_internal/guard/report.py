@@ -31,6 +31,10 @@ class Sum(NamedTuple):
     simulated: bool
 
 
+# The same as a plain tuple, which is made in a third of the time.
+Key = tuple[int, str, str, str, str, str, str, int, str, bool]
+
+
 class Passages:
     """At most ``limit`` different sums wait; a request that would need one more is dropped.
 
@@ -45,7 +49,7 @@ class Passages:
         self.headers = {"Authorization": f"Bearer {guard_key}"}
         self.environment = environment
         self._limit = limit
-        self._sums: dict[Sum, list[int]] = {}
+        self._sums: dict[Key, list[int]] = {}
         self._returned: deque[_Batch] = deque()
         self._waiting = 0
         self._dropped = 0
@@ -59,7 +63,7 @@ class Passages:
     def add(self, passage: Passage, route: str, status: int) -> None:
         """Count one request."""
         refusal = passage.refusal or passage.simulated
-        key = Sum(
+        key = (
             int(passage.at),
             known_method(passage.method),
             route,
@@ -114,7 +118,7 @@ class Passages:
         return _Batch(
             outbox=self,
             id=uuid.uuid4().hex,
-            sums=[(key, self._sums.pop(key)) for key in keys],
+            sums=[(Sum._make(key), self._sums.pop(key)) for key in keys],
             dropped=dropped,
             version=self._version,
             degraded=degraded,

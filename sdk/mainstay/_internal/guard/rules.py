@@ -6,21 +6,20 @@ from typing import NamedTuple, TypeVar
 
 from mainstay._internal.guard import refusals
 from mainstay._internal.guard.addresses import (
-    NOBODY,
     Address,
     forwarded_entries,
     read_address,
 )
+from mainstay._internal.guard.dress import for_asgi, for_wsgi
 from mainstay._internal.guard.keys import (
     KEY_PREFIX,
     Key,
-    ScopeRule,
     is_well_formed,
     presented_key,
 )
 from mainstay._internal.guard.limits import Charge, Limit
 from mainstay._internal.guard.passage import Passage
-from mainstay._internal.guard.paths import Patterns, clean_path
+from mainstay._internal.guard.paths import clean_path
 from mainstay._internal.guard.policy import Ban, Meter, Policy
 from mainstay._internal.guard.refusals import Refusal
 
@@ -28,12 +27,14 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 _CALLS = "calls"
+# What the caller alone does not tell.
+_BESIDE_CALLER = ("address", "person")
 _MOST_REMEMBERED = 8_192
 _LONGEST_REMEMBERED = 512
 _LONGEST_LENGTH_DIGITS = 18
 
 
-class _Client(NamedTuple):
+class Client(NamedTuple):
     """What the policy says of one address."""
 
     address: Address
@@ -43,12 +44,71 @@ class _Client(NamedTuple):
     trusted: bool
 
 
-class _Route(NamedTuple):
-    """What the policy says of one method and path."""
+class Route:
+    """What the policy says of some methods and paths."""
 
-    needs_key: bool
-    scopes: tuple[str, ...]
-    limits: tuple[Limit, ...]
+    def __init__(
+        self,
+        *,
+        public: bool,
+        required: bool,
+        scopes: Sequence[str],
+        limits: Sequence[Limit],
+    ) -> None:
+        self.is_public = public
+        self.is_required = required
+        self.scopes = tuple(dict.fromkeys(scopes))
+        self.limits = tuple(limits)
+        # Nobody passes without a key.
+        self.needs_key = not public and (required or bool(scopes))
+        self.charges: dict[str, list[Charge]] = {}
+
+    def stricter(self, other: "Route") -> "Route":
+        """Return what holds when two spellings of a path lead to different rules."""
+        return Route(
+            public=self.is_public and other.is_public,
+            required=self.is_required or other.is_required,
+            scopes=self.scopes + other.scopes,
+            limits=list({limit.key: limit for limit in self.limits + other.limits}.values()),
+        )
+
+
+class _Method:
+    """What the policy says of one method; finds the route of a path.
+
+    There are as many routes as combinations of patterns that hold, which are few, whatever the
+    paths that are asked for.
+    """
+
+    def __init__(self, policy: Policy, method: str) -> None:
+        self._keys = keys = policy.keys
+        self._limits = [one for one in policy.limits if one.holds_for(method)]
+        self._scopes = [] if keys is None else [s for s in keys.scopes if s.holds_for(method)]
+        self._patterns = [limit.paths for limit in self._limits]
+        self._patterns += [rule.paths for rule in self._scopes]
+        if keys is not None:
+            self._patterns += [keys.required, keys.public]
+        self._routes: dict[int, Route] = {}
+
+    def match(self, path: str) -> Route:
+        """Return what holds for a path."""
+        held = 0
+        for patterns in self._patterns:
+            held += held + (path.startswith(patterns.prefixes) or path in patterns.exact)
+        route = self._routes.get(held)
+        if route is None:
+            route = self._look_up(path)
+            _remember(self._routes, held, route)
+        return route
+
+    def _look_up(self, path: str) -> Route:
+        keys = self._keys
+        return Route(
+            public=keys is not None and keys.public.hold(path),
+            required=keys is not None and keys.required.hold(path),
+            scopes=[name for rule in self._scopes if rule.paths.hold(path) for name in rule.scopes],
+            limits=[limit for limit in self._limits if limit.paths.hold(path)],
+        )
 
 
 class Rules:
@@ -66,10 +126,15 @@ class Rules:
         self.most_body_bytes = policy.most_body_bytes
         # The braces have a cluster of Redis keep all buckets of an app on one node.
         self.bucket_prefix = f"{{{policy.instance_id}}}"
-        self._clients: dict[str, _Client] = {}
-        self._routes: dict[tuple[str, str], _Route] = {}
+        self.for_asgi = for_asgi(policy)
+        self.for_wsgi = for_wsgi(policy)
+        self._clients: dict[str, Client] = {}
+        self._methods: dict[str, _Method] = {}
         self._meters: dict[str, list[Meter]] = {}
+        self._meters_of: dict[str, tuple[Meter, ...]] = {}
         self._lock = threading.Lock()
+        self._trusted_hops = policy.client.trusted_hops
+        self._nobody = self._look_up("")
         for meter in policy.meters:
             if meter.meter == _CALLS:
                 self._meters.setdefault(meter.subject, []).append(meter)
@@ -84,26 +149,17 @@ class Rules:
         """Tell the true client's address behind the proxies that the policy counts."""
         client = self._client(peer)
         passage.trusts_peer = client.trusted
-        hops = self.policy.client.trusted_hops
-        if hops and client.trusted:
-            entries = forwarded_entries(
-                passage.header("x-forwarded-for"), passage.header("forwarded")
-            )
-            if entries:
-                client = self._client(entries[-min(hops, len(entries))].strip())
-                if client.address.version == 0:
-                    # A proxy that names nobody must not lend its own address to the client.
-                    client = client._replace(address=NOBODY, bucket="")
+        if self._trusted_hops and client.trusted:
+            client = self._client_behind(passage) or client
         passage.client = client.address
         passage.bucket = client.bucket
+        passage.known = client
 
     def judge_address(self, passage: Passage) -> Refusal | None:
         """Look at the size of the body, the bans and the allowlist."""
         if self.most_body_bytes is not None and self._declares_too_much(passage):
             return refusals.body_too_large(self.most_body_bytes)
-        if self.policy.bans is None and self.policy.allowlist is None:
-            return None
-        client = self._client(passage.client.text)
+        client = passage.known
         for ban in client.bans:
             if ban.until is None or ban.until > passage.at:
                 return refusals.banned(ban, now=passage.at)
@@ -116,45 +172,55 @@ class Rules:
         no key: an app may well have sign-in tokens of its own.
         """
         keys = self.policy.keys
+        passage.matched = self._route(passage)
         if keys is None:
             return None
-        route = self._route(passage.method, passage.path)
+        route = passage.matched
         credential = presented_key(passage.header("authorization"), passage.header("x-api-key"))
         if not credential or not (route.needs_key or credential.startswith(KEY_PREFIX)):
             return refusals.KEY_MISSING if route.needs_key else None
         passage.credential = credential
-        if not is_well_formed(credential):
-            return refusals.KEY_MALFORMED
         key = passage.key = keys.find(credential)
         if key is None:
-            return refusals.KEY_UNKNOWN
+            # Asked second, because whoever has a good key need not be asked.
+            well_formed = is_well_formed(credential)
+            return refusals.KEY_UNKNOWN if well_formed else refusals.KEY_MALFORMED
         return _judge_found(key, route, passage)
 
     def charges_for(self, passage: Passage) -> list[Charge]:
         """Return what every limit that holds for the request takes."""
         key = passage.key
-        limits = self._route(passage.method, passage.path).limits
-        plan = "" if key is None else key.plan
+        caller = passage.subject("caller")
+        known = passage.matched.charges.get(caller)
+        if known is not None:
+            return known
+        limits = passage.matched.limits
+        if key is not None:
+            limits += key.limits
         charges = [
-            passage.charge(limit) for limit in limits if not limit.plans or plan in limit.plans
+            passage.charge(limit)
+            for limit in limits
+            if not limit.plans or (key is not None and key.plan in limit.plans)
         ]
-        if key is not None and key.limits:
-            charges.extend(passage.charge(limit) for limit in key.limits)
+        if all(charge.limit.by not in _BESIDE_CALLER for charge in charges):
+            _remember(passage.matched.charges, caller, charges)
         return charges
 
     def spend_quota(self, passage: Passage, cost: int) -> Refusal | None:
         """Count the calls of the organization and the key's owner down, or refuse at zero."""
         if not self._meters:
             return None
-        meters = list(self._meters.get("organization", ()))
-        if passage.key is not None and passage.key.owner:
-            meters.extend(self._meters.get(f"owner:{passage.key.owner}", ()))
-        running = [m for m in meters if m.resets_at is None or m.resets_at > passage.at]
+        owner = "" if passage.key is None else passage.key.owner
+        meters = self._meters_of.get(owner)
+        if meters is None:
+            mine = self._meters.get(f"owner:{owner}", []) if owner else []
+            meters = (*self._meters.get("organization", ()), *mine)
+            _remember(self._meters_of, owner, meters)
         with self._lock:
-            for meter in running:
-                if meter.is_hard and meter.remaining <= 0:
+            for meter in meters:
+                if meter.is_hard and meter.remaining <= 0 and meter.runs(passage.at):
                     return refusals.quota_exceeded(meter, now=passage.at)
-            for meter in running:
+            for meter in meters:
                 meter.remaining -= cost
         return None
 
@@ -165,7 +231,21 @@ class Rules:
         assert self.most_body_bytes is not None
         return len(declared) > _LONGEST_LENGTH_DIGITS or int(declared) > self.most_body_bytes
 
-    def _client(self, text: str) -> _Client:
+    def _client_behind(self, passage: Passage) -> Client | None:
+        """Return the client that the proxies name, or None when they name none."""
+        named = passage.header("x-forwarded-for")
+        if named and self._trusted_hops == 1:
+            text = named.rpartition(",")[2]
+        else:
+            entries = forwarded_entries(named, passage.header("forwarded"))
+            if not entries:
+                return None
+            text = entries[-min(self._trusted_hops, len(entries))]
+        client = self._client(text.strip())
+        # A proxy that names nobody must not lend its own address to the client.
+        return client if client.address.version else self._nobody
+
+    def _client(self, text: str) -> Client:
         client = self._clients.get(text)
         if client is None:
             client = self._look_up(text)
@@ -173,10 +253,10 @@ class Rules:
                 _remember(self._clients, text, client)
         return client
 
-    def _look_up(self, text: str) -> _Client:
+    def _look_up(self, text: str) -> Client:
         policy = self.policy
         address = read_address(text)
-        return _Client(
+        return Client(
             address=address,
             bucket=address.bucket(policy.client.ipv6_prefix_length),
             bans=() if policy.bans is None else tuple(policy.bans.of(address)),
@@ -184,33 +264,20 @@ class Rules:
             trusted=address.is_loopback or address in policy.client.trusted_networks,
         )
 
-    def _route(self, method: str, path: str) -> _Route:
-        route = self._routes.get((method, path))
-        if route is None:
-            route = self._look_up_route(method, path)
-            if len(path) <= _LONGEST_REMEMBERED:
-                _remember(self._routes, (method, path), route)
-        return route
-
-    def _look_up_route(self, method: str, path: str) -> _Route:
+    def _route(self, passage: Passage) -> Route:
         """Match a path as it came and as it is meant.
 
         A framework that does not resolve dots or slashes answers the first, one that does the
         second; so a rule holds when either matches, and an exception only when both do.
         """
-        paths = {path, clean_path(path)}
-        keys = self.policy.keys
-        limits = tuple(
-            limit
-            for limit in self.policy.limits
-            if _asks(limit.methods, method) and _any(limit.paths, paths)
-        )
-        if keys is None:
-            return _Route(needs_key=False, scopes=(), limits=limits)
-        public = all(keys.public.hold(spelling) for spelling in paths)
-        scopes = _scopes_for(keys.scopes, method, paths)
-        needs_key = not public and (bool(scopes) or _any(keys.required, paths))
-        return _Route(needs_key, scopes, limits)
+        asked = self._methods.get(passage.method)
+        if asked is None:
+            asked = _Method(self.policy, passage.method)
+            _remember(self._methods, passage.method, asked)
+        path = passage.path
+        route = asked.match(path)
+        cleaned = clean_path(path)
+        return route if cleaned is path else route.stricter(asked.match(cleaned))
 
     def _go_on_counting(self, before: "Rules") -> None:
         """Keep what was counted down from the same number: it was not news."""
@@ -221,7 +288,7 @@ class Rules:
                 meter.remaining = same.remaining
 
 
-def _judge_found(key: Key, route: _Route, passage: Passage) -> Refusal | None:
+def _judge_found(key: Key, route: Route, passage: Passage) -> Refusal | None:
     if key.expires_at is not None and key.expires_at <= passage.at:
         return refusals.KEY_EXPIRED
     if key.networks is not None and passage.client not in key.networks:
@@ -231,22 +298,6 @@ def _judge_found(key: Key, route: _Route, passage: Passage) -> Refusal | None:
     if not key.scopes.issuperset(route.scopes):
         return refusals.insufficient_scope(route.scopes)
     return None
-
-
-def _scopes_for(rules: Sequence[ScopeRule], method: str, paths: set[str]) -> tuple[str, ...]:
-    wanted: dict[str, None] = {}
-    for rule in rules:
-        if _asks(rule.methods, method) and _any(rule.paths, paths):
-            wanted.update(dict.fromkeys(rule.scopes))
-    return tuple(wanted)
-
-
-def _asks(methods: frozenset[str], method: str) -> bool:
-    return not methods or method in methods
-
-
-def _any(patterns: Patterns, paths: set[str]) -> bool:
-    return any(patterns.hold(path) for path in paths)
 
 
 def _remember(known: dict[_K, _V], name: _K, value: _V) -> None:

@@ -29,8 +29,6 @@ _CHUNK_BYTES = 65_536
 class WSGIPassage(Passage):
     """A WSGI request."""
 
-    __slots__ = ("_environ",)
-
     _environ: Environ
 
     def read(self, carrier: Environ) -> str:
@@ -42,6 +40,10 @@ class WSGIPassage(Passage):
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
         self.path = path
         return carrier.get("REMOTE_ADDR") or ""
+
+    def let_go(self) -> None:
+        """Forget the environ, which holds this: the two would have to be found as garbage."""
+        self._environ = {}
 
     def header(self, name: str) -> str:
         if name == "content-length":
@@ -66,8 +68,8 @@ class Door(Guard):
             if body is not None:
                 return body
         client = active_client()
-        passage = WSGIPassage(self.limiter, self.rules(client), self.clock.wall())
-        passage.routed = self.routed
+        now = self.clock.wall()
+        passage = WSGIPassage(self.limiter, self.rules(client), now, routed=self.routed)
         above, environ[KEY] = environ.get(KEY), passage
         exchange = _Exchange(environ, start_response, seen=passage, client=client)
         if isinstance(above, Seen):
@@ -162,6 +164,7 @@ class _Exchange(Exchange):
 
     def record(self, status: int) -> None:
         CURRENT.set(None)
+        self._seen.let_go()
         passage, client = self._seen, self._client
         path = self.path()
         if self._above is not None:
@@ -204,16 +207,8 @@ class _Exchange(Exchange):
 
     def _dressed(self, headers: Headers) -> Headers:
         """Return the response's headers with what the guard adds and without what it removes."""
-        passage = self._seen
-        remove = passage.rules.policy.headers.remove
-        present = {name.lower() for name, _ in headers}
-        kept = [pair for pair in headers if pair[0].lower() not in remove]
         seconds = self._clock.monotonic() - self._started
-        kept.extend(
-            ("-".join(map(str.capitalize, name.split("-"))), value)
-            for name, value in passage.told(present, seconds)
-        )
-        return kept
+        return self._seen.rules.for_wsgi.response(self._seen, headers, seconds)
 
 
 class _Late:
