@@ -201,7 +201,7 @@ class Buckets:
             simulated: list[Standing] = []
             for charge, before in zip(charges, aheads, strict=True):
                 limit, bucket, amount, tolerance = charge
-                after = before + amount
+                after = before + amount if before > -amount else 0
                 if after <= tolerance and (admitted or limit.simulate):
                     if after > 0 and bucket in tats:
                         tats[bucket] = (now_us + after, tolerance)
