@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from mainstay_server.areas.api_keys.models import ApiKey
 from mainstay_server.areas.api_keys.schemas import NewApiKey
 from mainstay_server.areas.api_keys.service import keys
 from mainstay_server.kernel import shared
-from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.database import (
+    Base,
+    close_database,
+    engine,
+    open_database,
+    transaction,
+)
+from mainstay_server.kernel.settings import forget_settings
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
 from tests.servers.postgres import postgres
@@ -21,6 +29,28 @@ __all__ = ["postgres"]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+
+
+# For tests of what both relational stores must promise: `pytestmark = on_both_stores`.
+on_both_stores = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A fresh SQLite database, or a PostgreSQL one where a test asks for both."""
+    monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
+    forget_settings()
+    url = f"sqlite:///{tmp_path / 'mainstay.db'}"
+    if getattr(request, "param", "sqlite") == "postgres":
+        server = request.getfixturevalue("postgres")
+        url = server.url_of(server.new_database())
+    open_database(url)
+    Base.metadata.create_all(engine())
+    yield
+    close_database()
+    forget_settings()
 
 
 @pytest.fixture

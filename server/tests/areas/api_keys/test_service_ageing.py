@@ -8,9 +8,11 @@ from mainstay_server.areas.api_keys.service import ageing, asking, keys, listing
 from mainstay_server.contracts.api_keys import ApiKeyExpiring, ApiKeyNeedsRotation
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
 from tests.conftest import Said
 from tests.world import a_project
+
+pytestmark = on_both_stores
 
 
 def reminded(session: Session, said: Said, now: datetime) -> list[tuple[str, type]]:

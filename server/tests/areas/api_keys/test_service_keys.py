@@ -23,7 +23,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.settings import override_settings
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
 from tests.conftest import Said
 from tests.world import a_project
 
@@ -111,6 +111,7 @@ def test_networks_and_scopes_are_kept_in_their_usual_form(
     assert made.owner == "acme corp"
 
 
+@on_both_stores
 def test_an_instance_has_at_most_so_many_living_keys(
     session: Session, instance: InstanceRef
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_key_of_another_instance_is_not_there(session: Session, instance: Inst
         keys.revoke_key(session, other, made.id, now=NOON)
 
 
+@on_both_stores
 def test_keys_are_listed_newest_first_searched_and_paged(
     session: Session, instance: InstanceRef
 ) -> None:
@@ -264,6 +266,7 @@ def test_keys_are_listed_newest_first_searched_and_paged(
     assert names(status=Status.REVOKED) == (["key 0"], None)
 
 
+@on_both_stores
 def test_every_status_is_found_and_counted_as_the_key_says_it_is(
     session: Session, instance: InstanceRef
 ) -> None:
@@ -302,6 +305,7 @@ def test_every_status_is_found_and_counted_as_the_key_says_it_is(
     assert counts == {instance.id: dict.fromkeys(Status, 1), "nobody": dict.fromkeys(Status, 0)}
 
 
+@on_both_stores
 def test_what_asks_for_keys_is_changed_as_a_whole_and_said_in_parts(
     session: Session, instance: InstanceRef, said: Said
 ) -> None:

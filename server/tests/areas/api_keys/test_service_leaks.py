@@ -7,9 +7,11 @@ from mainstay_server.contracts.api_keys import ApiKeyLeaked
 from mainstay_server.kernel.guard import policy_version
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import HOUR, NOON, a_key
+from tests.areas.api_keys.conftest import HOUR, NOON, a_key, on_both_stores
 from tests.conftest import Said
 from tests.world import a_project
+
+pytestmark = on_both_stores
 
 
 def report(session: Session, *findings: Finding) -> dict[str, bool]:

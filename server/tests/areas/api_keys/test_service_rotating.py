@@ -15,8 +15,10 @@ from mainstay_server.kernel.problems import Conflict, Problem
 from mainstay_server.kernel.settings import override_settings
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
 from tests.conftest import Said
+
+pytestmark = on_both_stores
 
 
 def rotate(

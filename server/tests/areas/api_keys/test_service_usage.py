@@ -9,7 +9,7 @@ from mainstay_server.contracts.guard import KeyUse, use_of_keys
 from mainstay_server.kernel.ports import install_answers
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
 
 MINUTE = timedelta(minutes=1)
 
@@ -84,6 +84,7 @@ def test_more_than_is_told_is_said(passed: Passed) -> None:
     assert not usage.usage_of("instance", "one", since=NOON, until=NOON + HOUR).complete
 
 
+@on_both_stores
 def test_where_nobody_sees_requests_pass_there_is_no_use(
     session: Session, instance: InstanceRef
 ) -> None:
@@ -93,6 +94,7 @@ def test_where_nobody_sees_requests_pass_there_is_no_use(
     assert usage.find_last_uses(NOON) == {}
 
 
+@on_both_stores
 def test_who_still_uses_a_replaced_key_is_found(
     session: Session, instance: InstanceRef, passed: Passed
 ) -> None:
@@ -112,6 +114,7 @@ def test_who_still_uses_a_replaced_key_is_found(
     assert usage.old_keys_in_use(session, instance.id, now=NOON + 2 * HOUR) == []
 
 
+@on_both_stores
 def test_a_last_use_only_moves_forward_and_never_into_the_future(
     session: Session, instance: InstanceRef
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_last_use_only_moves_forward_and_never_into_the_future(
     usage.note_last_uses(session, {}, now=NOON)
 
 
+@on_both_stores
 def test_looking_for_uses_goes_on_where_it_stopped_however_long_nothing_ran(
     session: Session, instance: InstanceRef
 ) -> None:
