@@ -14,6 +14,7 @@ from mainstay_server.areas.api_keys.schemas import (
     SCOPE_PATTERN,
     KeyLimit,
 )
+from mainstay_server.kernel.limits import Rate
 from mainstay_server.kernel.problems import Invalid
 
 LONGEST_NAME = 100
@@ -71,9 +72,14 @@ def clean_networks(networks: Iterable[str]) -> list[str]:
 
 
 def clean_limits(limits: Sequence[KeyLimit]) -> list[dict[str, Any]]:
-    """Limits as the policy tells them, at most one for each window."""
+    """Limits as the policy tells them, one for each window; each can be counted."""
     if len({limit.window_seconds for limit in limits}) != len(limits):
         raise invalid("limits", "has two for one window; keep the smaller of them")
+    try:
+        for limit in limits:
+            Rate(limit.quota, limit.window_seconds, limit.quota)
+    except ValueError as error:
+        raise invalid("limits", f"cannot be counted: {error}; choose another one") from None
     return [limit.model_dump(by_alias=True) for limit in limits]
 
 
