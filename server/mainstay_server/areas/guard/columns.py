@@ -73,7 +73,8 @@ def conduct_of_addresses(
     return columns.query(
         f"SELECT instance_id, address, sum(count) AS total, {bad} AS bad,"
         " sumIf(count, status = 401) AS unauthorized, sumIf(count, status = 403) AS forbidden,"
-        " sumIf(count, status = 404) AS not_found, sumIf(count, status = 429) AS limited,"
+        " sumIf(count, status = 404) AS not_found,"
+        " sumIf(count, status = 429 AND refusal NOT IN ('banned', 'quota-exceeded')) AS limited,"
         " uniqExactIf(credential, credential != '') AS credentials,"
         " groupUniqArrayIf(50)(key_id, key_id != '') AS key_ids, uniqExact(route) AS routes,"
         f" groupUniqArrayIf({MOST_PATHS})(route, status = 404) AS paths,"

@@ -1,5 +1,6 @@
 """What people see of quotas: how much of the plan is used, month by month, and by whom."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Form
@@ -28,6 +29,7 @@ router = Router(include_in_schema=False)
 Viewed = Annotated[ProjectRef, access.project(Role.VIEWER)]
 Owned = Annotated[ProjectRef, access.project(Role.OWNER)]
 MONTHS = 12
+DAY = timedelta(days=1)
 LABELS = {CALLS: "API calls", STORAGE: "Storage"}
 
 
@@ -40,13 +42,15 @@ def show_usage(request: Request, session: Session, project: Viewed) -> Response:
     caller: Caller = request.state.caller
     search = request.query_params.get("q", "")[:200]
     subject = plans.organization_subject(session, project.organization_id)
+    usage = telling.usage_of(session, subject, now=now)
+    history = telling.history_of(session, subject, months=MONTHS, now=now)
     return render(
         request,
         "quotas/usage.html",
         **frame,
-        usage=telling.usage_of(session, subject, now=now),
+        usage=usage,
         time_zone=subject.time_zone,
-        chart=_chart(telling.history_of(session, subject, months=MONTHS, now=now)),
+        chart=_chart(history, usage.period_begins),
         owners=telling.busiest_owners(session, instance, search=search, now=now),
         search=search,
         plans=telling.list_plans(),
@@ -103,9 +107,14 @@ panel = Panel(page="security", name="usage", title="Usage", order=50, draw=draw_
 menu = MenuEntry(label="Usage", page="usage", icon="gauge", group="guard", order=40)
 
 
-def _chart(history: HistoryAnswer) -> dict[str, Any]:
-    months = list(reversed(history.history))
+def _chart(history: HistoryAnswer, begins: datetime) -> dict[str, Any]:
+    """Calls of the last twelve months, also of those in which nothing was used."""
+    calls = {month.period_begins: month.meters.get(CALLS, 0) for month in history.history}
+    months = [begins]
+    for _ in range(MONTHS - 1):
+        before = (months[0] - timedelta(days=1)).replace(day=1)
+        months.insert(0, next((m for m in calls if abs(m - before) < DAY), before))
     return {
-        "times": [int(month.period_begins.timestamp()) for month in months],
-        "series": [{"label": "Calls", "values": [month.meters.get(CALLS, 0) for month in months]}],
+        "times": [int(month.timestamp()) for month in months],
+        "series": [{"label": "Calls", "values": [calls.get(month, 0) for month in months]}],
     }

@@ -46,7 +46,7 @@ class PlanAnswer(Answer):
     """One plan: its limits by meter; a meter that is not named has none."""
 
     name: str = Field(examples=["FREE"])
-    limits: dict[str, int] = Field(examples=[{"calls": 100, "storage_bytes": 100_000_000}])
+    limits: dict[str, int] = Field(examples=[{"calls": 100, "storage_bytes": 104_857_600}])
     modes: dict[str, str] = Field(examples=[{"calls": "hard", "storage_bytes": "hard"}])
 
 

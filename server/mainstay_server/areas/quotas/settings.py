@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from mainstay_server.kernel.settings import Settings
 
-MB = 1_000_000
-GB = 1_000_000_000
+MB = 1 << 20
+GB = 1 << 30
 CALLS = "calls"
 STORAGE = "storage_bytes"
 

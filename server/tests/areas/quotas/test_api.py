@@ -32,7 +32,7 @@ def test_an_organization_starts_without_limits_and_is_put_on_a_plan(world: World
     limits = {meter["meter"]: meter["limit"] for meter in after["meters"]}
     assert limits == {
         "calls": 100,
-        "storage_bytes": 100_000_000,
+        "storage_bytes": 104_857_600,
         "autopilot_runs": 5,
         "guardian_tests": 20,
         "insight_analyses": 10,
@@ -45,7 +45,7 @@ def test_an_organization_starts_without_limits_and_is_put_on_a_plan(world: World
 def test_plans_are_listed_with_the_documents_numbers(world: World) -> None:
     answer = world.bob.get("/api/v1/plans").json()
     assert [plan["name"] for plan in answer["plans"]] == ["FREE", "PRO", "ENTERPRISE"]
-    assert answer["plans"][1]["limits"] == {"calls": 10_000, "storage_bytes": 10_000_000_000}
+    assert answer["plans"][1]["limits"] == {"calls": 10_000, "storage_bytes": 10_737_418_240}
     assert answer["current"] == "ENTERPRISE"
 
 
