@@ -8,10 +8,11 @@ import pytest
 from mainstay_server.kernel import columns, shared
 from mainstay_server.kernel.columns import Table
 from mainstay_server.kernel.columns.writers import Waiting, Writer
-from mainstay_server.kernel.database import Base, close_database, engine, open_database, transaction
+from mainstay_server.kernel.database import close_database, open_database, transaction
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
+from tests.databases import fresh_sqlite
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
 
@@ -38,8 +39,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A fresh SQLite database with the tables of everything imported, and a data dir beside it."""
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
     forget_settings()
-    open_database(f"sqlite:///{tmp_path / 'mainstay.db'}")
-    Base.metadata.create_all(engine())
+    open_database(fresh_sqlite(tmp_path))
     yield
     close_database()
     forget_settings()

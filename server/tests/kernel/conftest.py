@@ -8,6 +8,7 @@ import trustme
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.database import Base, close_database, engine, open_database
 from mainstay_server.kernel.settings import forget_settings
+from tests.databases import fresh_sqlite
 from tests.servers.postgres import postgres
 
 __all__ = ["postgres"]
@@ -20,12 +21,12 @@ def database(
     """A fresh database of each kind."""
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
     forget_settings()
-    url = f"sqlite:///{tmp_path / 'mainstay.db'}"
     if request.param == "postgres":
         server = request.getfixturevalue("postgres")
-        url = server.url_of(server.new_database())
-    open_database(url)
-    Base.metadata.create_all(engine())
+        open_database(server.url_of(server.new_database()))
+        Base.metadata.create_all(engine())
+    else:
+        open_database(fresh_sqlite(tmp_path))
     yield
     close_database()
     forget_settings()

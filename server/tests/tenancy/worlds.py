@@ -22,6 +22,7 @@ from mainstay_server.tenancy.models import (
     Role,
 )
 from sqlalchemy.orm import Session
+from tests.databases import fresh_sqlite
 from tests.servers.postgres import running_postgres
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -87,16 +88,12 @@ def a_project(
 def database_of(kind: str, folder: Path) -> Iterator[None]:
     """An empty open database: `sqlite` in a file, or a real `postgresql`."""
     if kind == "sqlite":
-        yield from _open(f"sqlite:///{folder / 'tenancy.db'}")
+        open_database(fresh_sqlite(folder))
+        yield
+        close_database()
         return
     with running_postgres() as server:
-        yield from _open(server.url_of(server.new_database()))
-
-
-def _open(url: str) -> Iterator[None]:
-    open_database(url)
-    Base.metadata.create_all(engine())
-    try:
+        open_database(server.url_of(server.new_database()))
+        Base.metadata.create_all(engine())
         yield
-    finally:
         close_database()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import ssl
 import threading
 from collections.abc import Coroutine
@@ -149,10 +150,6 @@ def open_outbound(
     (`MAINSTAY_OUTBOUND_CA`). Raises `ssl.SSLError` when it is not PEM.
     """
     assert not _open, "outbound is open already"
-    # trust_env=False: an SSL_CERT_FILE left in the environment must not decide whom we trust.
-    verified = httpx.create_ssl_context(verify=True, trust_env=False)
-    if ca_pem is not None:
-        verified.load_verify_locations(cadata=ca_pem)
     resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="outbound-dns")
     _open.append(
         Gate(
@@ -160,10 +157,20 @@ def open_outbound(
             slots=Slots(total=max_connections, per_host=max_connections_per_host),
             resolver=resolver,
             allow_private=allow_private,
-            verified=verified,
+            verified=_verified(ca_pem),
             unverified=httpx.create_ssl_context(verify=False, trust_env=False),
         )
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _verified(ca_pem: str | None) -> ssl.SSLContext:
+    """What checks certificates. Reading the public authorities takes 20 ms, so it is kept."""
+    # trust_env=False: an SSL_CERT_FILE left in the environment must not decide whom we trust.
+    context = httpx.create_ssl_context(verify=True, trust_env=False)
+    if ca_pem is not None:
+        context.load_verify_locations(cadata=ca_pem)
+    return context
 
 
 def close_outbound() -> None:

@@ -26,23 +26,22 @@ from mainstay_server.kernel.database import (
 )
 from sqlalchemy.orm import Session
 from tests.areas.health_checks.worlds import MINUTE, NOON, SECOND, a_check
+from tests.databases import fresh_sqlite
 from tests.servers.postgres import running_postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     if request.param == "sqlite":
-        yield from _opened(f"sqlite:///{tmp_path / 'mainstay.db'}")
-    else:
-        with running_postgres() as server:
-            yield from _opened(server.url)
-
-
-def _opened(url: str) -> Iterator[None]:
-    open_database(url)
-    Base.metadata.create_all(engine())
-    yield
-    close_database()
+        open_database(fresh_sqlite(tmp_path))
+        yield
+        close_database()
+        return
+    with running_postgres() as server:
+        open_database(server.url)
+        Base.metadata.create_all(engine())
+        yield
+        close_database()
 
 
 def claim(session: Session, *, seconds: float = 0, owner: str = "here") -> list[ProbeOrder]:

@@ -26,6 +26,7 @@ from mainstay_server.kernel.database import (
 )
 from sqlalchemy.orm import Session
 from tests.areas.health_checks.worlds import GRACE, MINUTE, NOON, SECOND, a_check, finished
+from tests.databases import fresh_sqlite
 from tests.servers.postgres import PostgresServer, running_postgres
 
 H, D, U = HealthState.HEALTHY, HealthState.DEGRADED, HealthState.UNHEALTHY
@@ -44,12 +45,11 @@ def either_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('uptime') / 'mainstay.db'}"
+        open_database(fresh_sqlite(tmp_path_factory.mktemp("uptime")))
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.url_of(server.new_database())
-    open_database(url)
-    Base.metadata.create_all(engine())
+        open_database(server.url_of(server.new_database()))
+        Base.metadata.create_all(engine())
     yield
     close_database()
 
