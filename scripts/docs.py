@@ -227,7 +227,7 @@ def talk(area: Area) -> str:
     """What an area says, to what it reacts, what it asks and what it answers."""
     rows = [
         *((says(event), code(event.__name__), promise(event)) for event in events_of(area)),
-        *(("reacts to", code(r.event.__name__), hears(r)) for r in area.reactions),
+        *(("reacts to", heard_by(r), hears(r)) for r in area.reactions),
         *(("asks", code(port.__name__), promise(port)) for port in asked_by(area)),
         *(
             ("answers", code(answer.port.__name__), promise(answer.port))  # type: ignore[attr-defined] # a wrapped function
@@ -240,6 +240,11 @@ def talk(area: Area) -> str:
 def says(event: type[Event]) -> str:
     """Whether an event is one that the audit log keeps, and as which action."""
     return f"says, audited as {code(event.action())}" if issubclass(event, Audited) else "says"
+
+
+def heard_by(reaction: Reaction) -> str:
+    """The kind of event that a reaction hears."""
+    return code(reaction.event.__name__) if reaction.event else "everything audited"
 
 
 def hears(reaction: Reaction) -> str:

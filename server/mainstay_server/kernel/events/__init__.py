@@ -4,7 +4,16 @@ Said, the event is a row of the outbox: it exists exactly if the change does. Ev
 it at least once, in order per subject, also when processes die in between.
 """
 
-from .audited import Audited, Changes, Target, changes_between, facts_of
+from .audited import (
+    Audited,
+    Changes,
+    Heard,
+    Target,
+    Value,
+    changes_between,
+    facts_of,
+    on_audited,
+)
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import dead_letters, resend, said_events, say
 from .pruning import prune_outbox
@@ -31,6 +40,7 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "Event",
+    "Heard",
     "Origin",
     "OutboxDelivery",
     "OutboxEvent",
@@ -39,12 +49,14 @@ __all__ = [
     "Refused",
     "RetryLater",
     "Target",
+    "Value",
     "changes_between",
     "dead_letters",
     "event_kinds",
     "facts_of",
     "install_reactions",
     "on",
+    "on_audited",
     "origin",
     "prune_outbox",
     "resend",

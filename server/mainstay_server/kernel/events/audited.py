@@ -2,14 +2,17 @@
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, NamedTuple
 
 import msgspec
 from typing_extensions import override
 
-from .reactions import Event
+from mainstay_server.kernel.naming import name_of
+
+from .reactions import Event, Origin, Reaction
 
 LONGEST_VALUE = 1000
 MOST_VALUES = 100
@@ -36,10 +39,12 @@ class Audited(Event, frozen=True, kw_only=True):
     field that is different now how it was and how it is, made by `changes_between`; what was
     made had nothing before, what was removed has nothing after. No secret belongs into an event.
 
-    An action in a project or instance carries its id, one in the whole organization "".
+    An action in a project or instance carries its id, one in the whole organization "". One that
+    was tried and refused, such as a sign-in, is `failed`.
     """
 
     audited: ClassVar[bool] = True
+    failed: ClassVar[bool] = False
     noun: ClassVar[str] = ""
     organization_id: str
     project_id: str = ""
@@ -52,6 +57,11 @@ class Audited(Event, frozen=True, kw_only=True):
         raise NotImplementedError
 
     @property
+    def details(self) -> Mapping[str, Value]:
+        """What else the audit log should tell, such as a reason; by default nothing."""
+        return {}
+
+    @property
     @override
     def subject(self) -> str:
         return self.target.id
@@ -61,6 +71,28 @@ class Audited(Event, frozen=True, kw_only=True):
         """The stable name of what happened, such as `project.created`."""
         words = _INNER_CAPITAL.sub("_", cls.__name__).lower()
         return f"{cls.noun}.{words.removeprefix(f'{cls.noun}_')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """One event as a reaction to everything audited hears it, with who did it and from where.
+
+    `position` is its place in the outbox, which grows with time but has gaps.
+    """
+
+    position: int
+    event: Audited
+    origin: Origin
+    said_at: datetime
+
+
+def on_audited(function: Callable[..., None]) -> Reaction:
+    """Mark `def f(session, heard, *, now)` as the reaction to every audited event of any area.
+
+    `heard` is a sequence of `Heard` of one organization, in the order they were said, at most
+    500. They are heard in one transaction, so the effect of each happens once.
+    """
+    return Reaction(event=None, name=name_of(function), function=function, in_transaction=True)
 
 
 def facts_of(thing: object, fields: Iterable[str]) -> dict[str, object]:

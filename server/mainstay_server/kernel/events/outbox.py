@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.database import after_commit, new_id, rows_changed
 
+from .audited import Audited
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
-from .reactions import Event, event_kinds, origin, reactions_to
+from .reactions import Event, Reaction, event_kinds, origin, reactions_to
 
 MOST_DEAD_LETTERS = 500
 
@@ -53,11 +54,18 @@ def say(session: Session, event: Event, *, now: datetime) -> None:
                 id=new_id(),
                 position=row.position,
                 reaction=reaction.name,
-                subject=event.subject,
+                subject=_order(reaction, event),
                 due_at=now,
             )
         )
     after_commit(session, "outbox", ring)
+
+
+def _order(reaction: Reaction, event: Event) -> str:
+    """What the events that a reaction hears in order have in common."""
+    if reaction.event is None and isinstance(event, Audited):
+        return event.organization_id
+    return event.subject
 
 
 def said_events(session: Session, *, after: int = 0) -> list[tuple[int, Event]]:

@@ -76,9 +76,12 @@ class Reaction:
     being done are committed together, so its effect happens once. A sender (`@sends`) is
     `def f(event, *, delivery)`, runs outside any transaction, at least once, and has to pass
     `delivery.id` on as idempotency key. `given_up` is told, in a transaction, of a dead letter.
+
+    A reaction to everything that is audited (`@on_audited`) has no one kind of `event`: it hears
+    one organization's events in order, many at once.
     """
 
-    event: type[Event]
+    event: type[Event] | None
     name: str
     function: Callable[..., None]
     in_transaction: bool
@@ -87,7 +90,7 @@ class Reaction:
 
 NOBODY = Origin()
 _origin: ContextVar[Origin] = ContextVar("origin", default=NOBODY)
-_reactions: dict[type[Event], tuple[Reaction, ...]] = {}
+_reactions: dict[type[Event] | None, tuple[Reaction, ...]] = {}
 
 
 def on(event: type[Said]) -> Callable[[Callable[..., None]], Reaction]:
@@ -131,8 +134,9 @@ def install_reactions(reactions: Iterable[Reaction]) -> None:
 
 
 def reactions_to(event: type[Event]) -> tuple[Reaction, ...]:
-    """The installed reactions to one kind of event."""
-    return _reactions.get(event, ())
+    """The installed reactions to one kind of event, those to everything audited included."""
+    to_all = _reactions.get(None, ()) if event.audited else ()
+    return (*_reactions.get(event, ()), *to_all)
 
 
 def installed_reactions() -> list[Reaction]:

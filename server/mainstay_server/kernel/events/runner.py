@@ -4,10 +4,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from mainstay_server.kernel import leases
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import is_sqlite, reading, rows_changed, transaction
 
+from .audited import Audited, Heard
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import new_bell, ring
 from .reactions import (
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 30  # with the back-off below: a day of tries before the dead letters
 LONGEST_PAUSE = timedelta(hours=1)
 SENDERS = 8
+MOST_TOGETHER = 500
 RENEWALS_PER_LEASE = 3
 IDLE_SECONDS = 0.5
 LONGEST_ERROR = 500
@@ -49,6 +52,7 @@ class _Claimed:
     id: str
     reaction: Reaction
     event: Event
+    position: int
     origin: Origin
     said_at: datetime
     attempt: int
@@ -148,17 +152,73 @@ def react_to_next(*, now: datetime) -> bool:
             return False
     with transaction() as session:
         rows = _due(session, now, in_transaction=True, limit=1, lock=True)
-        claimed = [c for row in rows for c in _load(session, row)]
-        for delivery in claimed:
-            failure: Exception | None = None
-            try:
-                with session.begin_nested(), spoken_by(delivery.origin):
-                    delivery.reaction.function(session, delivery.event, now=now)
-            except Exception as error:  # the runner's one place: a bug must not stop the others
-                log.exception("reaction %s failed", delivery.reaction.name)
-                failure = error
-            _finish(session, delivery, failure, now=now)
+        for row in rows:
+            _react(session, row, now=now)
         return bool(rows)
+
+
+def _react(session: Session, row: OutboxDelivery, *, now: datetime) -> None:
+    """Run one delivery's reaction, or that to everything audited for those that follow it, too."""
+    reaction = reaction_named(row.reaction)
+    assert reaction is not None, "only deliveries of installed reactions are claimed"
+    together = reaction.event is None
+    rows = [row, *_followers(session, row, now)] if together else [row]
+    claimed = _load(session, rows)
+    if not claimed:
+        return
+    try:
+        with session.begin_nested(), spoken_by(claimed[0].origin):
+            if together:
+                reaction.function(session, [_as_heard(each) for each in claimed], now=now)
+            else:
+                reaction.function(session, claimed[0].event, now=now)
+    except Exception as error:  # the runner's one place: a bug must not stop the others
+        log.exception("reaction %s failed", reaction.name)
+        # Those that followed were only taken along: they wait for the first one, and go alone.
+        _finish(session, claimed[:1], error, now=now)
+    else:
+        _finish(session, claimed, None, now=now)
+
+
+def _followers(session: Session, first: OutboxDelivery, now: datetime) -> list[OutboxDelivery]:
+    """What waits behind a delivery that this transaction holds, in order, as far as it is free.
+
+    Usually nobody else holds one of them, since they have no turn while the first waits. But what
+    was said earlier may be committed later: then its delivery is a first one while others of its
+    subject are being heard. So they are held as well, and the first that is not free ends the row.
+    After a failure each goes alone, so that one that cannot be taken holds up no more than it must.
+    """
+    if first.attempts:
+        return []
+    behind = (
+        sa.select(OutboxDelivery)
+        .where(
+            OutboxDelivery.status == DeliveryStatus.WAITING,
+            OutboxDelivery.reaction == first.reaction,
+            OutboxDelivery.subject == first.subject,
+            OutboxDelivery.position > first.position,
+        )
+        .order_by(OutboxDelivery.position)
+        .limit(MOST_TOGETHER - 1)
+    )
+    waiting = list(session.scalars(behind))
+    free = {row.id for row in waiting}
+    if not is_sqlite():
+        held = behind.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+        free = {row.id for row in session.scalars(held)}
+    return list(
+        takewhile(lambda row: row.id in free and row.due_at <= now and not row.attempts, waiting)
+    )
+
+
+def _as_heard(claimed: _Claimed) -> Heard:
+    assert isinstance(claimed.event, Audited), "only what is audited is handed to everything's"
+    return Heard(
+        position=claimed.position,
+        event=claimed.event,
+        origin=claimed.origin,
+        said_at=claimed.said_at,
+    )
 
 
 def claim_for_sending(
@@ -168,12 +228,10 @@ def claim_for_sending(
     if limit <= 0:
         return []
     rows = _due(session, now, in_transaction=False, limit=limit, lock=True)
-    claimed = []
     for row in rows:
         row.owner = str(leases.this_process())
         row.leased_until = now + lease
-        claimed.extend(_load(session, row))
-    return claimed
+    return _load(session, rows)
 
 
 def send_one(delivery: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -195,7 +253,7 @@ def send_one(delivery: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> 
         log.exception("sender %s failed", delivery.reaction.name)
         failure = error
     with transaction() as session, spoken_by(delivery.origin):
-        _finish(session, delivery, failure, now=clock())
+        _finish(session, [delivery], failure, now=clock())
 
 
 def release_dead_owners(session: Session) -> int:
@@ -247,17 +305,29 @@ def _due(
     return list(session.scalars(statement))
 
 
-def _load(session: Session, row: OutboxDelivery) -> list[_Claimed]:
-    """Decode the event of a delivery; one that no code understands any more becomes dead."""
-    said = session.get_one(OutboxEvent, row.position)
-    reaction, kind = reaction_named(row.reaction), event_kinds().get(said.name)
-    row.attempts += 1
+def _load(session: Session, rows: Sequence[OutboxDelivery]) -> list[_Claimed]:
+    """Count a try of each delivery and decode its event.
+
+    One whose event no code understands any more becomes dead and is left out.
+    """
+    positions = [row.position for row in rows]
+    said = session.scalars(sa.select(OutboxEvent).where(OutboxEvent.position.in_(positions)))
+    events = {event.position: event for event in said}
+    kinds = event_kinds()
+    claimed = []
+    for row in rows:
+        row.attempts += 1
+        try:
+            claimed.append(_decoded(row, events[row.position], kinds))
+        except msgspec.ValidationError as error:
+            row.status, row.last_error = DeliveryStatus.DEAD, str(error)[:LONGEST_ERROR]
     session.flush()
-    try:
-        event = msgspec.json.decode(said.body, type=kind or Event)
-    except msgspec.ValidationError as error:
-        row.status, row.last_error = DeliveryStatus.DEAD, str(error)[:LONGEST_ERROR]
-        return []
+    return claimed
+
+
+def _decoded(row: OutboxDelivery, said: OutboxEvent, kinds: Mapping[str, type[Event]]) -> _Claimed:
+    event = msgspec.json.decode(said.body, type=kinds.get(said.name, Event))
+    reaction = reaction_named(row.reaction)
     assert reaction is not None, "only deliveries of installed reactions are claimed"
     who = Origin(
         actor=said.actor,
@@ -266,22 +336,22 @@ def _load(session: Session, row: OutboxDelivery) -> list[_Claimed]:
         address=said.address,
         client=said.client,
     )
-    return [
-        _Claimed(
-            id=row.id,
-            reaction=reaction,
-            event=event,
-            origin=who,
-            said_at=said.said_at,
-            attempt=row.attempts,
-        )
-    ]
+    return _Claimed(
+        id=row.id,
+        reaction=reaction,
+        event=event,
+        position=said.position,
+        origin=who,
+        said_at=said.said_at,
+        attempt=row.attempts,
+    )
 
 
 def _finish(
-    session: Session, delivery: _Claimed, failure: Exception | None, *, now: datetime
+    session: Session, deliveries: Sequence[_Claimed], failure: Exception | None, *, now: datetime
 ) -> None:
     """Write down how a try went. Done stays done: a late second finisher changes nothing."""
+    delivery = deliveries[0]
     values: dict[str, object] = {"owner": "", "leased_until": None}
     reason = (str(failure) or type(failure).__name__)[:LONGEST_ERROR] if failure else ""
     give_up = isinstance(failure, Refused) or delivery.attempt >= MOST_ATTEMPTS
@@ -296,7 +366,10 @@ def _finish(
     changed = rows_changed(
         session,
         sa.update(OutboxDelivery)
-        .where(OutboxDelivery.id == delivery.id, OutboxDelivery.status == DeliveryStatus.WAITING)
+        .where(
+            OutboxDelivery.id.in_([each.id for each in deliveries]),
+            OutboxDelivery.status == DeliveryStatus.WAITING,
+        )
         .values(**values),
     )
     if changed and failure and give_up and delivery.reaction.given_up:
