@@ -31,11 +31,11 @@ class Server:
 
     def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - whatever the path answers
         """The JSON of a path. Ends the command with exit code 2 and the reason when refused."""
-        return self._ask("GET", path, params=params)
+        return _json_of(self._ask("GET", path, params=params))
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - whatever the path answers
         """Send a JSON body; returns and refuses as `get` does."""
-        return self._ask("POST", path, json=body)
+        return _json_of(self._ask("POST", path, json=body))
 
     def delete(self, path: str) -> None:
         """Have what a path names removed; refuses as `get` does."""
@@ -50,14 +50,22 @@ class Server:
             give_up(f"{project} has no environment {environment!r}; it has {known}.")
         return chosen[0]
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - as above
+    def download(self, path: str, **params: str) -> bytes:
+        """The bytes of a path; refuses as `get` does."""
+        return self._ask("GET", path, params=params).content
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
         try:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             give_up(f"The server at {self._http.base_url} does not answer: {error}")
         if not answer.is_success:
             give_up(_reason(answer))
-        return answer.json() if answer.content else None
+        return answer
+
+
+def _json_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever the path answers
+    return answer.json() if answer.content else None
 
 
 def server_of(url: str, token: str) -> Server:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import doctor, keys
+from . import audit, doctor, keys
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()

@@ -4,6 +4,7 @@ from mainstay_server.areas import (
     abuse,
     alerts,
     api_keys,
+    audit,
     errors,
     guard,
     health_checks,
@@ -26,5 +27,6 @@ AREAS: tuple[Area, ...] = (
     quotas.area,
     abuse.area,
     rate_limits.area,
+    audit.area,
     scorecard.area,
 )

@@ -1,11 +1,12 @@
 """What alerts say: something needs people, or does not any more, and who is told changed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Audited, Event, Target
+from mainstay_server.kernel.events import Audited, Event, Target, Value
 
 
 class AlertChanged(Event, frozen=True, kw_only=True):
@@ -121,6 +122,11 @@ class AlertChannelDisabled(AlertChannelEvent, frozen=True, kw_only=True):
     """A receiver said that it is gone for good, so the channel was switched off."""
 
     reason: str
+
+    @property
+    @override
+    def details(self) -> Mapping[str, Value]:
+        return {"reason": self.reason}
 
 
 class AlertRuleChanged(Audited, frozen=True, kw_only=True):

@@ -1,10 +1,11 @@
 """What tenancy says: projects, instances, keys and people coming, changing and going."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Audited, Target
+from mainstay_server.kernel.events import Audited, Target, Value
 
 
 class OrganizationEvent(Audited, frozen=True, kw_only=True):
@@ -184,6 +185,11 @@ class PersonSignedIn(PersonEvent, frozen=True, kw_only=True):
 
     way: str
 
+    @property
+    @override
+    def details(self) -> Mapping[str, Value]:
+        return {"way": self.way}
+
 
 class PersonSignedOut(PersonEvent, frozen=True, kw_only=True):
     """A person ended the session of the browser that asked for it."""
@@ -196,7 +202,13 @@ class PersonSignInRefused(PersonEvent, frozen=True, kw_only=True):
     such a try is told to the organization that runs the server, with an empty `person_id`.
     """
 
+    failed: ClassVar[bool] = True
     reason: str
+
+    @property
+    @override
+    def details(self) -> Mapping[str, Value]:
+        return {"reason": self.reason}
 
 
 class PersonPasswordChanged(PersonEvent, frozen=True, kw_only=True):
@@ -207,3 +219,8 @@ class PersonSessionsEnded(PersonEvent, frozen=True, kw_only=True):
     """Signed-in browsers of a person were signed out from afar."""
 
     count: int
+
+    @property
+    @override
+    def details(self) -> Mapping[str, Value]:
+        return {"count": self.count}

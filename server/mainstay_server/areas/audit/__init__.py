@@ -1,0 +1,21 @@
+"""The audit log: who administered what, from where, how it was before; and proof of all that."""
+
+from mainstay_server.kernel.area import Area
+
+from . import api, jobs, reactions, readiness
+from .settings import AuditSettings
+
+area = Area(
+    name="audit",
+    title="Audit log",
+    api=api.router,
+    jobs=(jobs.sign_checkpoints, jobs.verify_logs, jobs.remove_old_rows),
+    reactions=(
+        reactions.keep_rows,
+        reactions.store_checkpoint,
+        reactions.write_checkpoint,
+        reactions.post_checkpoint,
+    ),
+    readiness=(readiness.log_verifies, readiness.checkpoints_leave),
+    settings=(AuditSettings,),
+)

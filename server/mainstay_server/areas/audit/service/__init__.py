@@ -1,0 +1,1 @@
+"""Every rule of the audit log: appending, signing, reading, exporting, verifying, removing."""
