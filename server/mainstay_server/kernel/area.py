@@ -148,6 +148,20 @@ class MenuEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrganizationEntry:
+    """A page about the whole organization in its side bar; `page` follows `/dashboard/`.
+
+    `role` is the least that it is shown to; the page itself declares who may open it.
+    """
+
+    label: str
+    page: str
+    icon: str
+    order: int
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Area:
     """Everything that one capability contributes; folded by the app, read by nobody else."""
 
@@ -169,6 +183,7 @@ class Area:
     tiles: Tiles | None = None
     summary: Summaries | None = None
     menu: tuple[MenuEntry, ...] = ()
+    organization_menu: tuple[OrganizationEntry, ...] = ()
     guard: tuple[GuardStep, ...] = ()
 
 

@@ -64,17 +64,25 @@ def project_frame(
 
 def organization_frame(request: Request, *, page: str, now: datetime) -> dict[str, Any]:
     """The context of a page that is about no project; `page` follows `/dashboard`."""
+    caller: Caller = request.state.caller
+    declared = sorted(
+        (entry for area in installed() for entry in area.organization_menu),
+        key=lambda entry: entry.order,
+    )
+    organization, account = "/dashboard/organization", "/dashboard/account"
     return {
         "menu": _groups(
             (
                 _item("Projects", "/dashboard", "home", current=page == ""),
-                _item(
-                    "Organization",
-                    "/dashboard/organization",
-                    "people",
-                    current=page == "organization",
+                _item("Organization", organization, "people", current=page == "organization"),
+                *(
+                    _item(
+                        each.label, f"/dashboard/{each.page}", each.icon, current=page == each.page
+                    )
+                    for each in declared
+                    if caller.role.covers(Role(each.role))
                 ),
-                _item("Your account", "/dashboard/account", "person", current=page == "account"),
+                _item("Your account", account, "person", current=page == "account"),
             )
         ),
         "caller": request.state.caller,

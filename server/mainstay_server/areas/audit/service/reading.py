@@ -26,10 +26,19 @@ class Found:
 
 
 def list_rows(
-    session: Session, organization_id: str, wanted: RowFilter, *, limit: int, offset: int = 0
+    session: Session,
+    organization_id: str,
+    wanted: RowFilter,
+    *,
+    limit: int,
+    offset: int = 0,
+    before: int = 0,
 ) -> list[Found]:
-    """Rows of a log, the newest first."""
-    ordered = _matching(organization_id, wanted).order_by(AuditRow.position.desc())
+    """Rows of a log, the newest first; those before a position, if one is given."""
+    matching = _matching(organization_id, wanted)
+    if before:
+        matching = matching.where(AuditRow.position < before)
+    ordered = matching.order_by(AuditRow.position.desc())
     return _found(session.scalars(ordered.limit(limit).offset(offset)).all())
 
 

@@ -57,22 +57,24 @@ def verify_all(*, now: datetime) -> int:
     """Verify every log and write down what was found; returns how many have a fault."""
     with reading() as session:
         logs = session.scalars(sa.select(AuditLog.organization_id)).all()
-    faulty = 0
-    for organization_id in logs:
-        with reading() as session:
-            report = verify_log(session, organization_id)
-        with transaction() as session:
-            session.execute(
-                sa.update(AuditLog)
-                .where(AuditLog.organization_id == organization_id)
-                .values(
-                    verified_at=now,
-                    verified_size=report.last,
-                    faults=[fault.text for fault in report.faults],
-                )
+    return sum(not verify_and_keep(organization_id, now=now).verified for organization_id in logs)
+
+
+def verify_and_keep(organization_id: str, *, now: datetime) -> Report:
+    """Verify a log, and write down what was found for pages and the scorecard."""
+    with reading() as session:
+        report = verify_log(session, organization_id)
+    with transaction() as session:
+        session.execute(
+            sa.update(AuditLog)
+            .where(AuditLog.organization_id == organization_id)
+            .values(
+                verified_at=now,
+                verified_size=report.last,
+                faults=[fault.text for fault in report.faults],
             )
-        faulty += not report.verified
-    return faulty
+        )
+    return report
 
 
 class _Watch:
