@@ -1,0 +1,1 @@
+"""The parts of ``mainstay.cache``; import from there."""
