@@ -106,6 +106,7 @@ def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> Non
         ("flask", ASKED_AS_WSGI.replace("APPLICATION", "app")),
         ("django", ASKED_AS_WSGI.replace("APPLICATION", "application")),
         ("sentry-sdk", "import guide; print({'number': 7}, 'healthy')"),
+        ("caching", "import guide; print({'number': 7}, 'healthy')"),
     ],
 )
 def test_an_app_copied_from_a_guide_answers_and_says_that_it_is_well(

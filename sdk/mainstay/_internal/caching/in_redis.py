@@ -6,7 +6,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 import redis.asyncio
 from cashews.backends.redis import Redis
@@ -18,6 +17,7 @@ from redis.exceptions import RedisError
 
 from mainstay._internal.caching.keys import redis_glob
 from mainstay._internal.caching.layer import AWAY, Entry, MemoryLayer
+from mainstay._internal.caching.packing import pack, unpack
 from mainstay._internal.shield import SHIELD, logger
 
 _CHANNEL = "__redis__:invalidate"
@@ -29,7 +29,6 @@ _CLOSING_SECONDS = 1.0
 _TAGS_KEPT_SECONDS = 8 * 86_400
 _MOST_OWED = 10_000
 _BATCH = 500
-_VERSION = b"1"
 
 Owed = tuple[str, str]  # what to delete once Redis is back: ("key" | "pattern" | "tag", which)
 
@@ -83,6 +82,7 @@ class RedisLayer:
         self._backend: Redis | None = None
         self._owed: dict[Owed, None] = {}
         self._is_up = True
+        self._is_recovering = False
         self._is_closed = False
         self.is_listening = False
         self.invalidated = 0
@@ -114,7 +114,7 @@ class RedisLayer:
             for tag in entry.tags:
                 name = self._tag(tag)
                 await backend.set_add(name, key, expire=_TAGS_KEPT_SECONDS)
-            return await backend.set(self._prefix + key, _packed(entry), expire=seconds)
+            return await backend.set(self._prefix + key, pack(entry), expire=seconds)
 
         return self._ask(write, owes=[("key", key)])
 
@@ -171,7 +171,9 @@ class RedisLayer:
     ) -> "Future[Any]":
         with self._lock:
             loop = self._running_loop()
-            if loop is None or not self._is_up:
+            # While Redis comes back, changes go there again: what is owed must come to an end.
+            may_ask = self._is_up or (self._is_recovering and bool(owes))
+            if loop is None or not may_ask:
                 self.away += 1
                 self._owe(owes)
                 answer: Future[Any] = Future()
@@ -334,31 +336,42 @@ class RedisLayer:
         await self._disconnect()
         backend = await self._connected()
         await asyncio.wait_for(backend.ping(), self._timeout_seconds)
-        while True:
+        self._is_recovering = True
+        try:
+            while self._still_owes():
+                await self._pay_all(backend)
+        finally:
+            self._is_recovering = False
+
+    def _still_owes(self) -> bool:
+        with self._lock:
+            if not self._owed:
+                self._is_up = True
+                logger.warning("Redis is back; the cache is shared again.")
+            return bool(self._owed)
+
+    async def _pay_all(self, backend: Redis) -> None:
+        with self._lock:
+            owed, self._owed = self._owed, {}
+        try:
+            await asyncio.wait_for(self._pay(backend, owed), _PATIENCE_SECONDS)
+        except _AWAY_ERRORS:
             with self._lock:
-                owed, self._owed = self._owed, {}
-                if not owed:
-                    self._is_up = True
-                    logger.warning("Redis is back; the cache is shared again.")
-                    return
-            try:
-                await asyncio.wait_for(self._pay(backend, owed), _PATIENCE_SECONDS)
-            except _AWAY_ERRORS:
-                with self._lock:
-                    self._owe(owed)
-                raise
+                self._owe(owed)
+            raise
 
     async def _pay(self, backend: Redis, owed: Iterable[Owed]) -> None:
+        keys = [self._prefix + which for kind, which in owed if kind == "key"]
+        for begin in range(0, len(keys), _BATCH):
+            await _unlinked(backend, keys[begin : begin + _BATCH])
         for kind, which in owed:
-            if kind == "key":
-                await backend.delete(self._prefix + which)
-            elif kind == "pattern":
+            if kind == "pattern":
                 await self._delete_pattern(backend, which)
-            else:
+            elif kind == "tag":
                 await self._delete_tagged(backend, which)
 
     async def _read(self, backend: Redis, key: str) -> Entry | None:
-        return _unpacked(await backend.get(self._prefix + key))
+        return unpack(await backend.get(self._prefix + key))
 
     async def _delete_pattern(self, backend: Redis, pattern: str) -> int:
         deleted = 0
@@ -389,24 +402,6 @@ async def _unlinked(backend: Redis, keys: Sequence[str]) -> int:
     if keys:
         await backend.delete_many(*keys)
     return len(set(keys))
-
-
-def _packed(entry: Entry) -> bytes:
-    tags = ",".join(quote(tag, safe="") for tag in entry.tags).encode()
-    return b"%s|%.3f|%.3f|%s|" % (_VERSION, entry.made_at, entry.expires_at, tags) + entry.content
-
-
-def _unpacked(packed: object) -> Entry | None:
-    """Read what `_packed` wrote; anything else is no entry."""
-    if not isinstance(packed, bytes):
-        return None
-    try:
-        version, made_at, expires_at, told, content = packed.split(b"|", 4)
-        tags = tuple(unquote(tag) for tag in told.decode().split(",") if tag)
-        entry = Entry(content, float(made_at), float(expires_at), tags)
-    except ValueError:
-        return None
-    return entry if version == _VERSION else None
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
