@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
-import redis.asyncio
 from cashews.backends.redis import Redis
 from cashews.exceptions import CacheError
 from cashews.serialize import Serializer
@@ -17,15 +16,14 @@ from redis.exceptions import RedisError
 
 from mainstay._internal.caching.keys import redis_glob
 from mainstay._internal.caching.layer import AWAY, Entry, MemoryLayer
+from mainstay._internal.caching.listening import CLOSING_SECONDS, invalidations
 from mainstay._internal.caching.packing import pack, unpack
 from mainstay._internal.shield import SHIELD, logger
 
-_CHANNEL = "__redis__:invalidate"
 _AWAY_ERRORS = (CacheError, RedisError, OSError, asyncio.TimeoutError, EOFError)
 _PAUSE_SECONDS = 0.5
 _SILENCE_SECONDS = 0.5
 _PATIENCE_SECONDS = 60.0
-_CLOSING_SECONDS = 1.0
 _TAGS_KEPT_SECONDS = 8 * 86_400
 _MOST_OWED = 10_000
 _BATCH = 500
@@ -223,7 +221,7 @@ class RedisLayer:
             client: Any = backend._client  # noqa: SLF001 - its own close() calls what is deprecated
             with contextlib.suppress(*_AWAY_ERRORS):
                 closing = client.aclose(close_connection_pool=True)
-                await asyncio.wait_for(closing, _CLOSING_SECONDS)
+                await asyncio.wait_for(closing, CLOSING_SECONDS)
 
     async def _answered(
         self,
@@ -276,51 +274,29 @@ class RedisLayer:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._channel() as channel:
+        url, seconds = self._url, self._timeout_seconds
+        async with invalidations(url, prefix=self._prefix, timeout_seconds=seconds) as channel:
             # Whatever changed since nobody listened, nobody will tell.
             self._memory.clear()
             self.is_listening = True
-            is_asked = False
-            while True:
-                if not self._is_up:
-                    await self._recover()
-                heard = await channel.get_message(timeout=_SILENCE_SECONDS)
-                if heard is None and is_asked:
-                    raise redis.exceptions.ConnectionError
-                is_asked = heard is None
-                if is_asked:
-                    await asyncio.wait_for(channel.ping(), self._timeout_seconds)
-                elif heard["type"] == "message":
-                    self._forget(heard["data"])
+            try:
+                await self._hear(channel)
+            finally:
+                self.is_listening = False
 
-    @contextlib.asynccontextmanager
-    async def _channel(self) -> AsyncIterator[Any]:
-        options: Any = {
-            "socket_connect_timeout": self._timeout_seconds,
-            "client_name": "mainstay-cache-listener",
-            # The form of the messages that is told below.
-            "protocol": 2,
-            # It must not connect again by itself: it would listen to a Redis that tells nothing.
-            "retry": Retry(NoBackoff(), 0),
-        }
-        client = redis.asyncio.Redis.from_url(self._url, **options)
-        channel: Any = client.pubsub()
-        try:
-            await asyncio.wait_for(self._subscribe(channel), self._timeout_seconds)
-            yield channel
-        finally:
-            self.is_listening = False
-            with contextlib.suppress(*_AWAY_ERRORS):
-                await asyncio.wait_for(channel.aclose(), _CLOSING_SECONDS)
-                await asyncio.wait_for(client.aclose(), _CLOSING_SECONDS)
-
-    async def _subscribe(self, channel: Any) -> None:  # noqa: ANN401 - half typed
-        await channel.execute_command("CLIENT", "ID")
-        number = await channel.parse_response()
-        asked = ("TRACKING", "ON", "REDIRECT", str(number), "BCAST", "PREFIX", self._prefix)
-        await channel.execute_command("CLIENT", *asked)
-        await channel.parse_response()
-        await channel.subscribe(_CHANNEL)
+    async def _hear(self, channel: Any) -> None:  # noqa: ANN401 - half typed
+        is_asked = False
+        while True:
+            if not self._is_up:
+                await self._recover()
+            heard = await channel.get_message(timeout=_SILENCE_SECONDS)
+            if heard is None and is_asked:
+                raise ConnectionError
+            is_asked = heard is None
+            if is_asked:
+                await asyncio.wait_for(channel.ping(), self._timeout_seconds)
+            elif heard["type"] == "message":
+                self._forget(heard["data"])
 
     def _forget(self, names: "list[bytes] | None") -> None:
         if names is None:  # FLUSHALL
