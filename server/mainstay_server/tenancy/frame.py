@@ -14,6 +14,7 @@ from mainstay_server.kernel.area import MenuEntry, installed
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import sign, unsign
+from mainstay_server.ui import FLASH_COOKIE
 
 from .access import is_secure
 from .callers import Caller
@@ -22,8 +23,7 @@ from .subjects import ProjectRef, instances_of_project
 
 HOURS = ((1, "1h"), (6, "6h"), (24, "24h"), (168, "7d"))
 DEFAULT_HOURS = 24
-FLASH_COOKIE = "mainstay_flash"
-FLASH_SECONDS = 5
+FLASH_SECONDS = 30
 LONGEST_FLASH = 500
 GROUPS = ("observe", "respond", "guard", "keep", "ship")
 

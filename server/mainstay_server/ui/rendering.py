@@ -22,6 +22,7 @@ from .static import asset
 
 SERVER = Path(__file__).parents[1]
 THEMES = ("system", "light", "dark")
+FLASH_COOKIE = "mainstay_flash"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,10 @@ def render(
     Every page sees `request`, `csrf_token`, `caller`, `menu`, `theme` and `now`; what the door
     passes wins. A name that nobody set is an error, never an empty place.
     """
-    return HTMLResponse(_rendered(request, template, context), status_code=status_code)
+    answer = HTMLResponse(_rendered(request, template, context), status_code=status_code)
+    if context.get("flashes"):  # said now, and not again when the page is loaded anew
+        answer.delete_cookie(FLASH_COOKIE, path=request.url.path, httponly=True, samesite="lax")
+    return answer
 
 
 def fragment(request: Request, template: str, /, **context: object) -> Markup:

@@ -146,9 +146,12 @@ def test_a_flash_says_what_was_done_on_the_next_page(world: World) -> None:
     cookie = answer.headers["set-cookie"].partition(";")[0]
     headers = {"cookie": f"{SESSION_COOKIE}=bobs-session; {cookie}"}
 
-    assert (
-        "The name was changed." in world.bob.get(answer.headers["location"], headers=headers).text
-    )
+    page = world.bob.get(answer.headers["location"], headers=headers)
+    assert "The name was changed." in page.text
+    # Said once: a browser forgets it with the page that said it.
+    assert 'mainstay_flash=""' in page.headers["set-cookie"]
+    assert "Max-Age=0" in page.headers["set-cookie"]
+    assert "Path=/dashboard/projects/inspections/settings;" in page.headers["set-cookie"]
 
 
 def test_a_token_is_shown_once(world: World) -> None:

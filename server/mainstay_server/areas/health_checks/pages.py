@@ -36,6 +36,8 @@ TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
 # The word of each state that the drawings know a shape and a colour for.
 LIGHTS = {state: state.value for state in HealthState} | {HealthState.UNHEALTHY: "down"}
+TARGET_UPTIME_PERCENT = 99.9
+POOR_UPTIME_PERCENT = 99.0
 TONES = {
     HealthState.HEALTHY: "ok",
     HealthState.DEGRADED: "warn",
@@ -129,7 +131,7 @@ def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mappi
         made[instance_id] = Tile(
             label="Uptime 24 h",
             value=percent(whole, 2),
-            tone=TONES.get(HealthState(check.state), "neutral"),
+            tone=_worse(TONES.get(HealthState(check.state), "neutral"), _tone_of_uptime(whole)),
             hint=f"{check.state}, since {age_in_words(now - check.state_since)}",
             page="monitoring",
             spark=tuple(
@@ -156,12 +158,14 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
         asked.session, [check], since=since, until=asked.now, now=asked.now
     )[check.id]
     health = reporting.health_of(asked.session, asked.instance.id, hours=asked.hours, now=asked.now)
+    uptime = uptime_of(spells, since=since, until=asked.now).percent
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
     return {
         "metrics": health.metrics,
         "every": _every(check.interval_seconds),
         "recent": health.recent_checks[:SHOWN_RESULTS],
-        "uptime": uptime_of(spells, since=since, until=asked.now).percent,
+        "uptime": uptime,
+        "uptime_tone": _tone_of_uptime(uptime),
         "slots": [
             {
                 "status": LIGHTS.get(state, "none") if state else "none",
@@ -171,6 +175,20 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
         ],
         "chart": _chart(asked, check, since),
     }
+
+
+def _tone_of_uptime(percent_up: float | None) -> str:
+    """How an uptime is coloured wherever it is shown (REQUIREMENTS D13: 99.9 % is the target)."""
+    if percent_up is None:
+        return "neutral"
+    if percent_up < POOR_UPTIME_PERCENT:
+        return "critical"
+    return "warn" if percent_up < TARGET_UPTIME_PERCENT else "ok"
+
+
+def _worse(one: str, other: str) -> str:
+    """The more alarming of two tones; of two that do not alarm, the first."""
+    return next((tone for tone in ("critical", "warn") if tone in (one, other)), one)
 
 
 def _every(seconds: int) -> str:

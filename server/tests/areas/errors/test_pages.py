@@ -32,6 +32,17 @@ def test_an_error_is_on_the_list_and_on_a_page_with_lines_and_variables(world: W
         assert shown in page
 
 
+def test_a_long_list_of_a_context_is_folded(world: World) -> None:
+    few = {f"small-{n}": "1.0" for n in range(12)}
+    report(world, an_event(modules={f"package-{n}": "1.0" for n in range(60)}, extra=few))
+
+    (issue,) = issues()
+    page = world.bob.get(f"{LIST}/{issue.id}").text
+    assert "<details><summary>60 entries</summary>" in page
+    assert "package-59" in page
+    assert "12 entries" not in page
+
+
 def test_nothing_of_an_event_becomes_markup(world: World) -> None:
     evil = "<script>alert(1)</script>"
     event = an_event(message=evil, tags={evil: evil}, breadcrumbs=[{"message": evil}])

@@ -127,7 +127,7 @@ def test_tile_and_summary_tell_the_last_day(world: World) -> None:
         tile = pages.tiles(session, [world.instance.id], now)[world.instance.id]
         summary = pages.summary(session, [world.instance.id], now)[world.instance.id]
 
-    assert (tile.label, tile.value, tile.tone) == ("Uptime 24 h", "75 %", "ok")
+    assert (tile.label, tile.value, tile.tone) == ("Uptime 24 h", "75 %", "critical")
     assert tile.hint == "healthy, since 10 min ago"
     assert len(tile.spark) == 24
     assert (summary["status"], summary["uptime"], summary["checks"]) == ("healthy", 75.0, 0)
