@@ -15,10 +15,10 @@ PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
-def served_asgi(app: Any, **options: Any) -> Iterator[int]:
+def served_asgi(app: Any, *, ws: Any = "none", **options: Any) -> Iterator[int]:
     """Serve the app with uvicorn; gives the port."""
     config = uvicorn.Config(
-        app, port=0, ws="none", log_level="critical", timeout_graceful_shutdown=1, **options
+        app, port=0, ws=ws, log_level="critical", timeout_graceful_shutdown=1, **options
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

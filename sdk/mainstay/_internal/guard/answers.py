@@ -100,37 +100,38 @@ def whole_seconds(microseconds: int) -> int:
     return -(-microseconds // SECOND_US)
 
 
-def limit_headers(standings: Sequence[Standing]) -> tuple[str, str, str, str, str]:
+def limit_headers(standings: Sequence[Standing]) -> tuple[str, ...]:
     """Say how the limits stand: the values of the fields in ``LIMIT_FIELDS``.
 
-    ``t`` is the time until a limit is whole again, and for one that refused the time until the
-    same request would pass. The older ``X-RateLimit-*`` tell of the tightest limit alone, with
-    the reset in seconds from now.
+    ``t`` is the time until a limit is whole again. Where some refused, only those are told, and
+    ``t`` is the time until the same request would pass, left out where that is never. The older
+    ``X-RateLimit-*`` tell of the one that is nearest to its end, with the reset in seconds.
     """
-    states, tightest, reset = [], None, 0
-    for standing in standings:
-        limit, wait, remaining, full_in = standing
-        seconds = -(-(wait or full_in) // SECOND_US)
-        states.append(f'"{limit.name}";r={remaining};t={seconds}')
-        if tightest is None or _is_tighter(standing, tightest):
-            tightest, reset = standing, seconds
-    assert tightest is not None
+    refusing = [standing for standing in standings if standing.wait_us != 0]
+    shown = refusing or standings
+    states, nearest = [], shown[0]
+    for standing in shown:
+        state = f'"{standing.limit.name}";r={standing.remaining}'
+        seconds = _seconds(standing)
+        states.append(state if seconds is None else f"{state};t={seconds}")
+        if _is_nearer(standing, nearest):
+            nearest = standing
     policies = standings[0].limit.told
     if len(standings) > 1:
         policies = ", ".join([standing.limit.told for standing in standings])
-    return (
-        policies,
-        ", ".join(states),
-        str(tightest.limit.quota),
-        str(tightest.remaining),
-        str(reset),
-    )
+    told = (policies, ", ".join(states), str(nearest.limit.quota), str(nearest.remaining))
+    reset = _seconds(nearest)
+    return told if reset is None else (*told, str(reset))
 
 
-def _is_tighter(one: Standing, other: Standing) -> bool:
-    """Whether a limit is nearer to refusing, or has the longer wait of two that refuse."""
-    if one.wait_us == 0 or other.wait_us == 0:
-        if one.wait_us == other.wait_us:
-            return one.remaining < other.remaining
-        return other.wait_us == 0
+def _seconds(standing: Standing) -> int | None:
+    """Return when the limit is worth asking again: at once it is when it is whole."""
+    wait = standing.full_in_us if standing.wait_us == 0 else standing.wait_us
+    return None if wait is None else -(-wait // SECOND_US)
+
+
+def _is_nearer(one: Standing, other: Standing) -> bool:
+    """Whether a limit is nearer to its end, or, where both refuse, longer until it will not."""
+    if one.wait_us == 0:
+        return one.remaining < other.remaining
     return one.wait_us is None or (other.wait_us is not None and one.wait_us > other.wait_us)

@@ -19,7 +19,7 @@ from mainstay._internal.guard.answers import Headers
 from mainstay._internal.guard.base import Guard, enforced
 from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
-from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large
+from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, body_too_large, is_cause
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import UNMATCHED, Seen, asgi_path, without_ids
 from mainstay._internal.shield import SHIELD
@@ -119,16 +119,12 @@ class Door(Guard):
         except asyncio.CancelledError:
             exchange.finish(CLIENT_CLOSED_REQUEST)
             raise
-        except Refused as refused:
-            if exchange.has_begun or passage.refusal is not refused.refusal:
+        except BaseException as error:
+            if not (is_cause(passage.refusal, error) and await exchange.stand_in()):
                 exchange.finish(SERVER_ERROR)
-                if not exchange.is_replaced:
-                    raise
-            else:
-                await exchange.refuse(refused.refusal)
-        except BaseException:
-            exchange.finish(SERVER_ERROR)
-            raise
+                raise
+        if passage.refusal is not None:
+            await exchange.stand_in()
         exchange.finish(exchange.status or SERVER_ERROR)
 
     async def _open(self, handshake: "_Handshake", scope: Scope) -> None:
@@ -162,8 +158,16 @@ class _Exchange(Exchange):
         if most is not None and message["type"] == "http.request":
             self._received += len(message.get("body", b""))
             if self._received > most and enforced(self._seen, body_too_large(most)):
-                raise refused_in(self._seen, body_too_large(most))
+                return self._cut_off()
         return message
+
+    def _cut_off(self) -> Message:
+        """End the body of a request that is too long."""
+        assert self._seen.refusal is not None
+        if self._seen.framework() == "django":
+            # Django tidies up after a client that is gone, but not after an exception here.
+            return {"type": "http.disconnect"}
+        raise refused_in(self._seen, self._seen.refusal)
 
     async def send(self, message: Message) -> None:
         if self.is_replaced:
@@ -183,6 +187,12 @@ class _Exchange(Exchange):
         self.is_replaced = True
         body = refusal.body()
         await self._reply(refusal.status, refusal.all_headers(body), body)
+
+    async def stand_in(self) -> bool:
+        """Answer for an app that gave up on a refused request; False when it is too late."""
+        if not self.is_replaced and not self.has_begun and self._seen.refusal is not None:
+            await self.refuse(self._seen.refusal)
+        return self.is_replaced
 
     async def answer_preflight(self) -> None:
         """Tell a browser what scripts of its page may ask."""

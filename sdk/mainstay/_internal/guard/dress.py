@@ -49,7 +49,7 @@ class Dress(Generic[T]):
         ]
         if passage.standings and not passage.rules.simulates:
             told = limit_headers(passage.standings)
-            added += zip(self._fields, map(value, told), strict=True)
+            added += zip(self._fields, map(value, told), strict=False)
         origin = passage.header("origin") if self._policy.cors is not None else ""
         added += self._static.get(origin) or self._look_up(origin)
         if self._has_nonce:

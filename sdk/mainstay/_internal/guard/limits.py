@@ -14,7 +14,7 @@ SECOND_US: Final = 1_000_000
 LOCAL, DENY, ALLOW = "local", "deny", "allow"
 BY: Final = ("caller", "key", "address", "owner", "plan", "instance", "person")
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-_SPOKEN = re.compile(r"(\d+) ?/ ?(\d*) ?(second|minute|hour|day)s?")
+_SPOKEN = re.compile(r"([0-9]{1,12}) ?/ ?([0-9]{0,6}) ?(second|minute|hour|day)s?")
 # How many of the oldest buckets are looked at for each new one.
 _LOOKED_AT = 2
 _LOOKED_AT_WHEN_FULL = 8
@@ -90,7 +90,7 @@ def spoken_limit(text: str, *, key: str, name: str, by: str, cost: int) -> Limit
     Raises ValueError with what is wrong.
     """
     match = _SPOKEN.fullmatch(text.strip().lower())
-    if match is None or int(match[1]) == 0 or match[2] == "0":
+    if match is None or 0 in (int(match[1]), int(match[2] or 1)):
         raise ValueError(f"{text!r} is no limit; write for example '5/hour' or '100/15 minutes'")
     if by not in BY:
         raise ValueError(f"{by!r} is nothing to count by; it is one of {', '.join(BY)}")

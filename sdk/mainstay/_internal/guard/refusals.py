@@ -72,6 +72,18 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+def is_cause(refusal: Refusal | None, error: BaseException) -> bool:
+    """Whether an error is what became of a refusal: itself, raised from it, or a group of it."""
+    if refusal is None:
+        return False
+    if isinstance(error, Refused):
+        return error.refusal is refusal
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    if error.__cause__ is not None:
+        inner = (*inner, error.__cause__)
+    return any(is_cause(refusal, one) for one in inner)
+
+
 def _unauthorized(code: str, detail: str) -> Refusal:
     headers = (("www-authenticate", _INVALID_TOKEN),)
     return Refusal(401, code, detail, headers=headers)

@@ -9,7 +9,7 @@ from mainstay._internal.guard.answers import Headers
 from mainstay._internal.guard.base import Guard, enforced
 from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
-from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large
+from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large, is_cause
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.routes import UNMATCHED, Seen, without_ids
 from mainstay._internal.shield import SHIELD
@@ -43,6 +43,8 @@ class WSGIPassage(Passage):
 
     def let_go(self) -> None:
         """Forget the environ, which holds this: the two would have to be found as garbage."""
+        if self.trusts_peer:
+            self._request_id = self.request_id
         self._environ = {}
 
     def header(self, name: str) -> str:
@@ -89,14 +91,12 @@ class Door(Guard):
             _count_input(passage, environ)
         try:
             body = self.app(environ, exchange.start_response)
-        except Refused as refused:
-            if exchange.has_begun or passage.refusal is not refused.refusal:
+        except BaseException as error:
+            refusal = passage.refusal
+            if refusal is None or exchange.has_begun or not is_cause(refusal, error):
                 exchange.fail(self.routing)
                 raise
-            return exchange.refuse(refused.refusal)
-        except BaseException:
-            exchange.fail(self.routing)
-            raise
+            return exchange.refuse(refusal)
         if exchange.replacement is not None:
             if hasattr(body, "close"):
                 body.close()
