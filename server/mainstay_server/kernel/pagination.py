@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -46,6 +47,24 @@ def decode_cursor(cursor: str, *, parts: int) -> list[str | int | float] | None:
     if len(position) != parts:
         raise Invalid("The cursor is from another list; start without it.")
     return position
+
+
+def decode_moment(part: str | float) -> datetime:
+    """A time in a cursor. Raises `Invalid` for what is none."""
+    try:
+        return datetime.fromisoformat(str(part)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Invalid("The cursor is not one of ours; start without it.") from error
+
+
+def page_within(
+    found: Sequence[Item], *, limit: int, cursor: str, key: Callable[[Item], tuple[str, ...]]
+) -> Page[Item]:
+    """A page of a list that is short by a rule, so that it was read whole; `key` is its order."""
+    position = decode_cursor(cursor, parts=len(key(found[0]))) if found else None
+    after = tuple(str(part) for part in position or ())
+    left = [item for item in found if key(item) > after]
+    return page_of(left[: limit + 1], limit=limit, key=key)
 
 
 def page_of(

@@ -77,13 +77,23 @@ def instances_of_project(session: Session, project_id: str) -> Sequence[Instance
     return [_ref(*row) for row in rows]
 
 
-def instances_of_organization(session: Session, organization_id: str) -> Sequence[InstanceRef]:
-    """All instances of an organization, by project, at most 1,000."""
+def instances_of_organization(
+    session: Session,
+    organization_id: str,
+    *,
+    after: tuple[str, str] = ("", ""),
+    limit: int = MOST_INSTANCES,
+) -> Sequence[InstanceRef]:
+    """The instances of an organization by project and environment, 1,000 if nothing is said.
+
+    `after` is the slug and environment of the one before.
+    """
+    order = (Project.slug, Instance.environment)
     rows = session.execute(
         _instances()
-        .where(Project.organization_id == organization_id)
-        .order_by(Project.slug, Instance.environment != "production", Instance.environment)
-        .limit(MOST_INSTANCES)
+        .where(Project.organization_id == organization_id, sa.tuple_(*order) > after)
+        .order_by(*order)
+        .limit(limit)
     )
     return [_ref(*row) for row in rows]
 

@@ -113,7 +113,7 @@ def test_a_summary_is_what_every_area_says(world: World) -> None:
         "health": {"uptime": 99.5},
         "activeAlerts": {"critical": 1},
     }
-    assert world.bob.get("/api/summaries").json() == {"summaries": [one]}
+    assert world.bob.get("/api/summaries").json() == {"summaries": [one], "nextCursor": None}
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,7 @@ class ChannelList(Answer):
 
     channels: list[ChannelAnswer]
     kinds: dict[str, str]
+    next_cursor: str | None
 
 
 class RuleAnswer(Answer):

@@ -1,6 +1,5 @@
 """The HTTP API of errors: issues of an instance, one issue, its events."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -8,8 +7,13 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, decode_cursor, page_of
-from mainstay_server.kernel.problems import Invalid, NotFound
+from mainstay_server.kernel.pagination import (
+    DEFAULT_PER_PAGE,
+    decode_cursor,
+    decode_moment,
+    page_of,
+)
+from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.kernel.web.pagination import Cursor, Limit
@@ -102,7 +106,7 @@ def list_events(
     """The events of an issue, the latest first."""
     issue, _ = issues.get_issue(session, issue_id)
     after = decode_cursor(cursor, parts=2)
-    before = None if after is None else (_instant(after[0]), str(after[1]))
+    before = None if after is None else (decode_moment(after[0]), str(after[1]))
     found = reading.list_events(
         issue.project_id, issue_id, before=before, limit=limit + 1, now=utc_now()
     )
@@ -131,13 +135,6 @@ def get_event(session: Session, issue_id: ViewedIssue, event_id: str) -> schemas
         newer_event_id=newer or None,
         payload=msgspec.json.decode(event.payload),
     )
-
-
-def _instant(text: object) -> datetime:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise Invalid("The cursor is not one of ours; start without it.") from error
 
 
 def _detail(session: Session, issue: Issue, slug: str) -> schemas.ErrorDetailAnswer:

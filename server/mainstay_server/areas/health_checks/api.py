@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, example, parse_hours
+from mainstay_server.kernel.web import Cursor, Limit, Router, example, parse_hours
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 
@@ -108,12 +109,20 @@ def get_health(
 
 
 @router.get(
-    "/health-checks", summary="List health checks", responses=example({"healthChecks": [_CHECK]})
+    "/health-checks",
+    summary="List health checks",
+    responses=example({"healthChecks": [_CHECK], "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0"}),
 )
-def list_health_checks(session: Session, instance: Viewed) -> HealthChecksAnswer:
+def list_health_checks(
+    session: Session, instance: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> HealthChecksAnswer:
     """The checks of an instance; the one that follows the instance's URL comes first."""
-    found = checks.list_checks(session, instance.id)
-    return HealthChecksAnswer(health_checks=[_answer(check) for check in found])
+    page = page_within(
+        checks.list_checks(session, instance.id), limit=limit, cursor=cursor, key=checks.sort_key
+    )
+    return HealthChecksAnswer(
+        health_checks=[_answer(check) for check in page.items], next_cursor=page.next_cursor
+    )
 
 
 @router.post(

@@ -143,6 +143,7 @@ class HealthChecksAnswer(Answer):
     """The checks of an instance, the one that follows its URL first."""
 
     health_checks: list[HealthCheckAnswer]
+    next_cursor: str | None
 
 
 class ResultAnswer(Answer):

@@ -105,12 +105,24 @@ def get_summary(session: Session, instance: Viewed) -> schemas.SummaryAnswer:
 
 
 @router.get("/api/summaries", summary="How all instances are")
-def list_summaries(session: Session, caller: Viewer) -> schemas.SummariesAnswer:
-    """The summaries of all the organization's instances, by project; at most 1,000."""
-    found = instances_of_organization(session, caller.organization_id)
-    parts = summaries_of(session, [instance.id for instance in found], now=utc_now())
+def list_summaries(
+    session: Session, caller: Viewer, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> schemas.SummariesAnswer:
+    """The summaries of the organization's instances, by project and environment."""
+    after = decode_cursor(cursor, parts=2) or ["", ""]
+    found = instances_of_organization(
+        session,
+        caller.organization_id,
+        after=(str(after[0]), str(after[1])),
+        limit=limit + 1,
+    )
+    page = page_of(found, limit=limit, key=lambda one: (one.project_slug, one.environment))
+    parts = summaries_of(session, [instance.id for instance in page.items], now=utc_now())
     return schemas.SummariesAnswer(
-        summaries=[schemas.instance_summary(instance, parts[instance.id]) for instance in found]
+        summaries=[
+            schemas.instance_summary(instance, parts[instance.id]) for instance in page.items
+        ],
+        next_cursor=page.next_cursor,
     )
 
 

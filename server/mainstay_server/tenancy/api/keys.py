@@ -6,7 +6,8 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
+from mainstay_server.kernel.web import Cursor, Limit, Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url
 from mainstay_server.tenancy.models import Role
@@ -24,12 +25,20 @@ Administered = Annotated[ProjectRef, access.project(Role.ADMIN)]
 @router.get(
     "/api/projects/{slug}/ingest-keys", summary="List ingest keys", operation_id="list_ingest_keys"
 )
-def list_keys(request: Request, session: Session, project: Viewed) -> schemas.KeysAnswer:
+def list_keys(
+    request: Request,
+    session: Session,
+    project: Viewed,
+    limit: Limit = DEFAULT_PER_PAGE,
+    cursor: Cursor = "",
+) -> schemas.KeysAnswer:
     """A project's ingest keys, oldest first, disabled ones too."""
     base = base_url(request)
     found = keys.list_keys(session, project.id)
+    page = page_within(found, limit=limit, cursor=cursor, key=lambda key: (key.id,))
     return schemas.KeysAnswer(
-        ingest_keys=[schemas.key_answer(key, base, project.number) for key in found]
+        ingest_keys=[schemas.key_answer(key, base, project.number) for key in page.items],
+        next_cursor=page.next_cursor,
     )
 
 

@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.problems import Forbidden
-from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.web import Cursor, Limit, Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Role, SignInSession
@@ -75,10 +76,14 @@ def change_password(request: Request, caller: SignedIn, body: schemas.PasswordBo
 
 
 @router.get("/api/sessions", summary="List my sessions")
-def list_sessions(session: Session, caller: SignedIn) -> schemas.SessionsAnswer:
+def list_sessions(
+    session: Session, caller: SignedIn, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> schemas.SessionsAnswer:
     """The caller's signed-in browsers, last seen first (to the minute)."""
-    found = sessions.list_sessions(session, caller, now=utc_now())
-    return schemas.SessionsAnswer(sessions=[_session(each, caller) for each in found])
+    page = sessions.list_sessions(session, caller, limit=limit, cursor=cursor, now=utc_now())
+    return schemas.SessionsAnswer(
+        sessions=[_session(each, caller) for each in page.items], next_cursor=page.next_cursor
+    )
 
 
 @router.delete(
@@ -102,13 +107,18 @@ def end_other_sessions(session: Session, caller: SignedIn) -> schemas.EndedAnswe
 
 
 @router.get("/api/tokens", summary="List my access tokens")
-def list_tokens(session: Session, caller: SignedIn) -> schemas.TokensAnswer:
+def list_tokens(
+    session: Session, caller: SignedIn, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> schemas.TokensAnswer:
     """The caller's access tokens of this organization, newest first; never the tokens themselves.
 
     `lastUsedAt` is written once a minute.
     """
-    found = tokens.list_tokens(session, caller)
-    return schemas.TokensAnswer(tokens=[schemas.TokenAnswer.model_validate(t) for t in found])
+    page = tokens.list_tokens(session, caller, limit=limit, cursor=cursor)
+    return schemas.TokensAnswer(
+        tokens=[schemas.TokenAnswer.model_validate(token) for token in page.items],
+        next_cursor=page.next_cursor,
+    )
 
 
 @router.post("/api/tokens", summary="Make an access token", status_code=201)

@@ -6,7 +6,8 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
+from mainstay_server.kernel.web import Cursor, Limit, Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url
 from mainstay_server.tenancy.callers import Caller
@@ -22,9 +23,11 @@ Admin = Annotated[Caller, access.organization(Role.ADMIN)]
 
 
 @router.get("/api/members", summary="List the members")
-def list_members(session: Session, caller: Viewer) -> schemas.MembersAnswer:
+def list_members(
+    session: Session, caller: Viewer, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> schemas.MembersAnswer:
     """Everybody in the caller's organization, by name."""
-    found = members.list_members(session, caller.organization_id)
+    page = members.list_members(session, caller.organization_id, limit=limit, cursor=cursor)
     return schemas.MembersAnswer(
         members=[
             schemas.MemberAnswer(
@@ -34,8 +37,9 @@ def list_members(session: Session, caller: Viewer) -> schemas.MembersAnswer:
                 role=Role(membership.role),
                 joined_at=membership.created_at,
             )
-            for membership, person in found
-        ]
+            for membership, person in page.items
+        ],
+        next_cursor=page.next_cursor,
     )
 
 
@@ -57,11 +61,16 @@ def remove_member(session: Session, caller: Admin, person_id: str) -> None:
 
 
 @router.get("/api/invitations", summary="List open invitations")
-def list_invitations(session: Session, caller: Admin) -> schemas.InvitationsAnswer:
-    """The invitations that nobody has used yet."""
-    found = links.list_invitations(session, caller.organization_id, now=utc_now())
+def list_invitations(
+    session: Session, caller: Admin, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> schemas.InvitationsAnswer:
+    """The invitations that nobody has used yet, newest first."""
+    page = links.list_invitations(
+        session, caller.organization_id, limit=limit, cursor=cursor, now=utc_now()
+    )
     return schemas.InvitationsAnswer(
-        invitations=[schemas.InvitationAnswer.model_validate(link) for link, _ in found]
+        invitations=[schemas.InvitationAnswer.model_validate(link) for link, _ in page.items],
+        next_cursor=page.next_cursor,
     )
 
 

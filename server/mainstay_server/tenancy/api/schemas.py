@@ -67,6 +67,12 @@ Dsn = Annotated[
 AnId = Annotated[str, Field(examples=["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"])]
 
 
+class PageAnswer(Answer):
+    """A part of a list, and where the next one begins; null at the end."""
+
+    next_cursor: str | None
+
+
 class OrganizationAnswer(Answer):
     """An organization, and what the caller may do in it."""
 
@@ -111,7 +117,7 @@ class SessionAnswer(Answer):
     expires_at: Instant
 
 
-class SessionsAnswer(Answer):
+class SessionsAnswer(PageAnswer):
     """The caller's signed-in browsers."""
 
     sessions: list[SessionAnswer]
@@ -149,7 +155,7 @@ class NewTokenAnswer(TokenAnswer):
     token: Annotated[str, Field(examples=["mst_4fGh8kLmNpQrStUvWxYz0123456789AbCdEfGhJk"])]
 
 
-class TokensAnswer(Answer):
+class TokensAnswer(PageAnswer):
     """The caller's access tokens."""
 
     tokens: list[TokenAnswer]
@@ -165,7 +171,7 @@ class MemberAnswer(Answer):
     joined_at: Instant
 
 
-class MembersAnswer(Answer):
+class MembersAnswer(PageAnswer):
     """The people of the organization."""
 
     members: list[MemberAnswer]
@@ -193,7 +199,7 @@ class NewInvitationAnswer(InvitationAnswer):
     url: Annotated[str, Field(examples=["https://mainstay.example/join/…"])]
 
 
-class InvitationsAnswer(Answer):
+class InvitationsAnswer(PageAnswer):
     """The open invitations."""
 
     invitations: list[InvitationAnswer]
@@ -232,11 +238,10 @@ class ProjectAnswer(Answer):
     instances: list[InstanceInProject]
 
 
-class ProjectsAnswer(Answer):
+class ProjectsAnswer(PageAnswer):
     """Projects by slug."""
 
     projects: list[ProjectAnswer]
-    next_cursor: str | None
 
 
 class KeyBody(Body):
@@ -257,7 +262,7 @@ class KeyAnswer(Answer):
     disabled_at: Instant | None
 
 
-class KeysAnswer(Answer):
+class KeysAnswer(PageAnswer):
     """A project's ingest keys, oldest first."""
 
     ingest_keys: list[KeyAnswer]
@@ -307,11 +312,10 @@ class InstanceAnswer(Answer):
     created_at: Instant
 
 
-class InstancesAnswer(Answer):
+class InstancesAnswer(PageAnswer):
     """Instances by project and environment."""
 
     instances: list[InstanceAnswer]
-    next_cursor: str | None
 
 
 class SummaryAnswer(Answer):
@@ -325,7 +329,7 @@ class SummaryAnswer(Answer):
     url: Url
 
 
-class SummariesAnswer(Answer):
+class SummariesAnswer(PageAnswer):
     """The summaries of all the caller's instances."""
 
     summaries: list[SummaryAnswer]
@@ -376,14 +380,7 @@ def instance_answer(instance: Instance, slug: str) -> InstanceAnswer:
 
 def invitation_answer(link: OneTimeLink, url: str) -> NewInvitationAnswer:
     """An invitation right after it was made."""
-    return NewInvitationAnswer(
-        id=link.id,
-        role=Role(link.role),
-        made_by=link.made_by or "",
-        created_at=link.created_at,
-        expires_at=link.expires_at,
-        url=url,
-    )
+    return NewInvitationAnswer(**InvitationAnswer.model_validate(link).model_dump(), url=url)
 
 
 def instance_summary(instance: InstanceRef, parts: dict[str, Any]) -> SummaryAnswer:

@@ -120,14 +120,18 @@ def switch_organization(session: Session, caller: SignedIn, organization_id: Tex
 
 
 def _page(request: Request, session: Session, caller: Caller, *, new_token: str = "") -> Response:
-    now = utc_now()
+    now, asked = utc_now(), request.query_params
+    browsers = sessions.list_sessions(session, caller, cursor=asked.get("sessions", ""), now=now)
+    made = tokens.list_tokens(session, caller, cursor=asked.get("tokens", ""))
     return render(
         request,
         "tenancy/account.html",
         **organization_frame(request, page="account", now=now),
         organizations=sessions.list_organizations(session, caller),
-        sessions=sessions.list_sessions(session, caller, now=now),
-        tokens=tokens.list_tokens(session, caller),
+        sessions=browsers.items,
+        more_sessions=browsers.next_cursor,
+        tokens=made.items,
+        more_tokens=made.next_cursor,
         new_token=new_token,
         scopes=list(Scope),
     )

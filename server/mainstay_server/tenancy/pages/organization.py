@@ -95,18 +95,21 @@ def _page(
 ) -> Response:
     now = utc_now()
     may_administer = caller.role.covers(Role.ADMIN)
-    invitations = (
-        links.list_invitations(session, caller.organization_id, now=now) if may_administer else ()
-    )
-    found = members.list_members(session, caller.organization_id)
+    asked, organization_id = request.query_params, caller.organization_id
+    cursor = asked.get("invitations", "")
+    invitations = links.list_invitations(session, organization_id, cursor=cursor, now=now)
+    found = members.list_members(session, organization_id, cursor=asked.get("cursor", ""))
     return render(
         request,
         "tenancy/organization.html",
         **organization_frame(request, page="organization", now=now),
         organizations=sessions.list_organizations(session, caller),
-        members=found,
-        edited=next((row for row in found if row[1].id == edited), None),
-        invitations=invitations,
+        members=found.items,
+        more_members=found.next_cursor,
+        members_in_all=members.count_members(session, organization_id),
+        edited=members.find_member(session, organization_id, edited) if edited else None,
+        invitations=invitations.items if may_administer else (),
+        more_invitations=invitations.next_cursor,
         new_link=new_link,
         roles=[(str(role), str(role)) for role in Role if caller.role.covers(role)],
         may_administer=may_administer,

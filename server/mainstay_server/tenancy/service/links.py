@@ -1,7 +1,6 @@
 """One-time links: invitations into an organization, and the first set-up."""
 
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.contracts.tenancy import InvitationCreated
 from mainstay_server.kernel.database import new_id, rows_changed
 from mainstay_server.kernel.events import changes_between, facts_of, say
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, Gone, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token, speaking_as
 from mainstay_server.tenancy.models import OneTimeLink, Organization, Person, Role
@@ -38,7 +38,8 @@ def invite(
     """
     if not caller.role.covers(role):
         raise Forbidden(f"Only an {role} can invite an {role}; choose a lesser role.")
-    if len(list_invitations(session, caller.organization_id, now=now)) >= MOST_OPEN:
+    open_now = list_invitations(session, caller.organization_id, limit=MOST_OPEN, now=now)
+    if len(open_now.items) >= MOST_OPEN:
         raise Conflict(f"{MOST_OPEN} invitations are open; revoke some first.")
     link = OneTimeLink(
         purpose=INVITATION,
@@ -59,10 +60,15 @@ def invite(
 
 
 def list_invitations(
-    session: Session, organization_id: str, *, now: datetime
-) -> Sequence[sa.Row[OneTimeLink, Person]]:
-    """The open invitations with their makers, newest first, at most 200."""
-    return session.execute(
+    session: Session,
+    organization_id: str,
+    *,
+    limit: int = DEFAULT_PER_PAGE,
+    cursor: str = "",
+    now: datetime,
+) -> Page[sa.Row[OneTimeLink, Person]]:
+    """The open invitations with their makers, newest first."""
+    statement = (
         sa.select(OneTimeLink, Person)
         .join(Person, Person.id == OneTimeLink.made_by)
         .where(
@@ -73,8 +79,12 @@ def list_invitations(
             is_backed(),
         )
         .order_by(OneTimeLink.id.desc())
-        .limit(MOST_OPEN)
-    ).all()
+        .limit(limit + 1)
+    )
+    after = decode_cursor(cursor, parts=1)
+    if after is not None:
+        statement = statement.where(OneTimeLink.id < str(after[0]))
+    return page_of(session.execute(statement).all(), limit=limit, key=lambda row: (row[0].id,))
 
 
 def revoke_invitation(

@@ -1,6 +1,5 @@
 """Members of an organization: who they are, what they may, and leaving."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from mainstay_server.contracts.tenancy import (
 )
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, say
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import (
@@ -28,18 +28,33 @@ from mainstay_server.tenancy.models import (
 from .backing import revoke_unbacked
 from .fields import clean_name
 
-MOST_LISTED = 1000
+
+def list_members(
+    session: Session, organization_id: str, *, limit: int = DEFAULT_PER_PAGE, cursor: str = ""
+) -> Page[sa.Row[Membership, Person]]:
+    """An organization's memberships and people, by name."""
+    order = (Person.name, Person.email)
+    statement = _members(organization_id).order_by(*order).limit(limit + 1)
+    after = decode_cursor(cursor, parts=len(order))
+    if after is not None:
+        statement = statement.where(sa.tuple_(*order) > tuple(map(str, after)))
+    found = session.execute(statement).all()
+    return page_of(found, limit=limit, key=lambda row: (row[1].name, row[1].email))
 
 
-def list_members(session: Session, organization_id: str) -> Sequence[sa.Row[Membership, Person]]:
-    """An organization's memberships and people, by name, at most 1,000."""
+def count_members(session: Session, organization_id: str) -> int:
+    """How many people an organization has."""
+    counted = sa.select(sa.func.count()).where(Membership.organization_id == organization_id)
+    return session.scalar(counted) or 0
+
+
+def find_member(
+    session: Session, organization_id: str, person_id: str
+) -> sa.Row[Membership, Person] | None:
+    """One membership with its person; None when there is none."""
     return session.execute(
-        sa.select(Membership, Person)
-        .join(Person, Person.id == Membership.person_id)
-        .where(Membership.organization_id == organization_id)
-        .order_by(Person.name, Person.email)
-        .limit(MOST_LISTED)
-    ).all()
+        _members(organization_id).where(Membership.person_id == person_id)
+    ).one_or_none()
 
 
 def add_member(
@@ -148,6 +163,14 @@ def rename_organization(session: Session, caller: Caller, name: str, *, now: dat
     )
     say(session, event, now=now)
     return organization.name
+
+
+def _members(organization_id: str) -> sa.Select[Membership, Person]:
+    return (
+        sa.select(Membership, Person)
+        .join(Person, Person.id == Membership.person_id)
+        .where(Membership.organization_id == organization_id)
+    )
 
 
 def _find(session: Session, organization_id: str, person_id: str) -> Membership | None:

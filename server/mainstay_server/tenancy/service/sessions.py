@@ -14,6 +14,13 @@ from mainstay_server.contracts.tenancy import (
 )
 from mainstay_server.kernel.database import new_id, rows_changed
 from mainstay_server.kernel.events import say
+from mainstay_server.kernel.pagination import (
+    DEFAULT_PER_PAGE,
+    Page,
+    decode_cursor,
+    decode_moment,
+    page_of,
+)
 from mainstay_server.kernel.problems import Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token
 from mainstay_server.tenancy.models import Membership, Organization, SignInSession
@@ -55,14 +62,31 @@ def open_session(
     return token
 
 
-def list_sessions(session: Session, caller: Caller, *, now: datetime) -> Sequence[SignInSession]:
-    """The caller's own open sessions, last seen first, at most 200."""
-    return session.scalars(
+def list_sessions(
+    session: Session,
+    caller: Caller,
+    *,
+    limit: int = DEFAULT_PER_PAGE,
+    cursor: str = "",
+    now: datetime,
+) -> Page[SignInSession]:
+    """The caller's own open sessions, last seen first."""
+    order = (SignInSession.last_seen_at, SignInSession.id)
+    statement = (
         sa.select(SignInSession)
         .where(SignInSession.person_id == caller.person_id, SignInSession.expires_at > now)
-        .order_by(SignInSession.last_seen_at.desc(), SignInSession.id)
-        .limit(MOST_LISTED)
-    ).all()
+        .order_by(*(column.desc() for column in order))
+        .limit(limit + 1)
+    )
+    after = decode_cursor(cursor, parts=len(order))
+    if after is not None:
+        position = (decode_moment(after[0]), str(after[1]))
+        statement = statement.where(sa.tuple_(*order) < position)
+    return page_of(
+        session.scalars(statement).all(),
+        limit=limit,
+        key=lambda one: (one.last_seen_at.isoformat(), one.id),
+    )
 
 
 def end_session(session: Session, caller: Caller, session_id: str, *, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.contracts.tenancy import AccessTokenCreated, AccessTokenRevoked
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Forbidden, NotFound
 from mainstay_server.tenancy.callers import Caller, hash_token
 from mainstay_server.tenancy.models import AccessToken
@@ -24,7 +25,6 @@ RANDOM_CHARACTERS = 40
 CHECKSUM_CHARACTERS = 6
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 HINT_CHARACTERS = 8
-MOST_LISTED = 500
 FACTS = ("name", "scopes", "expires_at", "person_id")
 
 
@@ -125,9 +125,11 @@ def keep_token(  # noqa: PLR0913 - the columns of one row
     return made
 
 
-def list_tokens(session: Session, caller: Caller) -> Sequence[AccessToken]:
-    """The caller's tokens in this organization that were not revoked, newest first, at most 500."""
-    return session.scalars(
+def list_tokens(
+    session: Session, caller: Caller, *, limit: int = DEFAULT_PER_PAGE, cursor: str = ""
+) -> Page[AccessToken]:
+    """The caller's tokens in this organization that were not revoked, newest first."""
+    statement = (
         sa.select(AccessToken)
         .where(
             AccessToken.person_id == caller.person_id,
@@ -135,8 +137,12 @@ def list_tokens(session: Session, caller: Caller) -> Sequence[AccessToken]:
             AccessToken.revoked_at.is_(None),
         )
         .order_by(AccessToken.id.desc())
-        .limit(MOST_LISTED)
-    ).all()
+        .limit(limit + 1)
+    )
+    after = decode_cursor(cursor, parts=1)
+    if after is not None:
+        statement = statement.where(AccessToken.id < str(after[0]))
+    return page_of(session.scalars(statement).all(), limit=limit, key=lambda token: (token.id,))
 
 
 def revoke_token(session: Session, caller: Caller, token_id: str, *, now: datetime) -> None:

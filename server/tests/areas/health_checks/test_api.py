@@ -146,7 +146,7 @@ def test_a_check_by_hand_from_its_making_to_its_end(world: World, app: HttpRecei
     assert world.bob.post(f"{one}/resume").json()["state"] == "unknown"
     assert world.bob.post(f"{one}/run").json()["status"] == "healthy"
     assert world.bob.delete(one).status_code == 204
-    assert world.bob.get(path).json() == {"healthChecks": []}
+    assert world.bob.get(path).json() == {"healthChecks": [], "nextCursor": None}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Alert channels over HTTP: list, add, change, remove, test; for an instance or a whole project."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from sqlalchemy.orm import Session
@@ -16,8 +17,9 @@ from mainstay_server.areas.alerts.schemas import (
 )
 from mainstay_server.areas.alerts.service import channels, notifications
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Router, example
+from mainstay_server.kernel.web import Cursor, Limit, Router, example
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -46,12 +48,16 @@ CONFIG_KEYS = {name: kind.CONFIG_KEY for name, kind in KINDS.items()}
     "/api/instances/{instance_id}/alert-channels",
     summary="List alert channels",
     operation_id="list_alert_channels",
-    responses=example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+    responses=example(
+        {"channels": [CHANNEL], "kinds": CONFIG_KEYS, "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0"}
+    ),
 )
-def list_channels(session: Session, instance: Viewed) -> ChannelList:
+def list_channels(
+    session: Session, instance: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> ChannelList:
     """The channels that hear of an instance: its own and the project-wide ones."""
     found = channels.list_channels(session, instance.project_id, instance.id)
-    return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
+    return _listed(found, limit=limit, cursor=cursor)
 
 
 @router.post(
@@ -74,12 +80,16 @@ def create_channel(session: Session, instance: Written, body: NewChannel) -> New
     "/api/projects/{slug}/alert-channels",
     summary="List project-wide alert channels",
     operation_id="list_project_alert_channels",
-    responses=example({"channels": [CHANNEL], "kinds": CONFIG_KEYS}),
+    responses=example(
+        {"channels": [CHANNEL], "kinds": CONFIG_KEYS, "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0"}
+    ),
 )
-def list_project_channels(session: Session, project: ViewedProject) -> ChannelList:
+def list_project_channels(
+    session: Session, project: ViewedProject, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
+) -> ChannelList:
     """The channels that hear of all instances of a project."""
     found = channels.list_channels(session, project.id, None)
-    return ChannelList(channels=[_channel(channel) for channel in found], kinds=CONFIG_KEYS)
+    return _listed(found, limit=limit, cursor=cursor)
 
 
 @router.post(
@@ -140,6 +150,20 @@ def test_channel(session: Session, instance: Written, channel_id: str) -> TestAn
     """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it."""
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
     return TestAnswer.model_validate(notifications.send_test(session, channel, now=utc_now()))
+
+
+def _listed(found: Sequence[AlertChannel], *, limit: int, cursor: str) -> ChannelList:
+    page = page_within(
+        found,
+        limit=limit,
+        cursor=cursor,
+        key=lambda channel: (channel.created_at.isoformat(), channel.id),
+    )
+    return ChannelList(
+        channels=[_channel(channel) for channel in page.items],
+        kinds=CONFIG_KEYS,
+        next_cursor=page.next_cursor,
+    )
 
 
 def _create(

@@ -148,8 +148,13 @@ def main_checks(session: Session, instance_ids: Sequence[str]) -> dict[str, Heal
 
 
 def list_checks(session: Session, instance_id: str) -> Sequence[HealthCheck]:
-    """The checks of an instance, the one that follows its URL first, then by age."""
+    """The checks of an instance, at most 50: the one that follows its URL, then by age."""
     return session.scalars(_in_order(HealthCheck.instance_id == instance_id)).all()
+
+
+def sort_key(check: HealthCheck) -> tuple[str, ...]:
+    """The place of a check in the list of its instance."""
+    return ("1" if check.default_of is None else "0", check.created_at.isoformat(), check.id)
 
 
 def _in_order(condition: sa.ColumnElement[bool]) -> sa.Select[HealthCheck]:
