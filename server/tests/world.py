@@ -11,6 +11,7 @@ from mainstay_server.app.web import create_app
 from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import new_id, transaction
+from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import csrf_token
@@ -100,7 +101,8 @@ _apps: dict[tuple[object, ...], ASGIApp] = {}
 
 def _app() -> ASGIApp:
     """The app of the installed areas; made once for each set, as its routes take 50 ms to build."""
-    made_from = (of(ServerSettings).trusted_proxies, *map(id, installed()))
+    settings = (of(ServerSettings).trusted_proxies, of(LimitSettings))
+    made_from = (*settings, *map(id, installed()))
     if made_from not in _apps:
         _apps[made_from] = create_app(installed())
     return _apps[made_from]

@@ -8,6 +8,8 @@ from mainstay_server.kernel.area import Door, PlainRoute
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem
 from mainstay_server.kernel.web import send_problem
 
+from .limiting import DoorLimit
+
 API = "/api/"
 
 
@@ -15,9 +17,14 @@ class Front:
     """Sends `/api/{number}/…` straight to its door; a number is what only SDKs put there."""
 
     def __init__(
-        self, doors: Mapping[str, Door], app: ASGIApp, plain_routes: Sequence[PlainRoute] = ()
+        self,
+        doors: Mapping[str, Door],
+        app: ASGIApp,
+        plain_routes: Sequence[PlainRoute] = (),
+        limit: DoorLimit | None = None,
     ) -> None:
         self._doors = doors
+        self._limit = limit
         self._app = app
         self._plain_routes = {route.path: route for route in plain_routes}
 
@@ -43,6 +50,8 @@ class Front:
         self, door: Door, number: int, scope: Scope, receive: Receive, send: Send
     ) -> None:
         try:
+            if self._limit is not None:
+                await self._limit.refuse_fast(scope, number)
             await door.app(scope, receive, send, number)
         except Problem as problem:
             headers = {"access-control-allow-origin": "*"}

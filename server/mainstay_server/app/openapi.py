@@ -13,8 +13,10 @@ from pydantic.alias_generators import to_camel
 
 from mainstay_server.kernel import problems
 from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.limits.headers import QUOTA_EXCEEDED, QuotaExceeded
 from mainstay_server.tenancy.access import SESSION_COOKIE, Rule, rule_of
 
+from .limiting import is_limited
 from .openapi_doors import DOORS, KEY_SCHEMES
 from .openapi_examples import Examples
 
@@ -25,7 +27,7 @@ VERBS = ("get", "post", "put", "patch", "delete")
 ABOUT = """\
 JSON in camelCase; times are RFC 3339 in UTC; ids are strings, only a project's `number` is one.
 Lists take `limit` and `cursor`. A refusal is `application/problem+json` (RFC 9457) with a stable
-`code`, and `detail` says the next step.
+`code`, and `detail` says the next step. Every answer tells in `RateLimit` how often one may ask.
 
 Machines send `Authorization: Bearer <access token>`; make one under *Your account*. SDKs send an
 ingest key, which is part of the project's DSN.
@@ -71,6 +73,24 @@ REFUSALS = (
     (problems.Forbidden, "The access token lacks the scope project:write; make one that has it."),
     (problems.NotFound, "There is no such instance; /api/instances lists yours."),
 )
+TOO_OFTEN = (
+    QuotaExceeded("The limit api is used up; try again in 3 s.", policies=["api"]),
+    "Asked too often; `Retry-After` says when to ask again",
+)
+LIMIT_HEADERS: Json = {
+    "Retry-After": {
+        "description": "Seconds after which the same call passes, if nobody else came.",
+        "schema": {"type": "integer"},
+    },
+    "RateLimit": {
+        "description": "How the limits stand: what is left, and seconds until there is more.",
+        "schema": {"type": "string", "examples": ['"api";r=0;t=1']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limits that hold: so many calls in so many seconds.",
+        "schema": {"type": "string", "examples": ['"api";q=6000;w=60']},
+    },
+}
 ANY_REFUSAL = (problems.Conflict, "The slug 'inspections' is taken; choose another.")
 
 
@@ -161,6 +181,8 @@ def _complete(operation: Json, path: str, rule: Rule) -> None:
     for kind, may_be in possible.items():
         if may_be:
             responses[str(kind.status)] = {"$ref": f"#/components/responses/{kind.__name__}"}
+    if is_limited(path):
+        responses["429"] = {"$ref": "#/components/responses/TooManyRequests"}
     if any(possible.values()):
         responses["4XX"] = {"$ref": "#/components/responses/Refusal"}
 
@@ -240,7 +262,7 @@ def _refusal_components(components: Json) -> None:
         "description": "RFC 9457 problem details. `code` is stable: programs may branch on it.",
         "required": ["type", "title", "status", "code", "detail", "errors"],
         "properties": {
-            "type": {"type": "string", "const": "about:blank"},
+            "type": {"type": "string", "enum": ["about:blank", QUOTA_EXCEEDED]},
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "code": {"type": "string"},
@@ -255,22 +277,32 @@ def _refusal_components(components: Json) -> None:
                 },
             },
             "instance": {"type": "string", "description": "The path that was asked."},
+            "violated-policies": {
+                "type": "array",
+                "description": "The limits that are used up, as `RateLimit-Policy` names them.",
+                "items": {"type": "string"},
+            },
         },
     }
     responses = components["responses"] = {
         kind.__name__: _refusal(kind, detail, kind.title) for kind, detail in REFUSALS
     }
+    responses["TooManyRequests"] = _told(*TOO_OFTEN) | {"headers": LIMIT_HEADERS}
     responses["Refusal"] = _refusal(*ANY_REFUSAL, "Any other refusal")
 
 
 def _refusal(kind: type[problems.Problem], detail: str, description: str) -> Json:
     faults = [{"field": "name", "message": "Field required"}] if kind is problems.Invalid else []
+    return _told(kind(detail, errors=faults), description)
+
+
+def _told(problem: problems.Problem, description: str) -> Json:
     return {
         "description": description,
         "content": {
             problems.CONTENT_TYPE: {
                 "schema": {"$ref": SCHEMAS + "Problem"},
-                "example": kind(detail, errors=faults).to_json(),
+                "example": problem.to_json(),
             }
         },
     }

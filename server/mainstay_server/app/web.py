@@ -15,13 +15,20 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem, Unauthenticated
 from mainstay_server.kernel.settings import ServerSettings, of
-from mainstay_server.kernel.web import SecurityHeaders, as_problem, problem_response
+from mainstay_server.kernel.web import (
+    SecurityHeaders,
+    as_problem,
+    problem_headers,
+    problem_response,
+)
 from mainstay_server.ui import assets_app, load_templates, render
 
 from . import api_docs, system
 from .front import Front
+from .limiting import DoorLimit, Limited
 from .version import VERSION
 
 FOR_MACHINES = ("/api/", "/assets/", "/healthz", "/metrics")
@@ -33,10 +40,12 @@ def create_app(areas: Sequence[Area]) -> ASGIApp:
     framework = create_framework(areas)
     doors = {door.path: door for area in areas for door in area.doors}
     plain_routes = [route for area in areas for route in area.plain_routes]
-    pages = SecurityHeaders(GZipMiddleware(framework, SMALLEST_GZIP_BYTES))
+    limits = of(LimitSettings)
+    limited = Limited(GZipMiddleware(framework, SMALLEST_GZIP_BYTES), limits, _refuse)
+    pages = SecurityHeaders(limited)
     # uvicorn spells the same ASGI types with classes of its own.
     behind = ProxyHeadersMiddleware(cast("Any", pages), of(ServerSettings).trusted_proxies)
-    return Front(doors, cast("ASGIApp", behind), plain_routes)
+    return Front(doors, cast("ASGIApp", behind), plain_routes, DoorLimit(limits))
 
 
 def create_framework(areas: Sequence[Area]) -> FastAPI:
@@ -70,7 +79,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
         return problem_response(problem, request.url.path, _allowed(request, problem))
     if isinstance(problem, Unauthenticated):
         return _to_sign_in(request)
-    return render(request, "error.html", status_code=problem.status, problem=problem)
+    page = render(request, "error.html", status_code=problem.status, problem=problem)
+    page.headers.update(problem_headers(problem))
+    return page
 
 
 def _allowed(request: Request, problem: Problem) -> dict[str, str]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from mainstay_server.kernel.limits import Bucket, OnError, Rate, microseconds
-from mainstay_server.kernel.limits.headers import limit_headers, quoted, refusal
+from mainstay_server.kernel.limits.headers import Named, limit_headers, refusal
 from mainstay_server.kernel.limits.in_memory import MemoryBuckets
 from mainstay_server.kernel.limits.limiter import Limiter
 from mainstay_server.kernel.web.problems import problem_headers
@@ -12,8 +12,8 @@ from mainstay_server.kernel.web.problems import problem_headers
 from .test_limits_away import Switched
 
 NOON_US = microseconds(datetime(2026, 11, 21, 12, tzinfo=UTC))
-DEFAULT, HOURLY = ("default", Rate(100, 60, 100)), ("register", Rate(5, 3600, 5))
-BUCKETS = (Bucket("d", DEFAULT[1]), Bucket("r", HOURLY[1]))
+DEFAULT, HOURLY = Named("default", Rate(100, 60, 100)), Named("register", Rate(5, 3600, 5))
+BUCKETS = (Bucket("d", DEFAULT.rate), Bucket("r", HOURLY.rate))
 
 
 def test_an_admitted_request_sees_every_policy_and_the_older_fields_the_nearest() -> None:
@@ -56,7 +56,7 @@ def test_retry_after_is_rounded_up_to_a_second_that_admits() -> None:
     memory = MemoryBuckets()
     bucket = Bucket("d", Rate(7, 60, 1))
     memory.take([bucket], cost=1, now_us=NOON_US)
-    policies = [("seven", bucket.rate)]
+    policies = [Named("seven", bucket.rate)]
     verdict = memory.take([bucket], cost=1, now_us=NOON_US)
 
     seconds = int(problem_headers(refusal(policies, verdict))["retry-after"])
@@ -79,7 +79,7 @@ def test_without_its_store_a_limit_that_denies_is_a_503_without_made_up_figures(
     store = Switched()
     store.is_away = True
     limiter = Limiter(store)
-    strict = Bucket("d", DEFAULT[1], on_error=OnError.DENY)
+    strict = Bucket("d", DEFAULT.rate, on_error=OnError.DENY)
     verdict = limiter.take([strict], now_us=NOON_US)
     limiter.close()
 
@@ -92,7 +92,7 @@ def test_without_its_store_a_limit_that_denies_is_a_503_without_made_up_figures(
 
 
 def test_names_are_strings_of_structured_fields() -> None:
-    assert quoted('say "hi" \\o/') == '"say \\"hi\\" \\\\o/"'
+    assert Named('say "hi" \\o/', DEFAULT.rate).item == '"say \\"hi\\" \\\\o/";q=100;w=60'
     for strange in ("zwölf", "two\nlines", "tab\t"):
         with pytest.raises(ValueError, match="ASCII"):
-            quoted(strange)
+            Named(strange, DEFAULT.rate)

@@ -110,24 +110,27 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 def judge(
-    buckets: Sequence[Bucket], tats: Sequence[int], *, cost: int, now_us: int, admitted: bool
+    buckets: Sequence[Bucket], ahead_us: Sequence[int], *, cost: int, admitted: bool
 ) -> Verdict:
-    """How buckets stand whose `tats` are those after the verdict, charged exactly if admitted."""
+    """How buckets stand that run so far ahead of the clock, charged exactly if admitted."""
+    if admitted:
+        return Verdict(
+            admitted=True,
+            standings=tuple(
+                [
+                    Standing((bucket.rate.tolerance_us - ahead) // bucket.rate.period_us, 0, ahead)
+                    for bucket, ahead in zip(buckets, ahead_us, strict=True)
+                ]
+            ),
+        )
     standings = []
-    for bucket, tat in zip(buckets, tats, strict=True):
+    for bucket, ahead in zip(buckets, ahead_us, strict=True):
         rate = bucket.rate
-        ahead = max(tat - now_us, 0)
         left = rate.tolerance_us - ahead
-        retry_us: int | None = 0
-        if not admitted:
-            charge = rate.period_us * bucket.cost * cost
-            if charge > rate.tolerance_us:
-                retry_us = None
-            elif charge > left:
-                retry_us = charge - left
-        remaining = left // rate.period_us if left > 0 else 0
-        standings.append(Standing(remaining, retry_us, ahead))
-    return Verdict(admitted, tuple(standings))
+        charge = rate.period_us * bucket.cost * cost
+        retry_us = None if charge > rate.tolerance_us else max(charge - left, 0)
+        standings.append(Standing(max(left, 0) // rate.period_us, retry_us, ahead))
+    return Verdict(admitted=False, standings=tuple(standings))
 
 
 def charge_of(bucket: Bucket, cost: int) -> int:

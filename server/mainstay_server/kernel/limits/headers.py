@@ -6,15 +6,36 @@ says. It is a draft: whatever changes in it changes here.
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from mainstay_server.kernel.problems import Problem, TooManyRequests, Unavailable
 
-from .gcra import SECOND_US, Rate, Standing, Verdict
+from .gcra import SECOND_US, Rate, Verdict
 
 PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types"
 QUOTA_EXCEEDED = f"{PROBLEM_TYPES}#quota-exceeded"
 REDUCED_CAPACITY = f"{PROBLEM_TYPES}#temporary-reduced-capacity"
 
-Named = Sequence[tuple[str, Rate]]
+
+class Named(msgspec.Struct, frozen=True):
+    """A rate and what clients call it; made once for each limit, since every answer tells it.
+
+    Raises `ValueError` for a name that is no String of RFC 9651, section 3.3.3: printable ASCII.
+    """
+
+    name: str
+    rate: Rate
+    quoted: str = ""
+    item: str = ""
+
+    def __post_init__(self) -> None:
+        """Write down what is the same in every answer."""
+        if not (self.name.isascii() and self.name.isprintable()):
+            raise ValueError("the name of a policy is printable ASCII")
+        quoted = '"' + self.name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        item = f"{quoted};q={self.rate.quota};w={self.rate.window_seconds}"
+        msgspec.structs.force_setattr(self, "quoted", quoted)
+        msgspec.structs.force_setattr(self, "item", item)
 
 
 class QuotaExceeded(TooManyRequests):
@@ -42,20 +63,8 @@ class QuotaExceeded(TooManyRequests):
         )
 
 
-def policy_item(name: str, rate: Rate) -> str:
-    """One policy as a member of `RateLimit-Policy`. Raises `ValueError` for a name that is none."""
-    return f"{quoted(name)};q={rate.quota};w={rate.window_seconds}"
-
-
-def quoted(name: str) -> str:
-    """A String of RFC 9651, section 3.3.3: printable ASCII."""
-    if not (name.isascii() and name.isprintable()):
-        raise ValueError("the name of a policy is printable ASCII")
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def limit_headers(policies: Named, verdict: Verdict) -> dict[str, str]:
-    """The fields of an answer; `policies` are the names and rates of the verdict's buckets.
+def limit_headers(policies: Sequence[Named], verdict: Verdict) -> dict[str, str]:
+    """The fields of an answer; `policies` are what the verdict's buckets are called.
 
     Admitted, `t` is when a policy has all of its burst again. Refused, `RateLimit` tells only those
     that refuse, and `t` when they will not: `Retry-After` is never before it. The older fields know
@@ -64,23 +73,35 @@ def limit_headers(policies: Named, verdict: Verdict) -> dict[str, str]:
     """
     if not policies or verdict.denied:
         return {}
-    shown = verdict.violated if not verdict.admitted else range(len(policies))
-    items = []
-    for place in shown:
-        name, _ = policies[place]
-        standing = verdict.standings[place]
-        item = f"{quoted(name)};r={standing.remaining}"
-        waiting_us = _waiting_us(standing, admitted=verdict.admitted)
-        items.append(item if waiting_us is None else f"{item};t={_seconds(waiting_us)}")
-    nearest = min(shown, key=lambda place: _nearness(verdict.standings[place]))
-    return {
-        "RateLimit-Policy": ", ".join(policy_item(name, rate) for name, rate in policies),
+    admitted = verdict.admitted
+    items: list[str] = []
+    nearest, nearest_seconds, nearest_key = policies[0], "", (2, 0)
+    remaining = 0
+    for policy, standing in zip(policies, verdict.standings, strict=True):
+        waiting_us = standing.full_in_us if admitted else standing.retry_after_us
+        if waiting_us == 0 and not admitted:
+            continue
+        seconds = "" if waiting_us is None else str(_seconds(waiting_us))
+        item = f"{policy.quoted};r={standing.remaining}"
+        items.append(f"{item};t={seconds}" if seconds else item)
+        key = (1, standing.remaining) if admitted else _nearness(waiting_us)
+        if key < nearest_key:
+            nearest, nearest_seconds, nearest_key = policy, seconds, key
+            remaining = standing.remaining
+    found = {
+        "RateLimit-Policy": ", ".join([policy.item for policy in policies]),
         "RateLimit": ", ".join(items),
-        **_older(policies[nearest][1], verdict, nearest),
+        "X-RateLimit-Limit": str(nearest.rate.quota),
+        "X-RateLimit-Remaining": str(remaining),
     }
+    if nearest_seconds:
+        found["X-RateLimit-Reset"] = nearest_seconds
+    return found
 
 
-def refusal(policies: Named, verdict: Verdict, headers: Mapping[str, str] | None = None) -> Problem:
+def refusal(
+    policies: Sequence[Named], verdict: Verdict, headers: Mapping[str, str] | None = None
+) -> Problem:
     """The problem that a verdict which does not admit is told as."""
     waiting_us = verdict.retry_after_us
     if verdict.denied:
@@ -88,11 +109,11 @@ def refusal(policies: Named, verdict: Verdict, headers: Mapping[str, str] | None
             "Limits cannot be counted right now, and this one then lets nobody pass; try again.",
             code="limiter-unavailable",
             type=REDUCED_CAPACITY,
-            members={"violated-policies": list(dict.fromkeys(name for name, _ in policies))},
+            members={"violated-policies": list(dict.fromkeys(policy.name for policy in policies))},
             retry_after_seconds=(waiting_us or SECOND_US) / SECOND_US,
             headers=headers,
         )
-    names = list(dict.fromkeys(policies[place][0] for place in verdict.violated))
+    names = list(dict.fromkeys(policies[place].name for place in verdict.violated))
     spoken = " and ".join(names)
     if waiting_us is None:
         return QuotaExceeded(
@@ -110,29 +131,9 @@ def refusal(policies: Named, verdict: Verdict, headers: Mapping[str, str] | None
     )
 
 
-def _older(rate: Rate, verdict: Verdict, place: int) -> dict[str, str]:
-    standing = verdict.standings[place]
-    found = {
-        "X-RateLimit-Limit": str(rate.quota),
-        "X-RateLimit-Remaining": str(standing.remaining),
-    }
-    waiting_us = _waiting_us(standing, admitted=verdict.admitted)
-    if waiting_us is not None:
-        found["X-RateLimit-Reset"] = str(_seconds(waiting_us))
-    return found
-
-
-def _waiting_us(standing: Standing, *, admitted: bool) -> int | None:
-    return standing.full_in_us if admitted else standing.retry_after_us
-
-
-def _nearness(standing: Standing) -> tuple[int, int]:
-    """Sorts first what never admits, then the longest wait, then what has least left."""
-    if standing.retry_after_us is None:
-        return (-1, 0)
-    if standing.retry_after_us:
-        return (0, -standing.retry_after_us)
-    return (1, standing.remaining)
+def _nearness(waiting_us: int | None) -> tuple[int, int]:
+    """Sorts first what never admits, then the longest wait."""
+    return (-1, 0) if waiting_us is None else (0, -waiting_us)
 
 
 def _seconds(span_us: int) -> int:

@@ -35,22 +35,22 @@ class MemoryBuckets:
     def take(self, buckets: Sequence[Bucket], *, cost: int, now_us: int) -> Verdict:
         """Charge all of the buckets or none."""
         known = self._tats
-        tats = []
+        ahead_us = []
         admitted = True
         with self._lock:
             for bucket in buckets:
-                tat = max(known.get(bucket.key, now_us), now_us)
+                ahead = max(known.get(bucket.key, now_us) - now_us, 0)
                 rate = bucket.rate
-                if tat - now_us + rate.period_us * bucket.cost * cost > rate.tolerance_us:
+                if ahead + rate.period_us * bucket.cost * cost > rate.tolerance_us:
                     admitted = False
-                tats.append(tat)
+                ahead_us.append(ahead)
             if admitted:
                 for place, bucket in enumerate(buckets):
                     charge = bucket.rate.period_us * bucket.cost * cost
                     if charge:
-                        tats[place] += charge
-                        self._keep(bucket.key, tats[place], now_us)
-        return judge(buckets, tats, cost=cost, now_us=now_us, admitted=admitted)
+                        ahead_us[place] += charge
+                        self._keep(bucket.key, now_us + ahead_us[place], now_us)
+        return judge(buckets, ahead_us, cost=cost, admitted=admitted)
 
     def follow(self, buckets: Sequence[Bucket], verdict: Verdict, *, now_us: int) -> None:
         """Take over how buckets stand elsewhere, so that nobody's begin anew when that is away."""

@@ -77,7 +77,7 @@ class RedisBuckets:
             ) from error
         admitted, ahead_us = answer
         # How far ahead it is counts, not when that was: the clocks of two machines differ.
-        return judge(buckets, ahead_us, cost=cost, now_us=0, admitted=bool(admitted))
+        return judge(buckets, ahead_us, cost=cost, admitted=bool(admitted))
 
     def close(self) -> None:
         """End the connections."""

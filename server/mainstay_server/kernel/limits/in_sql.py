@@ -55,7 +55,7 @@ class SqlBuckets:
         except _Refused:
             admitted = False
         found = [ahead_us[bucket.key] for bucket in buckets]
-        return judge(buckets, found, cost=cost, now_us=0, admitted=admitted)
+        return judge(buckets, found, cost=cost, admitted=admitted)
 
     def close(self) -> None:
         """Nothing is held here."""

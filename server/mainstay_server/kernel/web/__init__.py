@@ -4,7 +4,7 @@ from .bodies import Answer, Body, example, parse_hours
 from .csrf import csrf_token, refuse_foreign, refuse_forged
 from .headers import SecurityHeaders
 from .pagination import Cursor, Limit
-from .problems import as_problem, problem_response, send_problem
+from .problems import as_problem, problem_headers, problem_response, send_problem
 from .routing import Router
 from .signing import sign, unsign
 
@@ -19,6 +19,7 @@ __all__ = [
     "csrf_token",
     "example",
     "parse_hours",
+    "problem_headers",
     "problem_response",
     "refuse_foreign",
     "refuse_forged",

@@ -156,7 +156,7 @@ def test_every_preset_can_be_added_and_counts(session: Session, instance: Instan
 
     section = publish_section(session, instance, NOON)
     compiled = compile_section(section)
-    assert [limit.name for limit in compiled.of_route("POST", "/api/register")] == [
+    assert [limit.named.name for limit in compiled.of_route("POST", "/api/register")] == [
         "default",
         "per-address",
         "register",

@@ -19,7 +19,7 @@ from mainstay_server.kernel.limits import (
     microseconds,
     take_async,
 )
-from mainstay_server.kernel.limits.headers import limit_headers, refusal
+from mainstay_server.kernel.limits.headers import Named, limit_headers, refusal
 from mainstay_server.kernel.networks import network_of
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -34,8 +34,7 @@ RATE_LIMITED = "rate-limited"
 class Limit:
     """One limit of the section, ready to be decided by."""
 
-    name: str
-    rate: Rate
+    named: Named
     methods: frozenset[str]
     exact: frozenset[str]
     prefixes: tuple[str, ...]
@@ -93,20 +92,21 @@ async def decide(compiled: Compiled, passage: Passage) -> None:
     """
     request, facts = passage.request, passage.facts
     now_us = microseconds(request.at)
-    named: list[tuple[str, Rate]] = []
+    named: list[Named] = []
     buckets: list[Bucket] = []
     for limit in compiled.of_route(request.method, request.path):
         whom = _whom(limit.by, passage)
         if whom is None or (limit.plans and facts.plan not in limit.plans):
             continue
-        key = bucket_key(f"guard|{request.instance.id}|{limit.name}", limit.rate, whom)
-        bucket = Bucket(key, limit.rate, limit.cost, limit.on_error)
+        rate = limit.named.rate
+        key = bucket_key(f"guard|{request.instance.id}|{limit.named.name}", rate, whom)
+        bucket = Bucket(key, rate, limit.cost, limit.on_error)
         if limit.simulate:
             alone = await take_async((bucket,), cost=request.cost, now_us=now_us)
             if not alone.admitted:
                 passage.simulated = RATE_LIMITED
             continue
-        named.append((limit.name, limit.rate))
+        named.append(limit.named)
         buckets.append(bucket)
     _add_limits_of_the_key(passage, named, buckets)
     if not buckets:
@@ -117,18 +117,16 @@ async def decide(compiled: Compiled, passage: Passage) -> None:
         raise refusal(named, verdict)
 
 
-def _add_limits_of_the_key(
-    passage: Passage, named: list[tuple[str, Rate]], buckets: list[Bucket]
-) -> None:
+def _add_limits_of_the_key(passage: Passage, named: list[Named], buckets: list[Bucket]) -> None:
     instance_id, key_id = passage.request.instance.id, passage.facts.key_id
     for limit in passage.facts.limits:
-        rate = _rate(limit["quota"], limit["windowSeconds"], limit.get("burst", limit["quota"]))
-        if rate is None:
+        own = _of_a_key(limit["quota"], limit["windowSeconds"], limit.get("burst", limit["quota"]))
+        if own is None:
             continue
         on_error = OnError(limit.get("onBackendError", OnError.LOCAL))
-        key = bucket_key(f"guard|{instance_id}|{LIMIT_OF_A_KEY}", rate, key_id)
-        named.append((LIMIT_OF_A_KEY, rate))
-        buckets.append(Bucket(key, rate, limit.get("cost", 1), on_error))
+        key = bucket_key(f"guard|{instance_id}|{LIMIT_OF_A_KEY}", own.rate, key_id)
+        named.append(own)
+        buckets.append(Bucket(key, own.rate, limit.get("cost", 1), on_error))
 
 
 def _whom(by: str, passage: Passage) -> str | None:
@@ -152,8 +150,9 @@ def _limit(section: Mapping[str, Any]) -> Limit:
     patterns = section.get("paths") or [EVERYTHING]
     quota = section["quota"]
     return Limit(
-        name=section["name"],
-        rate=Rate(quota, section["windowSeconds"], section.get("burst", quota)),
+        named=Named(
+            section["name"], Rate(quota, section["windowSeconds"], section.get("burst", quota))
+        ),
         methods=frozenset(section.get("methods", ())),
         exact=frozenset(path for path in patterns if not path.endswith("*")),
         prefixes=tuple(path[:-1] for path in patterns if path.endswith("*")),
@@ -166,9 +165,9 @@ def _limit(section: Mapping[str, Any]) -> Limit:
 
 
 @lru_cache(maxsize=4096)
-def _rate(quota: int, window_seconds: int, burst: int) -> Rate | None:
-    """A rate, or None for one that is too fast or too long to be counted: it holds nobody back."""
+def _of_a_key(quota: int, window_seconds: int, burst: int) -> Named | None:
+    """A key's own limit; None for one too fast or too long to be counted: it holds nobody back."""
     try:
-        return Rate(quota, window_seconds, burst)
+        return Named(LIMIT_OF_A_KEY, Rate(quota, window_seconds, burst))
     except ValueError:
         return None
