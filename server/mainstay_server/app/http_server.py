@@ -4,10 +4,13 @@ import asyncio
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import cast
 
 import uvicorn
 from typing_extensions import override
+
+from mainstay_server.kernel.web.stopping import tell_stopping
 
 from .connections import Crowd
 from .http_protocol import LimitedProtocol
@@ -27,6 +30,12 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self.server_state: Crowd = crowd
         self._counting: Sequence[LimitedProtocol] = ()
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End, and let those end their wait who keep a request open until something happens."""
+        super().handle_exit(sig, frame)
+        tell_stopping()
 
     @override
     @contextmanager

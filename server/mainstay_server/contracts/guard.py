@@ -92,8 +92,11 @@ def use_of_keys(
 
 
 @port
-def last_uses(*, since: datetime) -> dict[str, datetime]:
-    """When each API key that was used since then was used last, by its id."""
+def last_uses(*, since: datetime) -> dict[tuple[str, str], datetime]:
+    """When each API key that was used since then was used last, by its instance and its own id.
+
+    The ids are what apps reported: a key counts only with the instance that it belongs to.
+    """
     raise NotImplementedError
 
 

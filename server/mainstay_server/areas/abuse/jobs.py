@@ -12,6 +12,8 @@ from .service import bans, watching
 
 KEPT = timedelta(days=90)
 FEWEST_NETWORKS = 2
+# Few, so that writers get their turn while many addresses misbehave at once.
+AT_ONCE = 20
 
 
 @job(every=timedelta(seconds=20), in_transaction=False)
@@ -28,9 +30,10 @@ def look_for_abuse(*, now: datetime) -> None:
     moving = keys_on_the_move(since=since, until=now, at_least=FEWEST_NETWORKS)
     if not conducts and not moving:
         return
-    with transaction() as session:
-        watching.judge_addresses(session, conducts, now=now)
-        watching.judge_keys(session, moving, now=now)
+    for begin in range(0, max(len(conducts), len(moving)), AT_ONCE):
+        with transaction() as session:
+            watching.judge_addresses(session, conducts[begin : begin + AT_ONCE], now=now)
+            watching.judge_keys(session, moving[begin : begin + AT_ONCE], now=now)
 
 
 @job(cron="35 3 * * *", task="cleanup")

@@ -32,6 +32,7 @@ GUARD_PASSAGES = Table(
 )
 
 MOST_ROWS = 1000
+MOST_KEYS = 100_000
 MOST_PATHS = 20
 IN_RANGE = "at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}"
 OF_INSTANCE = "instance_id = {instance_id:String} AND " + IN_RANGE
@@ -59,9 +60,11 @@ def use_of_keys(
 def last_uses(*, since: datetime) -> list[dict[str, Any]]:
     """When each key that was used since then was used last."""
     return columns.query(
-        "SELECT key_id, max(at) AS last_at FROM guard_passages"
-        " WHERE at >= {since:DateTime64(3, 'UTC')} AND key_id != '' GROUP BY key_id",
+        "SELECT instance_id, key_id, max(at) AS last_at FROM guard_passages"
+        " WHERE at >= {since:DateTime64(3, 'UTC')} AND key_id != ''"
+        " GROUP BY instance_id, key_id LIMIT {limit:UInt32}",
         since=since,
+        limit=MOST_KEYS,
     )
 
 
@@ -81,7 +84,7 @@ def conduct_of_addresses(
         " min(at) AS first_at, max(at) AS last_at"
         f" FROM guard_passages WHERE {IN_RANGE} AND address != ''"
         " GROUP BY instance_id, address HAVING bad >= {at_least:UInt32}"
-        " ORDER BY bad DESC, address LIMIT {limit:UInt32}",
+        " ORDER BY bad DESC, address LIMIT 100 BY instance_id LIMIT {limit:UInt32}",
         since=since,
         until=until,
         at_least=at_least,
@@ -101,7 +104,7 @@ def keys_on_the_move(*, since: datetime, until: datetime, at_least: int) -> list
         " groupUniqArray(10)(address) AS addresses"
         f" FROM guard_passages WHERE {IN_RANGE} AND key_id != '' AND address != ''"
         " GROUP BY instance_id, key_id HAVING networks >= {at_least:UInt32}"
-        " ORDER BY networks DESC, key_id LIMIT {limit:UInt32}",
+        " ORDER BY networks DESC, key_id LIMIT 100 BY instance_id LIMIT {limit:UInt32}",
         since=since,
         until=until,
         at_least=at_least,

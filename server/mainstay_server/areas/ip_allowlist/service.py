@@ -20,6 +20,7 @@ from mainstay_server.kernel.guard.steps import Section
 from mainstay_server.kernel.networks import Networks
 from mainstay_server.kernel.problems import Conflict, Forbidden, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.tenancy.models import Instance
 
 from .models import AllowlistEntry
 
@@ -53,6 +54,7 @@ def add_entry(
         Conflict: it is listed already, or the list is full.
     """
     clean = clean_network(network)
+    session.get_one(Instance, instance.id, with_for_update=True)  # one at a time, or two go in
     present = list_entries(session, instance.id)
     if any(entry.network == clean for entry in present):
         raise Conflict(f"{shown(clean)} is on the list already; switch its entry on instead.")

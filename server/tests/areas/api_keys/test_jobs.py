@@ -38,9 +38,9 @@ def test_a_last_use_is_noted_from_what_passed_and_costs_nothing_without(
     made = made_key(instance)
     asked: list[datetime] = []
 
-    def answer(*, since: datetime) -> dict[str, datetime]:
+    def answer(*, since: datetime) -> dict[tuple[str, str], datetime]:
         asked.append(since)
-        return {made.id: NOON + HOUR}
+        return {(instance.id, made.id): NOON + HOUR, ("another", made.id): NOON + 2 * HOUR}
 
     run_due(now=NOON)
     install_answers((last_uses.answered_by(answer),))

@@ -121,7 +121,11 @@ def test_a_last_use_only_moves_forward_and_never_into_the_future(
     made, _ = a_key(session, instance)
 
     def note(at: datetime) -> datetime | None:
-        usage.note_last_uses(session, {made.id: at, "gone": at}, now=NOON + HOUR)
+        usage.note_last_uses(
+            session,
+            {(made.instance_id, made.id): at, (made.instance_id, "gone"): at},
+            now=NOON + HOUR,
+        )
         session.refresh(made)
         return made.last_used_at
 
@@ -137,7 +141,7 @@ def test_looking_for_uses_goes_on_where_it_stopped_however_long_nothing_ran(
 ) -> None:
     assert usage.where_to_look_from(session, now=NOON) == NOON - 30 * DAY
     made, _ = a_key(session, instance)
-    usage.note_last_uses(session, {made.id: NOON}, now=NOON)
+    usage.note_last_uses(session, {(made.instance_id, made.id): NOON}, now=NOON)
 
     assert usage.where_to_look_from(session, now=NOON + DAY) == NOON - HOUR
     assert usage.where_to_look_from(session, now=NOON + 90 * DAY) == NOON + 60 * DAY

@@ -88,6 +88,34 @@ def test_the_query_of_the_proxys_operator_wins_over_headers(world: World) -> Non
     assert answer.status_code == 200
 
 
+def test_what_a_client_appends_to_the_query_changes_nothing(world: World) -> None:
+    theirs = world.charlies_instance.id
+    answer = world.stranger.get(
+        f"/api/guard/check?instance={world.instance.id}&uri=/public?a=1&instance={theirs}"
+    )
+    assert answer.json()["code"] == "key-missing"
+
+
+@pytest.mark.parametrize(
+    "path", ["/admin/../public/x", "/admin/..%2fpublic/x", "/public/" + "a/" * 1200]
+)
+def test_a_path_with_two_meanings_is_refused(world: World, path: str) -> None:
+    assert check(world, x_forwarded_uri=path, x_api_key=PASSWORD).json()["code"] == "path-ambiguous"
+
+
+def test_two_headers_that_name_different_paths_are_refused(world: World) -> None:
+    answer = check(world, x_forwarded_uri="/public", x_original_uri="/admin")
+    assert (answer.status_code, answer.json()["code"]) == (403, "path-ambiguous")
+    assert check(world, x_forwarded_uri="/public", x_original_uri="/public").status_code == 200
+
+
+def test_an_app_never_sees_what_a_client_says_of_itself(world: World) -> None:
+    answer = check(world, x_forwarded_uri="/public", x_mainstay_owner="forged")
+    assert answer.status_code == 200
+    assert answer.headers["x-mainstay-owner"] == ""
+    assert answer.headers["x-mainstay-key-id"] == ""
+
+
 def test_a_change_holds_for_the_very_next_request(world: World, doorman: Doorman) -> None:
     assert check(world, x_api_key=PASSWORD).status_code == 200
     doorman.change(world, "new")
@@ -192,6 +220,7 @@ def test_a_policy_that_is_known_is_not_sent_again(world: World, guard_key: str) 
     assert (again.status_code, again.content) == (304, b"")
     assert ask_policy(world, guard_key, "?wait=never").status_code == 400
     assert ask_policy(world, guard_key, "?wait=56").status_code == 400
+    assert ask_policy(world, guard_key, "?wait=" + "9" * 5000).status_code == 400
 
 
 def test_another_environment_has_a_policy_of_its_own(world: World, guard_key: str) -> None:
@@ -232,6 +261,7 @@ def test_the_golden_reports_are_taken_and_a_repeated_one_is_stored_once(
         b"[]",
         FULL[:-7],
         b'{"batchId": "short", "passages": []}',
+        b'{"batchId": "long enough", "passages": [], "x": ' + b"[" * 100_000,
         json.dumps({**json.loads(FULL), "passages": json.loads(FULL)["passages"] * 1001}).encode(),
         FULL.replace(b'"count": 12', b'"count": -1'),
     ],
@@ -239,6 +269,15 @@ def test_the_golden_reports_are_taken_and_a_repeated_one_is_stored_once(
 def test_reports_that_make_no_sense_are_refused(world: World, guard_key: str, body: bytes) -> None:
     assert report(world, guard_key, body) == 400
     assert stored(world) == []
+
+
+def test_times_at_the_ends_of_the_calendar_are_taken_to_be_now(
+    world: World, guard_key: str
+) -> None:
+    body = {**json.loads(MINIMAL), "sentAt": "9999-12-31T23:59:59.999Z"}
+    body["passages"][0]["at"] = "0001-01-01T00:00:00.000Z"
+    assert report(world, guard_key, json.dumps(body).encode()) == 200
+    assert stored(world)[0]["count"] == 1
 
 
 def test_the_public_ingest_key_may_not_report(world: World) -> None:

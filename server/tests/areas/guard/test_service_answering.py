@@ -37,7 +37,7 @@ def test_the_use_of_a_key_is_told_by_route_and_address(reported: World) -> None:
         refused=0,
         last_at=use.last_at,
     )
-    assert last_uses(since=now - DAY) == {"key-writer": use.last_at}
+    assert last_uses(since=now - DAY) == {(reported.instance.id, "key-writer"): use.last_at}
     assert use_of_keys(reported.instance.id, key_ids=[], since=now - DAY, until=now) == []
 
 

@@ -1,9 +1,12 @@
 import pytest
 from mainstay_server.areas.guard.service.checking import (
+    UNREADABLE,
     clean_address,
     clean_path,
     client_address,
     credential_digest,
+    forwarded_addresses,
+    is_ambiguous,
 )
 
 PEER = "10.0.0.5"
@@ -55,7 +58,7 @@ def test_an_address_has_one_form(given: str, clean: str) -> None:
         (1, "6.6.6.6, 203.0.113.9", "203.0.113.9"),
         (2, "6.6.6.6, 203.0.113.9, 10.0.0.7", "203.0.113.9"),
         (3, "203.0.113.9, 10.0.0.7", "203.0.113.9"),
-        (1, "6.6.6.6, garbage", PEER),
+        (1, "6.6.6.6, garbage", UNREADABLE),
     ],
 )
 def test_the_client_stands_as_many_from_the_right_as_there_are_proxies(
@@ -65,6 +68,33 @@ def test_the_client_stands_as_many_from_the_right_as_there_are_proxies(
         PEER, forwarded_for=forwarded.split(","), client={"trustedHops": hops}, trusted=True
     )
     assert found == client
+
+
+@pytest.mark.parametrize(
+    ("target", "ambiguous"),
+    [
+        ("/api/insights?page=../2", False),
+        ("/a/b.c/...", False),
+        ("/admin/../public", True),
+        ("/admin/..%2fpublic/x", True),
+        ("/admin/%2e%2e/public/x", True),
+        ("/a/./b", True),
+        ("/a\\..\\b", True),
+        ("/public/" + "a" * 2000, True),
+    ],
+)
+def test_a_path_that_an_app_may_understand_otherwise_is_told(target: str, ambiguous: bool) -> None:  # noqa: FBT001 - a column
+    assert is_ambiguous(target) is ambiguous
+
+
+def test_the_entries_of_either_forwarded_header_are_read_from_left_to_right() -> None:
+    assert forwarded_addresses("203.0.113.9, 10.0.0.1", "for=6.6.6.6") == [
+        "203.0.113.9",
+        " 10.0.0.1",
+    ]
+    rfc7239 = 'for=203.0.113.9;proto=https, For="[2001:db8::1]:4711", proto=http'
+    assert forwarded_addresses("", rfc7239) == ["203.0.113.9", '"[2001:db8::1]:4711"', ""]
+    assert list(forwarded_addresses("", "")) == []
 
 
 def test_a_peer_that_is_no_proxy_is_the_client_whatever_it_says() -> None:

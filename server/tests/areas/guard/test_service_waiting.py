@@ -6,6 +6,7 @@ import pytest
 from mainstay_server.areas.guard.service import waiting
 from mainstay_server.areas.guard.service.policies import Policy, get_policy
 from mainstay_server.kernel import shared
+from mainstay_server.kernel.web.stopping import tell_stopping
 from tests.areas.guard.worlds import Doorman
 from tests.world import World
 
@@ -63,6 +64,10 @@ def test_a_change_is_noticed_though_the_word_of_it_was_lost(
 
 def test_without_a_change_the_wait_ends_with_its_time(world: World) -> None:
     assert not waited(get_policy(world.instance.id), lambda: None, seconds=0.2)
+
+
+def test_a_server_that_is_asked_to_end_lets_nobody_wait(world: World) -> None:
+    assert not waited(get_policy(world.instance.id), tell_stopping)
 
 
 def test_nobody_waits_for_a_client_that_left(world: World) -> None:

@@ -66,6 +66,14 @@ def test_a_named_operation_is_used_once_per_id_and_refused_at_its_limit(world: W
     assert usage["upgrade"] == "PRO"
 
 
+def test_only_the_same_use_is_counted_once(world: World) -> None:
+    long = "x" * 60
+    assert use(world, id=f"{long}a").json()["counted"]
+    assert use(world, id=f"{long}b").json()["counted"]
+    assert use(world, id=f"{long}a", meter="other").json()["counted"]
+    assert not use(world, id=f"{long}a").json()["counted"]
+
+
 def test_history_tells_months(world: World) -> None:
     use(world, amount=3)
     (month,) = world.bob.get("/api/v1/usage/history").json()["history"]

@@ -22,7 +22,9 @@ def ask(compiled: Any, instance: InstanceRef, *, owner: str = "", cost: int = 1)
     request = GuardedRequest(
         instance=instance, method="GET", path="/", address="", credential="", at=NOON, cost=cost
     )
-    asyncio.run(step.decide(compiled, Passage(request=request, facts=Facts(owner=owner))))
+    asyncio.run(
+        step.decide(compiled, Passage(request=request, facts=Facts(key_id="k", owner=owner)))
+    )
 
 
 def test_the_golden_section_refuses_the_fourth_call(session: Session) -> None:

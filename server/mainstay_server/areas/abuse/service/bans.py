@@ -203,7 +203,7 @@ def list_bans(session: Session, instance_id: str, *, limit: int, cursor: str) ->
     statement = sa.select(Ban).where(Ban.instance_id == instance_id)
     position = decode_cursor(cursor, parts=1)
     if position is not None:
-        statement = statement.where(Ban.id < position[0])
+        statement = statement.where(Ban.id < str(position[0]))
     found = session.scalars(statement.order_by(Ban.id.desc()).limit(limit + 1)).all()
     return page_of(found, limit=limit, key=lambda ban: (ban.id,))
 

@@ -130,11 +130,14 @@ def _act(
         return False
     if bans.find_active(session, instance.id, network, simulated=False, now=now):
         return False
+    rule, only_simulates = broken.rule.name, settings.mode == Mode.SIMULATE
+    if only_simulates and not _first_in_a_while(session, instance, network, rule, now=now):
+        return False
     reason = f"{broken.words} within ten minutes"
     spared = bans.why_spared(session, instance, network)
-    simulated = settings.mode == Mode.SIMULATE or bool(spared)
-    if simulated and not _first_in_a_while(session, instance, network, broken.rule.name, now=now):
+    if spared and not _first_in_a_while(session, instance, network, rule, now=now):
         return False
+    simulated = only_simulates or bool(spared)
     if spared:
         reason = f"{reason}, and is spared: {spared}"
     ban = bans.impose(

@@ -89,7 +89,7 @@ def old_keys_in_use(session: Session, instance_id: str, *, now: datetime) -> lis
     return found
 
 
-def find_last_uses(since: datetime) -> dict[str, datetime]:
+def find_last_uses(since: datetime) -> dict[tuple[str, str], datetime]:
     """When each key that was used since then was used last; nothing where nobody knows."""
     return last_uses(since=since) if last_uses.is_answered else {}
 
@@ -104,7 +104,9 @@ def where_to_look_from(session: Session, *, now: datetime) -> datetime:
     return earliest if noted is None else max(earliest, noted - LATE_REPORTS)
 
 
-def note_last_uses(session: Session, uses: dict[str, datetime], *, now: datetime) -> None:
+def note_last_uses(
+    session: Session, uses: dict[tuple[str, str], datetime], *, now: datetime
+) -> None:
     """Note when keys were used last; one that is noted later already stays.
 
     What an app says of the future, with a clock that is wrong, is noted as now.
@@ -117,12 +119,13 @@ def note_last_uses(session: Session, uses: dict[str, datetime], *, now: datetime
         sa.update(ApiKey)
         .where(
             ApiKey.id == key,
+            ApiKey.instance_id == sa.bindparam("used_at_instance"),
             sa.or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < at),
         )
         .values(last_used_at=at),
         [
-            {"used_key": key_id, "used_at": min(used_at, now)}
-            for key_id, used_at in sorted(uses.items())
+            {"used_key": key_id, "used_at_instance": instance_id, "used_at": min(used_at, now)}
+            for (instance_id, key_id), used_at in sorted(uses.items())
         ],
     )
 

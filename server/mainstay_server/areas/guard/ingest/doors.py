@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -12,14 +12,22 @@ from starlette.types import Receive, Scope, Send
 from mainstay_server.areas.guard.columns import GUARD_PASSAGES
 from mainstay_server.areas.guard.schemas import Verdict, VerifyBody
 from mainstay_server.areas.guard.service import reporting, waiting
-from mainstay_server.areas.guard.service.checking import Outcome, clean_path, client_address, decide
+from mainstay_server.areas.guard.service.checking import (
+    LONGEST_PATH,
+    Outcome,
+    clean_path,
+    client_address,
+    decide,
+    forwarded_addresses,
+    is_ambiguous,
+)
 from mainstay_server.areas.guard.service.holders import Holder, get_holder, known_holder
 from mainstay_server.areas.guard.service.policies import Policy, get_policy, known_policy
 from mainstay_server.areas.guard.service.verdicts import tally
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.guard import GuardedRequest
-from mainstay_server.kernel.problems import Invalid, MethodNotAllowed, Unauthenticated
+from mainstay_server.kernel.problems import Forbidden, Invalid, MethodNotAllowed, Unauthenticated
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import send_problem
@@ -39,7 +47,7 @@ _batches = reporting.Batches()
 
 @dataclass(slots=True)
 class _Asked:
-    """The headers and the query of a raw request, each name once; the last one counts."""
+    """The headers and the query of a raw request, each name once."""
 
     headers: dict[bytes, bytes]
     query: dict[str, str]
@@ -53,8 +61,19 @@ class _Asked:
 
 
 def _asked(scope: Scope) -> _Asked:
-    query = scope.get("query_string", b"")
-    return _Asked(dict(scope["headers"]), dict(parse_qsl(query.decode("latin-1"))) if query else {})
+    """Read a request. A header that comes twice is one list, the first of a query counts.
+
+    The operator of a proxy writes the query first; what stands behind it may be a client's.
+    """
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b"," + value if name in headers else value
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(
+        scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True
+    ):
+        query.setdefault(name, value)
+    return _Asked(headers, query)
 
 
 async def check(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -88,7 +107,7 @@ async def verify(scope: Scope, receive: Receive, send: Send) -> None:
     body = await read_incoming(scope, receive, most_bytes=MOST_VERIFY_BYTES)
     try:
         question = _verify_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The question is not readable: {error}.") from error
     policy = await _policy((await _instance(holder, question.environment)).id)
     outcome = await decide(
@@ -124,7 +143,9 @@ async def give_policy(scope: Scope, receive: Receive, send: Send) -> None:
     asked = _asked(scope)
     holder = await _holder(asked)
     wait = asked.query.get("wait", "0")
-    if not wait.isascii() or not wait.isdigit() or int(wait) > LONGEST_WAIT_SECONDS:
+    if not (wait.isascii() and wait.isdigit() and len(wait) <= 2) or (  # noqa: PLR2004 - two digits
+        int(wait) > LONGEST_WAIT_SECONDS
+    ):
         raise Invalid(f"wait is in whole seconds, from 0 to {LONGEST_WAIT_SECONDS}.")
     instance = await _instance(holder, asked.query.get("environment", "production"))
     known = asked.header(b"if-none-match")
@@ -164,15 +185,16 @@ async def report(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _forwarded_request(scope: Scope, asked: _Asked, policy: Policy) -> GuardedRequest:
     peer = (scope.get("client") or ("", 0))[0] or ""
-    forwarded = asked.header(b"x-forwarded-for")
     cost = asked.query.get("cost", "1")
     return GuardedRequest(
         instance=policy.instance,
         method=(asked.header(b"x-forwarded-method") or scope["method"]).upper()[:20],
-        path=clean_path(asked.header(b"x-forwarded-uri") or asked.header(b"x-original-uri") or "/"),
+        path=clean_path(_target(asked)),
         address=client_address(
             peer,
-            forwarded_for=forwarded.split(",") if forwarded else (),
+            forwarded_for=forwarded_addresses(
+                asked.header(b"x-forwarded-for"), asked.header(b"forwarded")
+            ),
             client=policy.client,
             trusted=is_trusted(peer, of(ServerSettings).trusted_proxies),
         ),
@@ -183,6 +205,27 @@ def _forwarded_request(scope: Scope, asked: _Asked, policy: Policy) -> GuardedRe
         key_required=True,
         ipv6_prefix_length=policy.client.get("ipv6PrefixLength", 64),
     )
+
+
+def _target(asked: _Asked) -> str:
+    """The path and query that the proxy was asked for; whatever has two meanings is refused.
+
+    An app may resolve dot segments otherwise than we do, and a proxy passes on a header that it
+    does not set itself: what the client wrote there must not decide for another path.
+    """
+    forwarded, original = asked.header(b"x-forwarded-uri"), asked.header(b"x-original-uri")
+    if forwarded and original and forwarded != original:
+        raise Forbidden(
+            "X-Forwarded-Uri and X-Original-URI differ; have the proxy set both, or clear one.",
+            code="path-ambiguous",
+        )
+    target = forwarded or original or "/"
+    if is_ambiguous(target):
+        raise Forbidden(
+            f"The path has dot segments, or is over {LONGEST_PATH} characters; ask for it plainly.",
+            code="path-ambiguous",
+        )
+    return target
 
 
 def _credential(asked: _Asked) -> str:
@@ -215,11 +258,11 @@ async def _instance(holder: Holder, environment: str) -> InstanceRef:
 def _told(outcome: Outcome) -> dict[str, str]:
     facts = outcome.passage.facts
     headers = dict(outcome.passage.headers)
-    if facts.key_id:
-        headers["X-Mainstay-Key-Id"] = facts.key_id
-        headers["X-Mainstay-Owner"] = facts.owner
-        headers["X-Mainstay-Plan"] = facts.plan
-        headers["X-Mainstay-Scopes"] = " ".join(facts.scopes)
+    # Also empty ones: what a client claims about itself in these headers must not reach the app.
+    headers["X-Mainstay-Key-Id"] = facts.key_id
+    headers["X-Mainstay-Owner"] = quote(facts.owner, safe=" @:/+,;=!()'")
+    headers["X-Mainstay-Plan"] = quote(facts.plan)
+    headers["X-Mainstay-Scopes"] = " ".join(facts.scopes)
     if outcome.would_refuse:
         headers["X-Mainstay-Would-Refuse"] = outcome.would_refuse
     return headers

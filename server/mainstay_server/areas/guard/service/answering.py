@@ -21,9 +21,10 @@ def use_of_keys(
     return [KeyUse(**row) for row in rows]
 
 
-def last_uses(*, since: datetime) -> dict[str, datetime]:
-    """When each API key that was used since then was used last, by its id."""
-    return {row["key_id"]: row["last_at"] for row in columns.last_uses(since=since)}
+def last_uses(*, since: datetime) -> dict[tuple[str, str], datetime]:
+    """When each API key that was used since then was used last, by its instance and its own id."""
+    rows = columns.last_uses(since=since)
+    return {(row["instance_id"], row["key_id"]): row["last_at"] for row in rows}
 
 
 def conduct_of_addresses(

@@ -14,6 +14,8 @@ from mainstay_server.kernel.problems import Problem
 from .policies import Policy
 
 LONGEST_PATH = 2000
+MOST_FORWARDED = 50
+UNREADABLE = "0.0.0.0"  # noqa: S104 - nobody's address, and nothing listens there
 CREDENTIAL_DIGITS = 16
 
 
@@ -54,9 +56,7 @@ def clean_path(target: str) -> str:
     It is decoded once, slashes in a row become one, and dot segments are resolved (RFC 3986,
     5.2.4).
     """
-    path = target[:LONGEST_PATH].partition("?")[0].partition("#")[0]
-    if "%" in path:
-        path = unquote(path, errors="replace")
+    path = _decoded(target)
     if "//" not in path and "/." not in path and path.startswith("/"):
         return path
     kept: list[str] = []
@@ -70,6 +70,28 @@ def clean_path(target: str) -> str:
     return "/" + "/".join(kept) + ("/" if ends_open else "")
 
 
+def is_ambiguous(target: str) -> bool:
+    """Whether an app may understand another path than `clean_path`: dot segments, or endless."""
+    segments = _decoded(target).replace("\\", "/").split("/")
+    return len(target) > LONGEST_PATH or "." in segments or ".." in segments
+
+
+def _decoded(target: str) -> str:
+    path = target.partition("?")[0]
+    return unquote(path, errors="replace") if "%" in path else path
+
+
+def forwarded_addresses(forwarded_for: str, forwarded: str) -> Sequence[str]:
+    """The entries of X-Forwarded-For, or else the `for` of RFC 7239's Forwarded, left to right."""
+    if forwarded_for:
+        return forwarded_for.split(",")[-MOST_FORWARDED:]
+    found = []
+    for element in forwarded.split(",")[-MOST_FORWARDED:] if forwarded else ():
+        pairs = (pair.partition("=") for pair in element.split(";"))
+        found.append(next((v for k, _, v in pairs if k.strip().lower() == "for"), ""))
+    return found
+
+
 def client_address(
     peer: str, *, forwarded_for: Sequence[str], client: Mapping[str, Any], trusted: bool
 ) -> str:
@@ -77,12 +99,13 @@ def client_address(
 
     `forwarded_for` are the entries of X-Forwarded-For from left to right. Each proxy adds the
     address that it sees at the right, so with n proxies the n-th from the right is the client; a
-    proxy asks here on the client's behalf, so there is at least one.
+    proxy asks here on the client's behalf, so there is at least one. An entry that nobody can
+    read is 0.0.0.0: on no list, and not the proxy, which may be on one.
     """
     if not trusted or not forwarded_for:
         return clean_address(peer)
     hops = max(1, int(client.get("trustedHops", 0)))
-    return clean_address(forwarded_for[-min(hops, len(forwarded_for))]) or clean_address(peer)
+    return clean_address(forwarded_for[-min(hops, len(forwarded_for))]) or UNREADABLE
 
 
 def clean_address(text: str) -> str:

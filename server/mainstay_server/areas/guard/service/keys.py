@@ -99,7 +99,7 @@ def list_keys(session: Session, project_id: str, *, limit: int, cursor: str) -> 
     statement = sa.select(GuardKey).where(GuardKey.project_id == project_id)
     position = decode_cursor(cursor, parts=1)
     if position is not None:
-        statement = statement.where(GuardKey.id < position[0])
+        statement = statement.where(GuardKey.id < str(position[0]))
     found = session.scalars(statement.order_by(GuardKey.id.desc()).limit(limit + 1)).all()
     return page_of(found, limit=limit, key=lambda row: (row.id,))
 

@@ -16,6 +16,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from .checking import Outcome, clean_address, credential_digest
 
 CALLS = "calls"
+REPORTED = "sdk"
 MOST_SUMS = 20_000
 MOST_BATCHES_REMEMBERED = 20_000
 TOLERATED_SKEW = timedelta(seconds=5)
@@ -29,7 +30,7 @@ def read_report(body: bytes) -> Report:
     """The report in a body; raises `Invalid` that names the field which is wrong."""
     try:
         return _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The report is not readable: {error}.") from error
 
 
@@ -38,14 +39,14 @@ def rows_of(report: Report, instance: InstanceRef, *, received_at: datetime) -> 
     skew = timedelta(0)
     if report.sent_at is not None:
         skew = received_at - _aware(report.sent_at)
-    if abs(skew) < TOLERATED_SKEW:
+    if abs(skew) < TOLERATED_SKEW or abs(skew) > OLDEST:
         skew = timedelta(0)
     return [
         StoredPassage(
             instance_id=instance.id,
-            at=_believable(_aware(passage.at) + skew, received_at),
+            at=_believable(_moved(_aware(passage.at), skew), received_at),
             batch_id=report.batch_id,
-            source="sdk",
+            source=REPORTED,
             method=passage.method,
             route=passage.route,
             address=clean_address(passage.address),
@@ -78,6 +79,8 @@ def count_use(
     for row in rows:
         if row.refusal and not row.simulated:
             continue
+        if row.source != REPORTED and not row.key_id:
+            continue  # anybody may ask for a verdict: without a key nobody's quota pays for it
         uses["organization"] = uses.get("organization", 0) + row.cost
         if row.owner:
             subject = f"owner:{row.owner}"
@@ -186,6 +189,13 @@ def _stored(key: tuple[object, ...], count: int, cost: int, batch_id: str) -> St
 
 def _aware(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _moved(at: datetime, skew: timedelta) -> datetime:
+    try:
+        return at + skew
+    except OverflowError:
+        return at
 
 
 def _believable(at: datetime, now: datetime) -> datetime:

@@ -45,6 +45,16 @@ DEFAULT_REMOVED = ["Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Ve
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _METHOD = re.compile(r"[A-Z]{1,20}")
 LONGEST_HEADER = 4000
+# RFC 9110, 7.6.1, and what frames a body: set by hand they break answers.
+OF_THE_CONNECTION = {
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 
 
 def find_settings(session: Session, instance_id: str) -> GuardSettings:
@@ -142,6 +152,8 @@ def _clean_headers(section: HeadersSection) -> dict[str, Any]:
     for name in (*section.set, *section.remove):
         if not _HEADER_NAME.fullmatch(name):
             raise Invalid(f"headers: {name[:60]!r} is no name of a header (RFC 9110, 5.1).")
+        if name.lower() in OF_THE_CONNECTION:
+            raise Invalid(f"headers: {name} belongs to the connection; leave it to the server.")
     for name, value in section.set.items():
         if len(value) > LONGEST_HEADER or not value.isascii() or not value.isprintable():
             raise Invalid(
@@ -151,12 +163,19 @@ def _clean_headers(section: HeadersSection) -> dict[str, Any]:
     return section.model_dump(by_alias=True)
 
 
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return f"{parts.scheme}://{parts.netloc}" == text and parts.scheme in ("http", "https")
+
+
 def _clean_cors(section: CorsSection) -> dict[str, Any]:
     for origin in section.origins:
         if origin == "*" and not section.credentials:
             continue
-        parts = urlsplit(origin)
-        if f"{parts.scheme}://{parts.netloc}" != origin or parts.scheme not in ("http", "https"):
+        if not _is_origin(origin):
             raise Invalid(
                 f"cors.origins: {origin[:60]!r} is no origin; write it like https://app.example,"
                 " and `*` only without credentials."

@@ -10,6 +10,7 @@ from mainstay_server.kernel.area import StopSignal
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.guard import CHANNEL
 from mainstay_server.kernel.problems import Unavailable
+from mainstay_server.kernel.web.stopping import when_stopping
 
 from .policies import Policy, mark_stale, versions_of
 
@@ -22,11 +23,19 @@ _waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 _waited_for: dict[str, int] = {}
 
 
+class _Server:
+    """Whether the server is asked to end: then nobody waits any more."""
+
+    stopping = False
+
+
 async def wait_for_change(policy: Policy, seconds: float, receive: Receive) -> bool:
     """Wait until this version of a policy is perhaps not the newest, or the time is over.
 
-    Returns False when the time is over or the client went away.
+    Returns False when the time is over, the client went away, or the server is asked to end.
     """
+    if _Server.stopping:
+        return False
     instance_id = policy.instance.id
     changed = asyncio.Event()
     waiters = _waiters[instance_id]
@@ -36,7 +45,7 @@ async def wait_for_change(policy: Policy, seconds: float, receive: Receive) -> b
     waiting = asyncio.ensure_future(changed.wait())
     try:
         await asyncio.wait({gone, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return changed.is_set()
+        return changed.is_set() and not _Server.stopping
     finally:
         gone.cancel()
         waiting.cancel()
@@ -59,6 +68,12 @@ async def follow_policies(stop: StopSignal) -> None:
         mark_stale(instance_id)
         loop.call_soon_threadsafe(_wake, instance_id)
 
+    def end_waiting() -> None:
+        _Server.stopping = True
+        _wake("")
+
+    _Server.stopping = False
+    forget = when_stopping(end_waiting)
     unsubscribe = await asyncio.to_thread(shared.subscribe, CHANNEL, heard)
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -69,6 +84,7 @@ async def follow_policies(stop: StopSignal) -> None:
     finally:
         stopped.cancel()
         unsubscribe()
+        forget()
         _wake("")
 
 

@@ -1,5 +1,6 @@
 """What people are told of their use: the present period, its warnings, and the months before."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -109,7 +110,7 @@ def use_once(
     subject = subject_of(session, instance, body.owner)
     if body.id:
         new = insert(CountedBatch).values(
-            instance_id=instance.id, batch_id=f"use:{body.id}"[:64], counted_at=now
+            instance_id=instance.id, batch_id=_id_of(body), counted_at=now
         )
         if not rows_changed(session, new.on_conflict_do_nothing()):
             begins, ends = period_of(body.meter, subject.time_zone, now)
@@ -117,6 +118,12 @@ def use_once(
             return left_of(subject.limit_of(body.meter), used, ends), False
     left = consume(session, subject, body.meter, body.amount, instance=instance, now=now)
     return left, True
+
+
+def _id_of(body: UseBody) -> str:
+    """What makes a use the same one: its id together with whose it is of which meter."""
+    whole = f"{body.meter}\0{body.owner}\0{body.id}"
+    return f"use:{hashlib.sha256(whole.encode()).hexdigest()[:60]}"
 
 
 def subject_of(session: Session, instance: InstanceRef, owner: str) -> Subject:

@@ -93,6 +93,7 @@ def change_policy(
         NotFound: there is no limit of that name.
         Invalid: a rate that cannot be counted; names the field.
     """
+    session.get_one(Instance, instance.id, with_for_update=True)  # or a change beside this is lost
     before = get_policy(session, instance.id, name)
     given = dict(changes)
     if "quota" in given and "burst" not in given and before.burst == before.quota:
@@ -112,6 +113,7 @@ def remove_policy(session: Session, instance: InstanceRef, name: str, *, now: da
         NotFound: there is no limit of that name.
         Conflict: the default stays; it can be switched off.
     """
+    session.get_one(Instance, instance.id, with_for_update=True)  # or a change brings it back
     policy = get_policy(session, instance.id, name)
     if name in DEFAULTS:
         raise Conflict(f"The limit {name!r} cannot be removed; switch it off.")
