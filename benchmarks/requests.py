@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import chdb
@@ -34,6 +35,8 @@ DAY = timedelta(days=1)
 SENDERS = 32
 BATCHES = 1_500
 REQUESTS_PER_BATCH = 20
+PAUSE_SECONDS = 0.01
+PACED_SECONDS = 3
 BARE = replace(requests.REQUEST_METRICS, name="bare", roll_ups=())
 
 Seconds = tuple[float, float]
@@ -118,12 +121,17 @@ def ask(hours: int, now: datetime) -> None:
     )
 
 
-def append_to(table: columns.Table, bodies: list[bytes]) -> None:
+def append_to(table: columns.Table, bodies: list[bytes], *, pause_seconds: float) -> None:
+    """Append each body; with a pause as often as apps send, without one as fast as is answered."""
     with ThreadPoolExecutor(SENDERS) as threads:
-        for _ in threads.map(
-            lambda body: columns.append_blocking(table, body, rows=REQUESTS_PER_BATCH), bodies
-        ):
-            pass
+        appends = []
+        for body in bodies:
+            appends.append(
+                threads.submit(columns.append_blocking, table, body, rows=REQUESTS_PER_BATCH)
+            )
+            time.sleep(pause_seconds)
+        for append in appends:
+            append.result()
 
 
 def append(now: datetime) -> None:
@@ -149,20 +157,20 @@ def append(now: datetime) -> None:
         )
         for number in range(BATCHES)
     ]
-    thousands = BATCHES * REQUESTS_PER_BATCH / 1000
     tables = (requests.REQUEST_METRICS, BARE)
-    times: dict[str, list[Seconds]] = {table.name: [] for table in tables}
-    for _ in range(ROUNDS):
-        for table in tables:
-            times[table.name].append(measured(lambda: append_to(table, bodies)))  # noqa: B023 - called at once
-    (wall, cpu), (bare_wall, bare_cpu) = (
-        [statistics.median(column) * 1000 / thousands for column in zip(*each, strict=True)]
-        for each in times.values()
-    )
-    print(f"\nappending, per 1,000 rows, in batches of {REQUESTS_PER_BATCH} by {SENDERS} senders")
-    print(f"with roll-ups:    {wall:8.1f} ms{cpu:8.1f} ms of processor")
-    print(f"without roll-ups: {bare_wall:8.1f} ms{bare_cpu:8.1f} ms of processor")
-    print(f"ratio:            {wall / bare_wall:8.2f}   {cpu / bare_cpu:8.2f}")
+    for pause_seconds in (0.0, PAUSE_SECONDS):
+        times: dict[str, list[Seconds]] = {table.name: [] for table in tables}
+        few = bodies[: BATCHES if not pause_seconds else round(PACED_SECONDS / pause_seconds)]
+        for _ in range(ROUNDS):
+            for table in tables:
+                act = partial(append_to, table, few, pause_seconds=pause_seconds)
+                times[table.name].append(measured(act))
+        thousands = len(few) * REQUESTS_PER_BATCH / 1000
+        ours, bare = (
+            statistics.median(cpu for _, cpu in each) * 1000 / thousands for each in times.values()
+        )
+        how = f"a batch each {pause_seconds * 1000:.0f} ms" if pause_seconds else "full speed"
+        print(f"{how:24}{ours:12.1f}{bare:12.1f}{ours / bare:10.2f}")
 
 
 def main() -> None:
@@ -182,6 +190,7 @@ def main() -> None:
         print(f"{'':24}{'wall ms':>10}{'cpu ms':>10}{'plain wall':>12}{'cpu':>10}{'ratio':>10}")
         for hours in SPANS:
             ask(hours, now)
+        print(f"\n{'processor ms, 1,000 rows':24}{'with sums':>12}{'without':>12}{'ratio':>10}")
         append(now)
         columns.close_columns()
 
