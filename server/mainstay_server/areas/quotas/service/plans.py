@@ -96,7 +96,8 @@ def change_plan(  # noqa: PLR0913 - whose, which, and how time is told
 ) -> QuotaSubject:
     """Put an organization, or an owner of a project's keys, on a plan or in a time zone.
 
-    What was used in the period stays used. Guards follow within a second.
+    On another plan what was used stays used; in another time zone the month begins anew. Guards
+    follow within a second.
 
     Raises:
         Invalid: there is no such plan or time zone.
