@@ -2,8 +2,17 @@ from collections.abc import Callable
 
 import pytest
 from mainstay_server.areas.guard import area as guard
+from mainstay_server.areas.guard.service import holders
+from mainstay_server.areas.guard.service.verdicts import tally
 from tests.areas.guard.worlds import Doorman
 from tests.world import World
+
+
+@pytest.fixture(autouse=True)
+def _nothing_decided_before() -> None:
+    """What tests of other areas had decided waits in this process to be stored."""
+    tally.take()
+    holders.take_used()
 
 
 @pytest.fixture
