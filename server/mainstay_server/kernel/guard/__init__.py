@@ -1,6 +1,7 @@
 """The guard: how areas take part in deciding whether a request to a guarded API may pass."""
 
 from .models import GuardVersion
+from .patterns import Patterns
 from .steps import Facts, GuardedRequest, GuardStep, Passage
 from .versions import CHANNEL, changes_here, policy_version, touch_policies
 
@@ -11,6 +12,7 @@ __all__ = [
     "GuardVersion",
     "GuardedRequest",
     "Passage",
+    "Patterns",
     "changes_here",
     "policy_version",
     "touch_policies",

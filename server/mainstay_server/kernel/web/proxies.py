@@ -1,32 +1,21 @@
 """Which peers are proxies of the operator, whose word about the client is believed."""
 
 import ipaddress
+from contextlib import suppress
 from functools import lru_cache
 
-MOST_REMEMBERED = 4096
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from mainstay_server.kernel.networks import Networks
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
 def is_trusted(peer: str, trusted: str) -> bool:
     """Whether a peer is in the comma-separated addresses and networks; `*` is everybody."""
-    if trusted.strip() == "*":
-        return True
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in _networks(trusted))
+    return trusted.strip() == "*" or peer in _networks(trusted)
 
 
 @lru_cache(maxsize=8)
-def _networks(trusted: str) -> tuple[Network, ...]:
-    found: list[Network] = []
+def _networks(trusted: str) -> Networks:
+    found = []
     for text in trusted.split(","):
-        try:
-            found.append(ipaddress.ip_network(text.strip(), strict=False))
-        except ValueError:  # noqa: PERF203 - read once
-            continue  # a name such as a Unix socket's, which no peer of ours has
-    return tuple(found)
+        with suppress(ValueError):  # a name such as a Unix socket's, which no peer of ours has
+            found.append(str(ipaddress.ip_network(text.strip(), strict=False)))
+    return Networks(found)

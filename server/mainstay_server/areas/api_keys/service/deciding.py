@@ -1,14 +1,14 @@
 """The guard's step `keys`: whether one request may pass, told from memory alone."""
 
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from mainstay_server.kernel.guard import Facts, GuardedRequest, Passage
+from mainstay_server.kernel.guard import Facts, GuardedRequest, Passage, Patterns
 from mainstay_server.kernel.guard.steps import Section
+from mainstay_server.kernel.networks import Networks
 from mainstay_server.kernel.problems import Forbidden, Unauthenticated
 
 from .minting import digest_of, is_well_formed
@@ -20,21 +20,6 @@ _INVALID_TOKEN = f'{_CHALLENGE}, error="invalid_token"'
 _INSUFFICIENT = f'{_CHALLENGE}, error="insufficient_scope", scope='
 
 
-class Patterns:
-    """Exact paths, and prefixes that ended with `*`."""
-
-    __slots__ = ("_exact", "_prefixes")
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        given = tuple(patterns)
-        self._exact = frozenset(p for p in given if not p.endswith("*"))
-        self._prefixes = tuple(p[:-1] for p in given if p.endswith("*"))
-
-    def match(self, path: str) -> bool:
-        """Whether one of them stands for the path."""
-        return path in self._exact or path.startswith(self._prefixes)
-
-
 @dataclass(frozen=True, slots=True)
 class CompiledKey:
     """One key of the policy."""
@@ -42,7 +27,7 @@ class CompiledKey:
     facts: Facts
     scopes: frozenset[str]
     expires_at: datetime | None
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +125,11 @@ def _refuse_dead_or_elsewhere(key: CompiledKey, request: GuardedRequest) -> None
             code="key-expired",
             headers={"WWW-Authenticate": _INVALID_TOKEN},
         )
-    if key.networks and request.address and not _is_in(request.address, key.networks):
+    if key.networks and request.address and request.address not in key.networks:
         raise Forbidden(
             "This API key may not be used from this address; ask its issuer to allow it.",
             code="key-address-not-allowed",
         )
-
-
-def _is_in(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    """Whether an address is in one of the networks; one that cannot be read is in none."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)
 
 
 def _missing() -> Unauthenticated:
@@ -194,5 +168,5 @@ def _compile_key(key: Mapping[str, Any]) -> CompiledKey:
         ),
         scopes=frozenset(scopes),
         expires_at=None if ends_at is None else datetime.fromisoformat(ends_at),
-        networks=tuple(ip_network(network) for network in key.get("networks", ())),
+        networks=Networks(key.get("networks", ())),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.quotas.models import CountedBatch, QuotaUse
@@ -114,7 +115,7 @@ def consume(
     begins, ends = period_of(meter, subject.time_zone, now)
     most = limit.refused_above if limit else None
     row = _row(subject, meter, begins)
-    _ensure(session, subject, meter, begins)
+    session.execute(_new_use(subject, meter, begins, used=0).on_conflict_do_nothing())
     room = sa.true() if most is None or amount <= 0 else QuotaUse.used + amount <= most
     used = session.scalar(
         sa.update(QuotaUse)
@@ -168,16 +169,7 @@ def forget_batches(session: Session, *, now: datetime) -> int:
 
 def _add(session: Session, subject: Subject, meter: str, amount: int, *, now: datetime) -> _Counted:
     begins, ends = period_of(meter, subject.time_zone, now)
-    new = insert(QuotaUse).values(
-        id=new_id(),
-        organization_id=subject.organization_id,
-        scope_id=subject.scope_id,
-        name=subject.name,
-        meter=meter,
-        period_begins=begins,
-        used=amount,
-        told_percent=0,
-    )
+    new = _new_use(subject, meter, begins, used=amount)
     used = session.scalar(
         new.on_conflict_do_update(
             index_elements=["scope_id", "name", "meter", "period_begins"],
@@ -188,18 +180,17 @@ def _add(session: Session, subject: Subject, meter: str, amount: int, *, now: da
     return _Counted(subject, meter, used - amount, used, subject.limit_of(meter), begins, ends)
 
 
-def _ensure(session: Session, subject: Subject, meter: str, begins: datetime) -> None:
-    new = insert(QuotaUse).values(
+def _new_use(subject: Subject, meter: str, begins: datetime, *, used: int) -> Insert:
+    return insert(QuotaUse).values(
         id=new_id(),
         organization_id=subject.organization_id,
         scope_id=subject.scope_id,
         name=subject.name,
         meter=meter,
         period_begins=begins,
-        used=0,
+        used=used,
         told_percent=0,
     )
-    session.execute(new.on_conflict_do_nothing())
 
 
 def _warn(

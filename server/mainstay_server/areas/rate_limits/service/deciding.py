@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.rate_limits.models import By
 from mainstay_server.areas.rate_limits.schemas import EVERYTHING, LIMIT_OF_A_KEY
-from mainstay_server.kernel.guard import Passage
+from mainstay_server.kernel.guard import Passage, Patterns
 from mainstay_server.kernel.limits import (
     Bucket,
     OnError,
@@ -36,8 +36,7 @@ class Limit:
 
     named: Named
     methods: frozenset[str]
-    exact: frozenset[str]
-    prefixes: tuple[str, ...]
+    paths: Patterns
     plans: frozenset[str]
     by: str
     cost: int
@@ -48,7 +47,7 @@ class Limit:
         """Whether a request of that method and path is one of those that it counts."""
         if self.methods and method not in self.methods:
             return False
-        return path in self.exact or path.startswith(self.prefixes)
+        return self.paths.match(path)
 
 
 @dataclass(slots=True)
@@ -147,15 +146,13 @@ def _whom(by: str, passage: Passage) -> str | None:
 
 
 def _limit(section: Mapping[str, Any]) -> Limit:
-    patterns = section.get("paths") or [EVERYTHING]
     quota = section["quota"]
     return Limit(
         named=Named(
             section["name"], Rate(quota, section["windowSeconds"], section.get("burst", quota))
         ),
         methods=frozenset(section.get("methods", ())),
-        exact=frozenset(path for path in patterns if not path.endswith("*")),
-        prefixes=tuple(path[:-1] for path in patterns if path.endswith("*")),
+        paths=Patterns(section.get("paths") or [EVERYTHING]),
         plans=frozenset(section.get("plans", ())),
         by=section.get("by", By.CALLER),
         cost=section.get("cost", 1),
