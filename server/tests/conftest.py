@@ -2,16 +2,18 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from mainstay_server.kernel import columns, shared
+from mainstay_server.kernel import shared
 from mainstay_server.kernel.columns import Table
 from mainstay_server.kernel.columns.writers import Waiting, Writer
 from mainstay_server.kernel.database import close_database, open_database, transaction
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
+from tests.column_stores import empty_columns
 from tests.databases import fresh_sqlite
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
@@ -76,14 +78,14 @@ def said(session: Session) -> Said:
 
 
 @pytest.fixture
-def column_store(tmp_path: Path) -> Iterator[Callable[..., None]]:
+def column_store() -> Iterator[Callable[..., None]]:
     """Opens an empty column store in this process with the tables it is called with."""
+    with ExitStack() as stack:
 
-    def open_with(*tables: Table) -> None:
-        columns.open_columns(f"chdb://{tmp_path / 'columns'}", tables=tables)
+        def open_with(*tables: Table) -> None:
+            stack.enter_context(empty_columns(*tables))
 
-    yield open_with
-    columns.close_columns()
+        yield open_with
 
 
 class HeldInserts:

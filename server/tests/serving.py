@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.app.assembly import fold
-from mainstay_server.kernel import blobs, columns, limits, outbound, shared
+from mainstay_server.kernel import blobs, limits, outbound, shared
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.ports import forget_answers
+from tests.column_stores import empty_columns
 from tests.world import World, make_world
 
 
@@ -16,18 +17,17 @@ from tests.world import World, make_world
 def running_app(areas: tuple[Area, ...], folder: Path) -> Iterator[World]:
     """The HTTP app with these areas over fresh embedded stores, with Alice, Bob and Charlie."""
     fold(areas, data_dir=folder)
-    columns.open_columns(
-        f"chdb://{folder / 'columns'}", tables=[table for area in areas for table in area.tables]
-    )
     blobs.open_blobs(f"file://{folder / 'blobs'}")
     shared.open_shared("memory://")
     limits.open_limits("memory://")
     outbound.open_outbound(allow_private=True)
     try:
-        with make_world() as world:
+        with (
+            empty_columns(*(table for area in areas for table in area.tables)),
+            make_world() as world,
+        ):
             yield world
     finally:
-        columns.close_columns()
         outbound.close_outbound()
         limits.close_limits()
         shared.close_shared()

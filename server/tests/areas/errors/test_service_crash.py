@@ -29,6 +29,7 @@ from mainstay_server.kernel.database import (
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from tests.column_stores import let_go_of_columns
 from tests.servers.postgres import PostgresServer, postgres
 from tests.waiting import PATIENCE_SECONDS
 
@@ -96,6 +97,7 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_counts_are_exact(
             url = f"http://127.0.0.1:{int(server.stdout.readline())}/api/1/envelope/"
             moment = 1 + random.random()
             asyncio.run(send_until_killed(url, acknowledged, server, moment))
+    let_go_of_columns()
     columns.open_columns(f"chdb://{tmp_path / 'columns'}", tables=[ERROR_EVENTS])
     try:
         finishing.finish_crashed(now=utc_now())

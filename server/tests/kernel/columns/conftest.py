@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.kernel import columns
+from tests.column_stores import let_go_of_columns
 from tests.servers.clickhouse import ClickHouseServer, clickhouse_server
 
 from .worlds import VISITS
@@ -40,5 +41,6 @@ def store(url: str) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open() -> Iterator[None]:
+    let_go_of_columns()
     yield
     columns.close_columns()
