@@ -1,5 +1,6 @@
 """Fixtures that every test of the server may use; the servers behind them are real."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from mainstay_server.kernel.database import close_database, open_database, trans
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
-from tests.column_stores import empty_columns
+from tests.column_stores import empty_columns, let_go_of_columns
 from tests.databases import fresh_sqlite
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
@@ -24,6 +25,19 @@ __all__ = ["client_for"]
 REAL_SERVERS = ("postgres", "clickhouse", "redis", "s3")
 
 
+SLOW_FILE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out, files of nothing else are not even imported.
+
+    They load browsers, frameworks and the SDKs of others, which takes seconds.
+    """
+    if config.getoption("markexpr") != "not slow" or not collection_path.match("test_*.py"):
+        return None
+    return True if SLOW_FILE.search(collection_path.read_text()) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts a real server is slow, wherever it stands."""
     for item in items:
@@ -31,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if any(server in parameters or server in fixtures for server in REAL_SERVERS):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_sessionfinish() -> None:
+    """End the column engine in order: left to the end of the process, it complains."""
+    let_go_of_columns()
 
 
 Said = Callable[[], list[Event]]
