@@ -1,6 +1,5 @@
 """The column store of a test: empty, and the one of the test before where nobody can tell."""
 
-import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ class _Kept:
     """A store between two tests: its engine runs, and nobody finds it open."""
 
     store: Store | None = None
+    folder: Path | None = None
 
 
 @contextmanager
@@ -32,9 +32,9 @@ def empty_columns(*tables: Table) -> Iterator[None]:
     ):
         _Open.store = store
     else:
-        if store is not None:
-            store.close()
-        columns.open_columns(f"chdb://{_folder()}", tables=tables)
+        _close(store)
+        _Kept.folder = Path(tempfile.mkdtemp(prefix="mainstay-columns-"))
+        columns.open_columns(f"chdb://{_Kept.folder / 'columns'}", tables=tables)
         store = _Open.store
     assert store is not None
     try:
@@ -49,18 +49,19 @@ def empty_columns(*tables: Table) -> Iterator[None]:
 def let_go_of_columns() -> None:
     """Close what is kept, for a test that opens a folder itself: the engine has one at a time."""
     store, _Kept.store = _Kept.store, None
+    _close(store)
+
+
+def _close(store: Store | None) -> None:
+    """Close it, and remove what it kept; the folder of one that a test closed goes too."""
     if store is not None:
         store.close()
+    if _Kept.folder is not None:
+        shutil.rmtree(_Kept.folder, ignore_errors=True)
+    _Kept.folder = None
 
 
 def _empty(store: Store) -> None:
     store.engine.command("TRUNCATE ALL TABLES FROM default")
     for counts in store.counts.values():
         vars(counts).update(vars(Counts()))
-
-
-def _folder() -> Path:
-    """A new folder, which is gone when the process ends."""
-    made = Path(tempfile.mkdtemp(prefix="mainstay-columns-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made / "columns"

@@ -15,7 +15,7 @@ from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
 from tests.column_stores import empty_columns, let_go_of_columns
-from tests.databases import fresh_sqlite
+from tests.databases import forget_template, fresh_sqlite
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
 
@@ -48,8 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """End the column engine in order: left to the end of the process, it complains."""
+    """End the column engine in order, and leave no file: processes of tests end abruptly."""
     let_go_of_columns()
+    forget_template()
 
 
 Said = Callable[[], list[Event]]

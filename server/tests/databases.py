@@ -1,6 +1,5 @@
 """Fresh databases that cost next to nothing: a copy of one that has all tables."""
 
-import atexit
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,10 +25,16 @@ def fresh_sqlite(folder: Path) -> str:
     return f"sqlite:///{file}"
 
 
+def forget_template() -> None:
+    """Remove what is copied, at the end of the tests: workers end without any last words."""
+    if _Template.folder is not None:
+        shutil.rmtree(_Template.folder, ignore_errors=True)
+    _Template.folder, _Template.tables = None, 0
+
+
 def _template() -> Path:
     if _Template.folder is None:
         _Template.folder = Path(tempfile.mkdtemp(prefix="mainstay-template-"))
-        atexit.register(shutil.rmtree, _Template.folder, ignore_errors=True)
     file = _Template.folder / "mainstay.db"
     if _Template.tables != len(Base.metadata.tables):
         file.unlink(missing_ok=True)
