@@ -7,7 +7,7 @@ from mainstay_server.areas.audit import jobs
 from mainstay_server.areas.audit.models import AuditLog
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.settings import forget_settings
-from tests.areas.audit.worlds import DAY, NOON, SHIPS, a_signed_log, kept, rename
+from tests.areas.audit.worlds import DAY, MINUTE, NOON, SHIPS, a_signed_log, kept, rename
 
 
 def the_log() -> AuditLog:
@@ -24,13 +24,21 @@ def test_every_minute_what_is_new_is_signed_and_what_is_not_is_left_alone(log: N
     assert list(kept()) == ["kept-3.txt"]
 
 
-def test_every_six_hours_and_at_the_start_every_log_is_looked_at(log: None) -> None:
+def test_a_log_is_looked_at_within_a_minute_of_its_first_row_and_then_every_six_hours(
+    log: None,
+) -> None:
+    jobs.verify_logs.function(now=NOON - MINUTE)  # there is no log yet
     a_signed_log(3)
 
     assert jobs.verify_logs.function(now=NOON) == 0
 
     assert (the_log().verified_at, the_log().verified_size) == (NOON, 3)
-    assert (jobs.verify_logs.every, jobs.verify_logs.at_start) == (timedelta(hours=6), True)
+    assert jobs.verify_logs.every == MINUTE
+    for minutes in (1, 359):
+        jobs.verify_logs.function(now=NOON + minutes * MINUTE)
+        assert the_log().verified_at == NOON
+    jobs.verify_logs.function(now=NOON + 360 * MINUTE)
+    assert the_log().verified_at == NOON + 360 * MINUTE
 
 
 @pytest.mark.parametrize(("days", "removed"), [("", 0), ("30", 3)])

@@ -255,11 +255,12 @@ def test_a_log_after_a_change_of_the_secret_key_verifies_with_the_former_key(
 
 def test_what_was_found_is_kept_for_the_scorecard(log: None) -> None:
     a_signed_log(10, 20)
-    assert verifying.verify_all(now=NOON) == 0
+    assert verifying.verify_due(now=NOON) == 0
     as_owner("DELETE FROM audit_rows WHERE position = 7")
-    assert verifying.verify_all(now=NOON + HOUR) == 1
+    assert verifying.verify_due(now=NOON + 5 * HOUR) == 0, "it was looked at lately"
+    assert verifying.verify_due(now=NOON + 6 * HOUR) == 1
 
     with reading() as session:
         found = session.get_one(AuditLog, SHIPS)
-    assert (found.verified_at, found.verified_size) == (NOON + HOUR, 20)
+    assert (found.verified_at, found.verified_size) == (NOON + 6 * HOUR, 20)
     assert found.faults == ["Row 7 is missing: row 8 follows row 6."]

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from tests.servers.postgres import running_postgres
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 SHIPS = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"

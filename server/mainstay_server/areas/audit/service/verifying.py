@@ -1,7 +1,7 @@
 """Verifying: the server's own look at a log, with what no export shows: the columns and the end."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from mainstay_cli.audit_verifier.bundles import Bundle
@@ -19,6 +19,7 @@ from .leaving import blob_folder
 from .rows import differs
 from .signing import is_signed, trusted_keys
 
+LOOKS_APART = timedelta(hours=6)
 MOST_AT_ONCE = 2000
 MOST_KEPT = 100
 MOST_PAGES = 100
@@ -53,10 +54,15 @@ def verify_log(session: Session, organization_id: str) -> Report:
     return report
 
 
-def verify_all(*, now: datetime) -> int:
-    """Verify every log and write down what was found; returns how many have a fault."""
+def verify_due(*, now: datetime) -> int:
+    """Verify every log never looked at or not for six hours; returns how many have a fault."""
+    never = AuditLog.verified_at.is_(None)
     with reading() as session:
-        logs = session.scalars(sa.select(AuditLog.organization_id)).all()
+        logs = session.scalars(
+            sa.select(AuditLog.organization_id).where(
+                sa.or_(never, AuditLog.verified_at <= now - LOOKS_APART)
+            )
+        ).all()
     return sum(not verify_and_keep(organization_id, now=now).verified for organization_id in logs)
 
 
