@@ -1,14 +1,18 @@
-"""The golden cases of wire/guard: both doors and the limiter agree with every one of them."""
+"""The golden cases of wire/guard: both doors, limiter and quotas agree with every one of them."""
 
 from datetime import datetime
 from typing import Any
 
+import mainstay
 import pytest
+from fastapi import FastAPI
+from mainstay._internal.clock import Clock
 from mainstay._internal.guard.limits import Buckets, Charge, Limit
-from tests.guarding import NOON, Told, World, a_policy, a_world, bearer, golden
+from tests.guarding import NOON, READER, Told, World, a_policy, a_world, asked_asgi, bearer, golden
 
 CASES = golden("verdicts.json")["cases"]
 TRACES = golden("limits.json")["traces"]
+SPENT = golden("quotas.json")["traces"]
 
 
 def asked(world: World, request: dict[str, Any], nth: int, *, counted: bool) -> Told:
@@ -79,3 +83,31 @@ def test_every_golden_trace_of_the_limiter_to_the_microsecond(trace: dict[str, A
             "retryAfterUs": standing.wait_us,
             "fullInUs": standing.full_in_us,
         } == {name: step[name] for name in ("admitted", "remaining", "retryAfterUs", "fullInUs")}
+
+
+@pytest.mark.parametrize("trace", SPENT, ids=[trace["promise"] for trace in SPENT])
+def test_every_golden_trace_of_a_quota(trace: dict[str, Any]) -> None:
+    api = FastAPI()
+    for step in trace["steps"]:
+        api.get(f"/{step['cost']}")(mainstay.cost(step["cost"])(nothing))
+    meter = {
+        "meter": "calls",
+        "subject": "owner:acme",
+        "remaining": trace["remaining"],
+        "mode": trace["mode"],
+        "resetsAt": "2030-01-01T00:00:00.000Z",
+    }
+    policy = a_policy("limits", "allowlist", quotas={"meters": [meter]})
+    guard: Any = mainstay.Guard(api, clock=Clock(wall=lambda: NOON), policy=policy)
+    for step in trace["steps"]:
+        told = asked_asgi(
+            guard, f"/{step['cost']}", method="GET", peer="203.0.113.9", headers=bearer(READER)
+        )
+
+        (left,) = guard._rules._meters["owner:acme"]
+        assert told.code == ("" if step["admitted"] else "quota-exceeded")
+        assert left.remaining == step["remaining"]
+
+
+async def nothing() -> None:
+    """What costs a call."""

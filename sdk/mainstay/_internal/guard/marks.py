@@ -128,6 +128,8 @@ class _Costly(NamedTuple):
         refusal = passage.rules.spend_quota(passage, more)
         if refusal is None:
             passage.cost = self.amount
+        else:  # all of the cost or nothing: what the door took goes back
+            passage.rules.spend_quota(passage, -passage.cost)
         return refusal
 
     def without_guard(self, endpoint: str) -> None:

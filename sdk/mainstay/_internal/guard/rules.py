@@ -207,7 +207,7 @@ class Rules:
         return charges
 
     def spend_quota(self, passage: Passage, cost: int) -> Refusal | None:
-        """Count the calls of the organization and the key's owner down, or refuse at zero."""
+        """Count the calls of organization and owner down, or refuse a cost that does not fit."""
         if not self._meters:
             return None
         owner = "" if passage.key is None else passage.key.owner
@@ -218,7 +218,7 @@ class Rules:
             _remember(self._meters_of, owner, meters)
         with self._lock:
             for meter in meters:
-                if meter.is_hard and meter.remaining <= 0 and meter.runs(passage.at):
+                if meter.is_hard and meter.remaining < cost and meter.runs(passage.at):
                     return refusals.quota_exceeded(meter, now=passage.at)
             for meter in meters:
                 meter.remaining -= cost

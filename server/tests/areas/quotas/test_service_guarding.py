@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,9 @@ from sqlalchemy.orm import Session
 from tests.world import a_project
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-POLICY = json.loads((Path(__file__).parents[4] / "wire/guard/policy.full.json").read_text())
+WIRE = Path(__file__).parents[4] / "wire/guard"
+POLICY = json.loads((WIRE / "policy.full.json").read_text())
+TRACES = json.loads((WIRE / "quotas.json").read_text())["traces"]
 
 
 def ask(compiled: Any, instance: InstanceRef, *, owner: str = "", cost: int = 1) -> None:
@@ -39,6 +42,19 @@ def test_the_golden_section_refuses_the_fourth_call(session: Session) -> None:
         (datetime(2030, 1, 1, tzinfo=UTC) - NOON).total_seconds()
     )
     ask(compiled, instance, owner="other")
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=[trace["promise"] for trace in TRACES])
+def test_every_golden_trace_of_a_quota(session: Session, trace: dict[str, Any]) -> None:
+    instance = a_project(session, now=NOON)
+    (meter,) = POLICY["quotas"]["meters"]
+    begins = {**meter, "remaining": trace["remaining"], "mode": trace["mode"]}
+    compiled = step.compile({"meters": [begins]})
+    for each in trace["steps"]:
+        refused = contextlib.nullcontext() if each["admitted"] else pytest.raises(TooManyRequests)
+        with refused:
+            ask(compiled, instance, owner="acme", cost=each["cost"])
+        assert compiled["owner:acme"].remaining == each["remaining"]
 
 
 def test_a_cost_that_does_not_fit_takes_nothing(session: Session) -> None:
