@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from mainstay_server.areas.guard.service.checking import Outcome
@@ -19,9 +20,11 @@ INSTANCE = InstanceRef(
 )
 
 
-def passed(path: str = "/a", *, cost: int = 1) -> Outcome:
+def passed(
+    path: str = "/a", *, cost: int = 1, instance: str = INSTANCE.id, key: str = "k"
+) -> Outcome:
     request = GuardedRequest(
-        instance=INSTANCE,
+        instance=replace(INSTANCE, id=instance),
         method="GET",
         path=path,
         address="203.0.113.9",
@@ -29,7 +32,7 @@ def passed(path: str = "/a", *, cost: int = 1) -> Outcome:
         at=NOON,
         cost=cost,
     )
-    return Outcome(Passage(request=request, facts=Facts(key_id="k", owner="acme")), None)
+    return Outcome(Passage(request=request, facts=Facts(key_id=key, owner="acme")), None)
 
 
 def refused() -> Outcome:
@@ -43,7 +46,7 @@ def test_what_is_alike_within_a_second_is_one_sum() -> None:
 
     ((instance, batch_id, rows),) = tally.take()
 
-    assert instance is INSTANCE
+    assert instance == INSTANCE
     assert {row.batch_id for row in rows} == {batch_id}
     assert sorted((row.refusal, row.count, row.cost) for row in rows) == [
         ("", 2, 5),
@@ -52,15 +55,41 @@ def test_what_is_alike_within_a_second_is_one_sum() -> None:
     assert tally.take() == []
 
 
-def test_many_different_requests_do_not_fill_the_memory() -> None:
+def test_many_different_requests_do_not_fill_the_memory_and_are_still_paid_for() -> None:
     tally = Tally(most=2)
-    for path in ("/a", "/b", "/c", "/a"):
-        tally.add(passed(path), status=200, source="check")
+    for path in ("/a", "/b", "/c", "/d", "/a"):
+        tally.add(passed(path, cost=3), status=200, source="check")
 
     ((_, _, rows),) = tally.take()
 
-    assert sorted((row.route, row.count) for row in rows) == [("/a", 2), ("/b", 1)]
-    assert tally.dropped == 1
+    assert sorted((row.route, row.count) for row in rows) == [("(many)", 2), ("/a", 2), ("/b", 1)]
+    assert {(row.key_id, row.owner) for row in rows} == {("k", "acme")}
+    assert sum(row.cost for row in rows) == 15
+    assert tally.dropped == 0
+
+
+def test_beyond_twice_the_bound_verdicts_are_only_counted() -> None:
+    tally = Tally(most=2)
+    for key in "abcdef":
+        tally.add(passed(f"/{key}", key=key), status=200, source="check")
+
+    ((_, _, rows),) = tally.take()
+
+    assert len(rows) == 4
+    assert tally.dropped == 2
+
+
+def test_nobody_crowds_out_another_instance() -> None:
+    tally = Tally(most=10, most_of_all=15, of_each=2)
+    for name in ("loud", "louder", "loudest"):
+        for n in range(40):
+            tally.add(passed(f"/{n}", instance=name, key=f"{n}"), status=200, source="check")
+    tally.add(passed("/quiet", instance="quiet"), status=200, source="check")
+
+    stored = {instance.id: rows for instance, _, rows in tally.take()}
+
+    assert [row.route for row in stored["quiet"]] == ["/quiet"]
+    assert sum(len(rows) for rows in stored.values()) <= 15 + 4 * 2 * 2
 
 
 def test_only_so_many_batches_are_remembered() -> None:

@@ -2,11 +2,14 @@
 
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 import sqlalchemy as sa
@@ -30,6 +33,9 @@ from . import settings
 LOOK_AGAIN_SECONDS = 0.4
 TRUSTED_SECONDS = 0.8
 MOST_HELD = 5_000
+# An instance that was not there may have been made since: another process is believed that long.
+ABSENT_SECONDS = 0.5
+MOST_ABSENT = 10_000
 
 _encoder = msgspec.json.Encoder()
 
@@ -51,18 +57,56 @@ class Policy:
     stale: bool = False
 
 
+class _Looking:
+    """A lock for each instance whose policy is being looked at, there only as long as it is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+    def at(self, instance_id: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(instance_id, threading.Lock())
+
+    def is_at(self, instance_id: str) -> bool:
+        return instance_id in self._locks
+
+
 @dataclass
 class _Held:
     policies: dict[str, Policy] = field(default_factory=dict)
-    looking: threading.Lock = field(default_factory=threading.Lock)
+    absent: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
+    looking: _Looking = field(default_factory=_Looking)
+    keeping: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, policy: Policy) -> None:
+        with self.keeping:
+            self.absent.pop(policy.instance.id, None)
+            if len(self.policies) >= MOST_HELD and policy.instance.id not in self.policies:
+                del self.policies[next(iter(self.policies))]
+            self.policies[policy.instance.id] = policy
+
+    def keep_absent(self, instance_id: str, looked_at: float) -> None:
+        with self.keeping:
+            self.policies.pop(instance_id, None)
+            self.absent.pop(instance_id, None)  # so that the latest stands last
+            self.absent[instance_id] = (id(engine()), looked_at)
+            if len(self.absent) > MOST_ABSENT:
+                self.absent.popitem(last=False)
 
 
 _held = _Held()
 
 
 def known_policy(instance_id: str) -> Policy | None:
-    """The policy if it is held and surely fresh enough; never blocks, for the event loop."""
+    """The policy if it is held and surely fresh enough; never blocks, for the event loop.
+
+    Raises:
+        NotFound: there cannot be such an instance, or there was none half a second ago.
+    """
     policy = _held.policies.get(instance_id)
+    if policy is None and _is_absent(instance_id):
+        raise _no_instance()
     if policy is None or policy.stale or policy.engine is not engine():
         return None
     if policy.changes_here != changes_here():
@@ -70,7 +114,7 @@ def known_policy(instance_id: str) -> Policy | None:
     age = monotonic() - policy.looked_at
     if age >= TRUSTED_SECONDS:
         return None
-    if age >= LOOK_AGAIN_SECONDS and not _held.looking.locked():
+    if age >= LOOK_AGAIN_SECONDS and not _held.looking.is_at(instance_id):
         threading.Thread(
             target=_look_quietly, args=(instance_id,), name="guard-policy", daemon=True
         ).start()
@@ -87,7 +131,7 @@ def get_policy(instance_id: str) -> Policy:
         Unavailable: the database is away, and nothing is held.
     """
     begun, local = monotonic(), changes_here()
-    with _held.looking:
+    with _held.looking.at(instance_id):
         held = _held.policies.get(instance_id)
         if held is not None and held.engine is not engine():
             held = None
@@ -98,6 +142,9 @@ def get_policy(instance_id: str) -> Policy:
         try:
             with reading() as session:
                 policy = _made_if_changed(session, instance_id, held, now=utc_now())
+        except NotFound:
+            _held.keep_absent(instance_id, looked_at)
+            raise
         except (SQLAlchemyError, Unavailable):
             if held is None:
                 raise Unavailable(
@@ -105,9 +152,7 @@ def get_policy(instance_id: str) -> Policy:
                 ) from None
             policy = held
         policy.looked_at, policy.changes_here, policy.stale = looked_at, local, False
-        if len(_held.policies) >= MOST_HELD and instance_id not in _held.policies:
-            _held.policies.pop(next(iter(_held.policies)))
-        _held.policies[instance_id] = policy
+        _held.keep(policy)
         return policy
 
 
@@ -158,13 +203,27 @@ def _look_quietly(instance_id: str) -> None:
         mark_stale(instance_id)
 
 
+def _is_absent(instance_id: str) -> bool:
+    """Whether it is no id at all, or one that was looked for in vain a moment ago."""
+    found = _held.absent.get(instance_id)
+    if found is not None and found[0] == id(engine()):
+        return monotonic() - found[1] < ABSENT_SECONDS
+    try:
+        return str(UUID(instance_id)) != instance_id
+    except ValueError:
+        return True
+
+
+def _no_instance() -> NotFound:
+    return NotFound("There is no such instance; /api/instances lists yours.")
+
+
 def _made_if_changed(
     session: Session, instance_id: str, held: Policy | None, *, now: datetime
 ) -> Policy:
     instance = find_instance(session, instance_id)
     if instance is None:
-        _held.policies.pop(instance_id, None)
-        raise NotFound("There is no such instance; /api/instances lists yours.")
+        raise _no_instance()
     if held is not None and held.version == policy_version(session, instance_id):
         return held
     return compile_policy(instance, make_document(session, instance, now=now))

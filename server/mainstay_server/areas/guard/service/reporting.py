@@ -17,7 +17,10 @@ from .checking import Outcome, clean_address, credential_digest
 
 CALLS = "calls"
 REPORTED = "sdk"
-MOST_SUMS = 20_000
+MOST_SUMS = 10_000
+MOST_SUMS_OF_ALL = 100_000
+SUMS_OF_EACH = 500  # whatever the others do
+MANY = "(many)"
 MOST_BATCHES_REMEMBERED = 20_000
 TOLERATED_SKEW = timedelta(seconds=5)
 OLDEST = timedelta(days=29)
@@ -114,41 +117,53 @@ class Batches:
 
 
 class Tally:
-    """Sums the verdicts of this process until they are stored; bounded, safe for threads."""
+    """Sums the verdicts of this process until they are stored; safe for threads.
 
-    def __init__(self, most: int = MOST_SUMS) -> None:
+    Each instance has its own bound, so that nobody crowds out another. Beyond it what is different
+    in path, method and address is one sum, so that keys and their owners still pay for it; beyond
+    twice the bound, verdicts are only counted as dropped. When all instances together have very
+    much, those with little still get their share.
+    """
+
+    def __init__(
+        self,
+        most: int = MOST_SUMS,
+        *,
+        most_of_all: int = MOST_SUMS_OF_ALL,
+        of_each: int = SUMS_OF_EACH,
+    ) -> None:
         self._most = most
+        self._most_of_all = most_of_all
+        self._of_each = of_each
         self._lock = threading.Lock()
-        self._sums: dict[tuple[object, ...], list[int]] = {}
+        self._sums: dict[str, dict[tuple[object, ...], list[int]]] = {}
         self._instances: dict[str, InstanceRef] = {}
+        self._size = 0
         self.dropped = 0
 
     def add(self, outcome: Outcome, *, status: int, source: str) -> None:
         """Count one verdict."""
         request, facts = outcome.passage.request, outcome.passage.facts
+        instance = request.instance
         passed = outcome.problem is None
-        key = (
-            request.instance.id,
-            int(request.at.timestamp()),
-            source,
-            request.method,
-            request.path,
-            request.address,
-            facts.key_id,
-            facts.owner,
-            "" if facts.key_id else credential_digest(request.credential),
-            status,
-            outcome.refusal,
-            bool(outcome.would_refuse),
-        )
+        what = (status, outcome.refusal, bool(outcome.would_refuse))
+        when = (instance.id, int(request.at.timestamp()), source)
+        credential = "" if facts.key_id else credential_digest(request.credential)
+        where = (request.method, request.path, request.address)
+        key = (*when, *where, facts.key_id, facts.owner, credential, *what)
         with self._lock:
-            found = self._sums.get(key)
+            sums = self._sums.setdefault(instance.id, {})
+            self._instances[instance.id] = instance
+            room = self._most if self._size < self._most_of_all else self._of_each
+            if key not in sums and len(sums) >= room:
+                key = (*when, request.method, MANY, "", facts.key_id, facts.owner, "", *what)
+            found = sums.get(key)
             if found is None:
-                if len(self._sums) >= self._most:
+                if len(sums) >= 2 * room:
                     self.dropped += 1
                     return
-                found = self._sums[key] = [0, 0]
-                self._instances[request.instance.id] = request.instance
+                found = sums[key] = [0, 0]
+                self._size += 1
             found[0] += 1
             found[1] += request.cost if passed else 0
 
@@ -157,11 +172,13 @@ class Tally:
         with self._lock:
             sums, self._sums = self._sums, {}
             instances, self._instances = self._instances, {}
-        batches = {instance_id: new_id() for instance_id in instances}
-        rows: dict[str, list[StoredPassage]] = {instance_id: [] for instance_id in instances}
-        for key, (count, cost) in sums.items():
-            rows[str(key[0])].append(_stored(key, count, cost, batches[str(key[0])]))
-        return [(instances[name], batches[name], rows[name]) for name in instances]
+            self._size = 0
+        taken = []
+        for name, counted in sums.items():
+            batch_id = new_id()
+            rows = [_stored(key, count, cost, batch_id) for key, (count, cost) in counted.items()]
+            taken.append((instances[name], batch_id, rows))
+        return taken
 
 
 def _stored(key: tuple[object, ...], count: int, cost: int, batch_id: str) -> StoredPassage:
