@@ -11,8 +11,8 @@ from mainstay_server.kernel.events import Audited, Event, Target
 class AbuseDetected(Event, frozen=True, kw_only=True):
     """A rule found an address or a key; said once per finding, with what was done about it.
 
-    `action` is `banned`, `simulated` (it would have been), `spared` (it may never be) or `told`
-    (there is nothing to ban).
+    `action` is `banned`, `simulated` (it would have been), `spared` (it may never be), `full`
+    (as many bans are active as may be, none of them milder) or `told` (there is nothing to ban).
     """
 
     organization_id: str
@@ -50,7 +50,7 @@ class BanImposed(BanEvent, frozen=True, kw_only=True):
 
 
 class BanLifted(BanEvent, frozen=True, kw_only=True):
-    """A ban ended before its time: by hand, or since its network was put on the allowlist."""
+    """A ban ended before its time: by hand, by the allowlist, or for a worse one."""
 
 
 class AbuseSettingsEvent(Audited, frozen=True, kw_only=True):

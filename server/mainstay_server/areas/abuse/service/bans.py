@@ -126,7 +126,7 @@ def ban_by_hand(
         raise Conflict(f"{network} is not banned: {spared}.")
     if find_active(session, instance.id, network, simulated=False, now=now) is not None:
         raise Conflict(f"{network} is banned already; lift that ban to give it another end.")
-    if len(active_bans(session, instance.id, now=now)) >= MOST_ACTIVE:
+    if count_active(session, instance.id, now=now) >= MOST_ACTIVE:
         raise Conflict(f"{MOST_ACTIVE:,} bans are active; lift some, or ban wider networks.")
     return impose(
         session,
@@ -138,6 +138,27 @@ def ban_by_hand(
         lasts=timedelta(minutes=minutes),
         now=now,
     )
+
+
+def make_room(session: Session, instance: InstanceRef, network: str, *, now: datetime) -> bool:
+    """Whether one more ban by a rule fits, at the limit in the place of a milder one.
+
+    The more often a network was banned lately, the more severe its ban is. Among equals the older
+    ones stay, so that a flood of new addresses lets nobody out; bans by hand always stay.
+    """
+    if count_active(session, instance.id, now=now) < MOST_ACTIVE:
+        return True
+    level = _earlier(session, instance.id, network, simulated=False, now=now)
+    mildest = session.scalars(
+        sa.select(Ban)
+        .where(*_is_active(instance.id, now), Ban.rule != BY_HAND, Ban.level < level)
+        .order_by(Ban.level, Ban.until)
+        .limit(1)
+    ).first()
+    if mildest is None:
+        return False
+    _lift(session, instance, mildest, because="a more severe one took its place", now=now)
+    return True
 
 
 def lift(session: Session, instance: InstanceRef, ban_id: str, *, now: datetime) -> Ban:
@@ -170,15 +191,16 @@ def active_bans(session: Session, instance_id: str, *, now: datetime) -> Sequenc
     """The bans that keep somebody out now, the newest first, at most 10,000."""
     return session.scalars(
         sa.select(Ban)
-        .where(
-            Ban.instance_id == instance_id,
-            Ban.until > now,
-            Ban.lifted_at.is_(None),
-            Ban.simulated.is_(False),
-        )
+        .where(*_is_active(instance_id, now))
         .order_by(Ban.id.desc())
         .limit(MOST_ACTIVE)
     ).all()
+
+
+def count_active(session: Session, instance_id: str, *, now: datetime) -> int:
+    """How many bans keep somebody out now."""
+    active = sa.select(sa.func.count()).select_from(Ban).where(*_is_active(instance_id, now))
+    return session.scalar(active) or 0
 
 
 def find_active(
@@ -230,6 +252,15 @@ def _lift(
     )
     say(session, said, now=now)
     touch_policies(session, [instance.id])
+
+
+def _is_active(instance_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Ban.instance_id == instance_id,
+        Ban.until > now,
+        Ban.lifted_at.is_(None),
+        Ban.simulated.is_(False),
+    )
 
 
 def _earlier(

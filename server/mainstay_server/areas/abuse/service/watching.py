@@ -130,30 +130,30 @@ def _act(
         return False
     if bans.find_active(session, instance.id, network, simulated=False, now=now):
         return False
-    rule, only_simulates = broken.rule.name, settings.mode == Mode.SIMULATE
-    if only_simulates and not _first_in_a_while(session, instance, network, rule, now=now):
-        return False
-    reason = f"{broken.words} within ten minutes"
-    spared = bans.why_spared(session, instance, network)
-    if spared and not _first_in_a_while(session, instance, network, rule, now=now):
-        return False
-    simulated = only_simulates or bool(spared)
+    rule, reason = broken.rule.name, f"{broken.words} within ten minutes"
+    spared, action = bans.why_spared(session, instance, network), "banned"
     if spared:
-        reason = f"{reason}, and is spared: {spared}"
+        action, reason = "spared", f"{reason}, and is spared: {spared}"
+    elif settings.mode == Mode.SIMULATE:
+        action = "simulated"
+    elif not bans.make_room(session, instance, network, now=now):
+        action, reason = "full", f"{reason}, but {bans.MOST_ACTIVE:,} bans are active already"
+    simulated = action != "banned"
+    if simulated and not _first_in_a_while(session, instance, network, rule, now=now):
+        return False
     ban = bans.impose(
         session,
         instance,
         network,
-        rule=broken.rule.name,
+        rule=rule,
         reason=reason,
         evidence=_evidence(conduct),
         simulated=simulated,
         now=now,
     )
-    action = "spared" if spared else ("simulated" if simulated else "banned")
     detected = AbuseDetected(
         **instance.ids,
-        rule=broken.rule.name,
+        rule=rule,
         offender=network,
         evidence=reason,
         action=action,
@@ -174,7 +174,8 @@ def _first_in_a_while(
             Ban.network == offender[:50],
             Ban.rule == rule,
             Ban.simulated.is_(True),
-            Ban.starts_at > now - QUIET,
+            # Not what a clock that was set back since wrote down for a later time.
+            Ban.starts_at.between(now - QUIET, now + QUIET),
         )
         .limit(1)
     ).first()

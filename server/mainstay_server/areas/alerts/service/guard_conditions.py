@@ -23,6 +23,7 @@ DONE = {
     "banned": "It is kept out until {until:%Y-%m-%d %H:%M} UTC.",
     "simulated": "It would have been banned; the instance only simulates.",
     "spared": "It is never banned.",
+    "full": "It is not kept out: lift some bans, or ban wider networks.",
     "told": "Nobody was banned: whose key it is has to look.",
 }
 
