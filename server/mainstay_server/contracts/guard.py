@@ -78,7 +78,9 @@ def record_use(
 
 
 @port
-def plans_of_owners(session: Session, instance_id: str, *, owners: Sequence[str]) -> dict[str, str]:
+def plans_of_owners(
+    session: Session, instance_id: str, *, owners: Sequence[str], now: datetime
+) -> dict[str, str]:
     """The plan that the newest usable API key of each owner names; others are absent."""
     raise NotImplementedError
 

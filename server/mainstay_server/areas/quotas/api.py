@@ -74,7 +74,8 @@ def change_plan(
 )
 def get_instance_usage(session: Session, instance: Viewed, owner: Owner = "") -> UsageAnswer:
     """The present period of one owner of the project's keys, or of the organization."""
-    return telling.usage_of(session, telling.subject_of(session, instance, owner), now=utc_now())
+    now = utc_now()
+    return telling.usage_of(session, telling.subject_of(session, instance, owner, now=now), now=now)
 
 
 @router.post(
@@ -115,4 +116,4 @@ def change_owner_plan(
         time_zone=body.time_zone,
         now=now,
     )
-    return telling.usage_of(session, telling.subject_of(session, instance, name), now=now)
+    return telling.usage_of(session, telling.subject_of(session, instance, name, now=now), now=now)

@@ -1,6 +1,6 @@
 """Keys are made, changed and stopped; each change is said once and reaches every guard."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -349,8 +349,14 @@ def test_the_plan_of_an_owner_is_that_of_the_newest_key_that_works(
     a_key(session, instance, owner="acme", plan="FREE")
     newest, _ = a_key(session, instance, owner="acme", plan="PRO")
     a_key(session, instance, owner="other")
-    assert listing.plans_of_owners(session, instance.id, owners=["acme", "other"]) == {
-        "acme": "PRO"
-    }
+    a_key(session, instance, owner="acme", plan="ENTERPRISE", expires_at=NOON + DAY)
+
+    def plans(now: datetime) -> dict[str, str]:
+        owners = ["acme", "other"]
+        return listing.plans_of_owners(session, instance.id, owners=owners, now=now)
+
+    assert plans(NOON) == {"acme": "ENTERPRISE"}
+    assert plans(NOON + DAY) == {"acme": "PRO"}, "the newest one is over"
     keys.revoke_key(session, instance, newest.id, now=NOON)
-    assert listing.plans_of_owners(session, instance.id, owners=["acme"]) == {"acme": "FREE"}
+    assert plans(NOON + DAY) == {"acme": "FREE"}
+    assert plans(NOON - DAY) == {"acme": "ENTERPRISE"}, "as it was, by a clock that was set back"

@@ -153,7 +153,7 @@ def test_an_owner_without_a_plan_is_counted_and_never_refused(session: Session) 
     counting.record_use(
         session, instance=instance, batch_id="b-acme", uses=calls(5_000, "owner:acme"), now=NOON
     )
-    subject = plans.owner_subjects(session, instance, ["acme"])["acme"]
+    subject = plans.owner_subjects(session, instance, ["acme"], now=NOON)["acme"]
     assert (subject.plan, subject.limit_of("calls")) == ("", None)
     begins, _ = plans.period_of("calls", "UTC", NOON)
     assert counting.used_of(session, subject, "calls", begins) == 5_000

@@ -109,7 +109,9 @@ def _status(now: datetime) -> sa.ColumnElement[str]:
     )
 
 
-def plans_of_owners(session: Session, instance_id: str, *, owners: Sequence[str]) -> dict[str, str]:
+def plans_of_owners(
+    session: Session, instance_id: str, *, owners: Sequence[str], now: datetime
+) -> dict[str, str]:
     """The plan that the newest usable API key of each owner names; others are absent."""
     rows = session.execute(
         sa.select(ApiKey.owner, ApiKey.plan)
@@ -118,7 +120,7 @@ def plans_of_owners(session: Session, instance_id: str, *, owners: Sequence[str]
             ApiKey.owner.in_(owners),
             ApiKey.plan != "",
             ApiKey.enabled.is_(True),
-            ApiKey.revoked_at.is_(None),
+            *is_living(now),
         )
         .order_by(ApiKey.id)
     )

@@ -67,7 +67,7 @@ def record_use(
         return False
     owners = sorted({name for use in uses if (name := _owner_of(use.subject))})
     subjects = {ORGANIZATION: organization_subject(session, instance.organization_id)}
-    for owner, subject in owner_subjects(session, instance, owners).items():
+    for owner, subject in owner_subjects(session, instance, owners, now=now).items():
         subjects[f"{OWNER}{owner}"] = subject
     near = False
     # In one order, so that two batches of the same subjects never wait for each other in a ring.

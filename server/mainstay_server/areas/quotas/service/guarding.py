@@ -112,7 +112,7 @@ def _of_owners(session: Session, instance: InstanceRef, now: datetime) -> list[d
         .order_by(sa.func.max(QuotaUse.used).desc())
         .limit(MOST_PUBLISHED)
     ).all()
-    return _limited(session, list(owner_subjects(session, instance, names).values()), now)
+    return _limited(session, [*owner_subjects(session, instance, names, now=now).values()], now)
 
 
 def _limited(session: Session, subjects: Sequence[Subject], now: datetime) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def organization_subject(session: Session, organization_id: str) -> Subject:
 
 
 def owner_subjects(
-    session: Session, instance: InstanceRef, owners: Sequence[str]
+    session: Session, instance: InstanceRef, owners: Sequence[str], *, now: datetime
 ) -> dict[str, Subject]:
     """Owners of a project's API keys: on the plan somebody gave them, or else on their keys'.
 
@@ -70,7 +70,7 @@ def owner_subjects(
     rest = [name for name in owners if name not in given]
     of_keys: Mapping[str, str] = {}
     if rest and plans_of_owners.is_answered:
-        of_keys = plans_of_owners(session, instance.id, owners=rest)
+        of_keys = plans_of_owners(session, instance.id, owners=rest, now=now)
     zone = organization_subject(session, instance.organization_id).time_zone
     return {
         name: Subject(

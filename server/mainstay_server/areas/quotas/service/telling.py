@@ -95,7 +95,7 @@ def busiest_owners(
         .order_by(QuotaUse.used.desc())
         .limit(MOST_OWNERS)
     ).all()
-    subjects = owner_subjects(session, instance, names)
+    subjects = owner_subjects(session, instance, names, now=now)
     return [usage_of(session, subjects[name], now=now) for name in names]
 
 
@@ -107,7 +107,7 @@ def use_once(
     Raises:
         TooManyRequests: there is not so much left.
     """
-    subject = subject_of(session, instance, body.owner)
+    subject = subject_of(session, instance, body.owner, now=now)
     if body.id:
         new = insert(CountedBatch).values(
             instance_id=instance.id, batch_id=_id_of(body), counted_at=now
@@ -126,10 +126,10 @@ def _id_of(body: UseBody) -> str:
     return f"use:{hashlib.sha256(whole.encode()).hexdigest()[:60]}"
 
 
-def subject_of(session: Session, instance: InstanceRef, owner: str) -> Subject:
+def subject_of(session: Session, instance: InstanceRef, owner: str, *, now: datetime) -> Subject:
     """An owner of the project's keys, or the organization without one."""
     if owner:
-        return owner_subjects(session, instance, [owner])[owner]
+        return owner_subjects(session, instance, [owner], now=now)[owner]
     return organization_subject(session, instance.organization_id)
 
 
