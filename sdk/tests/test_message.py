@@ -58,7 +58,9 @@ def test_a_measured_request_becomes_exactly_the_full_golden_message() -> None:
         asyncio.run(mainstay.ASGIMiddleware(app)(scope, receive, send))
         assert mainstay.flush(PATIENCE_SECONDS)
 
-    assert server.batches[0].message == golden("full.json")
+    sent = server.batches[0].message
+    assert len(sent["batchId"]) == 32
+    assert sent == {**golden("full.json"), "batchId": sent["batchId"]}
     assert list(server.batches[0].message["requests"][0]) == list(
         golden("full.json")["requests"][0]
     )
@@ -68,10 +70,14 @@ def test_what_is_not_known_is_left_out_as_in_the_minimal_golden_message() -> Non
     request = MeasuredRequest(AT, "GET", "(unmatched)", 404, 0.0005, "", None)
 
     body = encode_requests(
-        [request], origin=Origin("production", None, None), dropped=0, sent_at=SENT_AT
+        [request],
+        origin=Origin("production", None, None),
+        batch_id="a" * 32,
+        dropped=0,
+        sent_at=SENT_AT,
     )
 
-    assert json.loads(body) == golden("minimal.json")
+    assert json.loads(body) == {**golden("minimal.json"), "batchId": "a" * 32}
 
 
 @pytest.mark.parametrize(

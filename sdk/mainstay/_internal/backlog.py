@@ -1,7 +1,9 @@
 """Requests waiting to be sent: a bounded queue that forgets the oldest and counts it."""
 
 import threading
+import uuid
 from collections import deque
+from typing import NamedTuple
 
 from mainstay._internal.message import (
     SDK_NAME,
@@ -33,58 +35,79 @@ class Backlog:
         self.origin = origin
         self._limit = limit
         self._items: deque[MeasuredRequest] = deque()
+        # Batches whose answer never came. The server may have them, so they stay as they were.
+        self._returned: deque[_Batch] = deque()
+        self._waiting = 0
         self._dropped = 0
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._waiting
 
     def add(self, request: MeasuredRequest) -> None:
-        """Keep the request; when full, forget the oldest one and count it as dropped."""
+        """Keep the request; when full, forget the oldest and count it as dropped."""
         with self._lock:
-            if len(self._items) >= self._limit:
-                self._items.popleft()
-                self._dropped += 1
+            if self._waiting >= self._limit:
+                self._forget_oldest()
             self._items.append(request)
+            self._waiting += 1
 
-    def take(self) -> "_Taken":
-        """Take the oldest requests out, with the number dropped since the last take."""
+    def take(self) -> "_Batch":
+        """Take a batch that came back, or the oldest requests in a new one."""
         with self._lock:
-            taken = [self._items.popleft() for _ in range(min(_BATCH, len(self._items)))]
-            dropped, self._dropped = self._dropped, 0
-        return _Taken(self, taken, dropped)
+            batch = self._returned.popleft() if self._returned else self._new_batch()
+            self._waiting -= len(batch.requests)
+        return batch
 
-    def put_back(self, requests: list[MeasuredRequest], dropped: int) -> None:
-        """Undo a take that could not be delivered, as far as there is still room."""
+    def put_back(self, batch: "_Batch") -> None:
+        """Keep a batch for later, or count it as dropped when newer ones need its room."""
         with self._lock:
-            room = max(self._limit - len(self._items), 0)
-            kept = requests[len(requests) - min(room, len(requests)) :]
-            self._items.extendleft(reversed(kept))
-            self._dropped += dropped + len(requests) - len(kept)
+            if self._waiting + len(batch.requests) > self._limit:
+                self.count_dropped(batch)
+            else:
+                self._returned.appendleft(batch)
+                self._waiting += len(batch.requests)
 
-    def count_dropped(self, number: int) -> None:
-        """Add requests that are lost for good to the count of the next batch."""
+    def count_dropped(self, batch: "_Batch") -> None:
+        """Add a batch that is lost for good to the count of the next one."""
         with self._lock:
-            self._dropped += number
+            self._dropped += len(batch.requests) + batch.dropped
+
+    def _forget_oldest(self) -> None:
+        if self._returned:
+            batch = self._returned.popleft()
+            self._waiting -= len(batch.requests)
+            self.count_dropped(batch)
+        else:
+            self._items.popleft()
+            self._waiting -= 1
+            self._dropped += 1
+
+    def _new_batch(self) -> "_Batch":
+        requests = [self._items.popleft() for _ in range(min(_BATCH, len(self._items)))]
+        dropped, self._dropped = self._dropped, 0
+        return _Batch(self, uuid.uuid4().hex, requests, dropped)
 
 
-class _Taken:
-    """A batch of requests out of the backlog."""
+class _Batch(NamedTuple):
+    """Some requests on their way, the same however often they are sent."""
 
-    __slots__ = ("_backlog", "_dropped", "_requests")
-
-    def __init__(self, backlog: Backlog, requests: list[MeasuredRequest], dropped: int) -> None:
-        self._backlog = backlog
-        self._requests = requests
-        self._dropped = dropped
+    backlog: Backlog
+    id: str
+    requests: list[MeasuredRequest]
+    dropped: int
 
     def encode(self, sent_at: float) -> bytes:
         return encode_requests(
-            self._requests, origin=self._backlog.origin, dropped=self._dropped, sent_at=sent_at
+            self.requests,
+            origin=self.backlog.origin,
+            batch_id=self.id,
+            dropped=self.dropped,
+            sent_at=sent_at,
         )
 
     def put_back(self) -> None:
-        self._backlog.put_back(self._requests, self._dropped)
+        self.backlog.put_back(self)
 
     def give_up(self) -> None:
-        self._backlog.count_dropped(len(self._requests) + self._dropped)
+        self.backlog.count_dropped(self)

@@ -43,12 +43,18 @@ class Origin(NamedTuple):
 
 
 def encode_requests(
-    requests: Sequence[MeasuredRequest], *, origin: Origin, dropped: int, sent_at: float
+    requests: Sequence[MeasuredRequest],
+    *,
+    origin: Origin,
+    batch_id: str,
+    dropped: int,
+    sent_at: float,
 ) -> bytes:
     """Return the message as JSON.
 
-    ``dropped`` counts the requests that this process measured and could not deliver since the
-    last message. What is not known (release, server name, trace id) is left out.
+    ``batch_id`` is the same when it is sent again. ``dropped`` counts the requests that this
+    process measured and could not deliver since the last message. What is not known (release,
+    server name, trace id) is left out.
     """
     body: dict[str, Any] = {
         "sdk": {"name": SDK_NAME, "version": SDK_VERSION},
@@ -58,6 +64,7 @@ def encode_requests(
         body["release"] = origin.release
     if origin.server_name is not None:
         body["serverName"] = origin.server_name
+    body["batchId"] = batch_id
     body["sentAt"] = rfc3339(sent_at)
     body["dropped"] = dropped
     body["requests"] = [_request(request) for request in requests]

@@ -39,6 +39,7 @@ EVENT = {
 BATCH = {
     "sdk": {"name": "mainstay.python", "version": "0.1.0"},
     "environment": "production",
+    "batchId": "0d5b3c0e6a7f4c1e9a52d7b8f4e61c30",
     "requests": [
         {
             "at": "2026-11-21T02:59:59.120Z",

@@ -4,7 +4,7 @@ from mainstay_server.contracts.requests import count_requests
 from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, readiness, service
-from .columns import REQUEST_METRICS
+from .columns import REQUEST_LOSSES, REQUEST_METRICS
 
 area = Area(
     name="requests",
@@ -16,8 +16,9 @@ area = Area(
         readiness.requests_are_measured,
         readiness.requests_are_answered,
         readiness.requests_are_fast,
+        readiness.requests_arrive,
     ),
-    tables=(REQUEST_METRICS,),
+    tables=(REQUEST_METRICS, REQUEST_LOSSES),
     answers=(count_requests.answered_by(service.count_requests),),
     panels=(pages.panel,),
     tiles=pages.tiles,

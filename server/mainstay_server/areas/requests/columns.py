@@ -77,6 +77,19 @@ REQUEST_METRICS = Table(
     retention_days=30,
     roll_ups=(REQUEST_MINUTES, REQUEST_ENDPOINTS),
 )
+# What an app measured and could not deliver, as it says itself once it can.
+REQUEST_LOSSES = Table(
+    name="request_losses",
+    columns={
+        "instance_id": "LowCardinality(String)",
+        "at": "DateTime64(3, 'UTC')",
+        "server_name": "LowCardinality(String)",
+        "requests": "UInt32",
+    },
+    order_by=("instance_id", "at"),
+    time_column="at",
+    retention_days=30,
+)
 
 OF_ONE = "instance_id = {instance_id:String}"
 OF_SOME = "(empty({instances:Array(String)}) OR has({instances:Array(String)}, instance_id))"
@@ -223,6 +236,18 @@ def newest(instance_id: str, *, since: datetime, until: datetime) -> dict[str, A
         until=until,
         **_whole(REQUEST_MINUTES, since=since, until=until),
     )
+
+
+def count_lost(instance_id: str, *, since: datetime, until: datetime) -> int:
+    """How many requests were measured and not delivered, of which the app told in a span."""
+    row = columns.query_row(
+        f"SELECT sum(requests) AS lost FROM request_losses WHERE {OF_ONE}"
+        " AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}",
+        instance_id=instance_id,
+        since=since,
+        until=until,
+    )
+    return int(row["lost"])
 
 
 def _minutes(of: str) -> str:

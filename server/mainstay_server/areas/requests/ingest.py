@@ -11,7 +11,8 @@ from mainstay_server.kernel.web.incoming import read_incoming
 from mainstay_server.tenancy.senders import find_sender, instance_for, known_instance
 
 from . import service
-from .columns import REQUEST_METRICS
+from .columns import REQUEST_LOSSES, REQUEST_METRICS
+from .schemas import RequestBatch
 
 MOST_BYTES = 2 * 1024 * 1024
 STORED = {
@@ -22,7 +23,7 @@ STORED = {
 
 
 async def receive_requests(scope: Scope, receive: Receive, send: Send, number: int) -> None:
-    """Store one batch; 200 means stored."""
+    """Store one batch; 200 means stored, and once however often it is sent."""
     if scope["method"] != "POST":
         raise MethodNotAllowed("Batches of requests are sent with POST.")
     sender = find_sender(scope, number)
@@ -30,11 +31,24 @@ async def receive_requests(scope: Scope, receive: Receive, send: Send, number: i
     instance = known_instance(sender, batch.environment)
     if instance is None:
         instance = await run_in_threadpool(instance_for, sender, batch.environment)
+    now = utc_now()
     if batch.requests:
-        rows = service.rows_of(batch, instance_id=instance.id, received_at=utc_now())
-        await columns.append(REQUEST_METRICS, rows, rows=len(batch.requests))
+        rows = service.rows_of(batch, instance_id=instance.id, received_at=now)
+        await _store(REQUEST_METRICS, rows, instance.id, batch, rows=len(batch.requests))
+    if batch.dropped:
+        row = service.loss_of(batch, instance_id=instance.id, received_at=now)
+        await _store(REQUEST_LOSSES, row, instance.id, batch, rows=1)
     await send(STORED)
     await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def _store(
+    table: columns.Table, body: bytes, instance_id: str, batch: RequestBatch, *, rows: int
+) -> None:
+    if batch.batch_id is None:
+        await columns.append(table, body, rows=rows)
+    else:
+        await columns.append_once(table, body, rows=rows, batch=f"{instance_id}:{batch.batch_id}")
 
 
 door = Door(path="requests/", app=receive_requests)

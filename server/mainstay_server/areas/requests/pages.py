@@ -10,7 +10,7 @@ from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.tenancy.addresses import project_dsn
 from mainstay_server.ui import fragment
 
-from . import service
+from . import columns, service
 
 # Seconds per bucket by the page's time range: about sixty points, whatever the range.
 BUCKETS = {1: 60, 6: 300, 24: 1800, 168: 10_800}
@@ -56,6 +56,7 @@ def draw_panel(asked: PanelRequest) -> str:
                 }
             ],
         },
+        lost=columns.count_lost(instance.id, since=since, until=now),
         endpoints=[{**row, "p95": row["percentiles"][1]} for row in endpoints],
         target_error_percent=TARGET_ERROR_PERCENT,
         target_response_ms=TARGET_RESPONSE_MS,

@@ -52,6 +52,21 @@ def requests_are_answered(session: Session, instance: InstanceRef, now: datetime
     )
 
 
+@readiness_check("requests.arrive", "Does every measured request arrive?", weight=Weight.SHOULD)
+def requests_arrive(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
+    """Ask whether the app told of requests of the last day that it could not deliver."""
+    if not columns.newest(instance.id, since=now - DAY, until=now)["total"]:
+        return NotApplicable(reason="No request was reported in the last day.")
+    lost = columns.count_lost(instance.id, since=now - DAY, until=now)
+    if not lost:
+        return Passed(evidence="The app told of none that it could not deliver.")
+    return Finding(
+        problem=f"{lost:,} requests of the last day were measured and never arrived.",
+        fix="See that the app reaches this server, and raise max_queue in mainstay.init(…).",
+        fix_url=instance.page("monitoring"),
+    )
+
+
 @readiness_check("requests.fast", "Is it fast for nearly everybody?", weight=Weight.SHOULD)
 def requests_are_fast(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
     """Ask whether the 95th percentile over a day is below 300 ms (REQUIREMENTS N9)."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from mainstay_server.kernel.web.bodies import Answer, Instant
 
 MOST_REQUESTS = 1000
+MOST_DROPPED = 1_000_000_000
 Short = Annotated[str, Meta(max_length=200)]
 
 
@@ -34,7 +35,10 @@ class ReceivedRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RequestBatch(msgspec.Struct, frozen=True, rename="camel"):
-    """What an SDK sends, about once a second; the golden messages are in `wire/requests/`."""
+    """What an SDK sends, about once a second; the golden messages are in `wire/requests/`.
+
+    `batch_id` stays the same when it is sent again; one without it is stored as often as it comes.
+    """
 
     requests: Annotated[list[ReceivedRequest], Meta(max_length=MOST_REQUESTS)]
     environment: Short = "production"
@@ -42,7 +46,8 @@ class RequestBatch(msgspec.Struct, frozen=True, rename="camel"):
     server_name: Short | None = None
     sdk: SdkName = SdkName()
     sent_at: datetime | None = None
-    dropped: Annotated[int, Meta(ge=0)] = 0
+    batch_id: Annotated[str, Meta(min_length=8, max_length=64)] | None = None
+    dropped: Annotated[int, Meta(ge=0, le=MOST_DROPPED)] = 0
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
@@ -61,6 +66,15 @@ class StoredRequest(msgspec.Struct, frozen=True):
     server_name: str
     # Only when it is not the path.
     endpoint: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class StoredLoss(msgspec.Struct, frozen=True):
+    """One row of the table `request_losses`."""
+
+    instance_id: str
+    at: datetime
+    server_name: str
+    requests: int
 
 
 class MetricsSummary(Answer):

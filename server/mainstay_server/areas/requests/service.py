@@ -16,6 +16,7 @@ from .schemas import (
     MetricsBucket,
     MetricsSummary,
     RequestBatch,
+    StoredLoss,
     StoredRequest,
 )
 
@@ -91,6 +92,18 @@ def rows_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> 
             )
             for request in batch.requests
         ]
+    )
+
+
+def loss_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> bytes:
+    """The row that says how many requests did not come with the batch, nor with any before."""
+    return _encoder.encode(
+        StoredLoss(
+            instance_id=instance_id,
+            at=received_at,
+            server_name=batch.server_name or "",
+            requests=batch.dropped,
+        )
     )
 
 

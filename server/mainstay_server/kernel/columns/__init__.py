@@ -2,6 +2,7 @@
 
 from .engines import QUERY_ROWS, QUERY_SECONDS
 from .refusals import EngineError, EngineRefused, Full, TooBroad
+from .repeats import append_once
 from .store import (
     Stats,
     append,
@@ -34,6 +35,7 @@ __all__ = [
     "TooBroad",
     "append",
     "append_blocking",
+    "append_once",
     "close_columns",
     "delete_rows",
     "open_columns",

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from mainstay_server.areas.guard.service.checking import Outcome
-from mainstay_server.areas.guard.service.reporting import Batches, Tally
+from mainstay_server.areas.guard.service.reporting import Tally
 from mainstay_server.kernel.guard import Facts, GuardedRequest, Passage
 from mainstay_server.kernel.problems import TooManyRequests
 from mainstay_server.kernel.subjects import InstanceRef
@@ -90,11 +90,3 @@ def test_nobody_crowds_out_another_instance() -> None:
 
     assert [row.route for row in stored["quiet"]] == ["/quiet"]
     assert sum(len(rows) for rows in stored.values()) <= 15 + 4 * 2 * 2
-
-
-def test_only_so_many_batches_are_remembered() -> None:
-    batches = Batches(most=2)
-    for name in ("1", "2", "3"):
-        batches.add(("i", name))
-
-    assert [("i", name) in batches for name in ("1", "2", "3")] == [False, True, True]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.requests import readiness, service
-from mainstay_server.areas.requests.columns import REQUEST_METRICS
+from mainstay_server.areas.requests.columns import REQUEST_LOSSES, REQUEST_METRICS
 from mainstay_server.areas.requests.schemas import ReceivedRequest, RequestBatch
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.readiness import Finding, NotApplicable, Passed, ReadinessCheck
@@ -28,7 +28,7 @@ INSTANCE = InstanceRef(
 
 @pytest.fixture(autouse=True)
 def store(column_store: Callable[..., None]) -> None:
-    column_store(REQUEST_METRICS)
+    column_store(REQUEST_METRICS, REQUEST_LOSSES)
 
 
 def served(count: int, *, status: int = 200, milliseconds: float = 10) -> None:
@@ -77,3 +77,20 @@ def test_failures_and_slowness_are_found(session: Session) -> None:
     assert failing.problem == "5.00 % of the last day's requests failed."
     assert isinstance(slow, Finding)
     assert "900 ms" in slow.problem
+
+
+def test_requests_that_never_arrived_are_told(session: Session) -> None:
+    assert isinstance(ask(readiness.requests_arrive, session), NotApplicable)
+    served(1)
+    assert isinstance(ask(readiness.requests_arrive, session), Passed)
+
+    loss = service.loss_of(
+        RequestBatch(requests=[], dropped=1_200),
+        instance_id="i1",
+        received_at=NOW - timedelta(hours=1),
+    )
+    columns.append_blocking(REQUEST_LOSSES, loss, rows=1)
+
+    found = ask(readiness.requests_arrive, session)
+    assert isinstance(found, Finding)
+    assert "1,200 requests" in found.problem

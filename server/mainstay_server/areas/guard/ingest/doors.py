@@ -42,7 +42,6 @@ LONGEST_WAIT_SECONDS = 55
 
 _verify_decoder = msgspec.json.Decoder(VerifyBody)
 _encoder = msgspec.json.Encoder()
-_batches = reporting.Batches()
 
 
 @dataclass(slots=True)
@@ -172,11 +171,13 @@ async def report(scope: Scope, receive: Receive, send: Send) -> None:
     instance = await _instance(holder, taken.environment)
     now = utc_now()
     rows = reporting.rows_of(taken, instance, received_at=now)
-    batch = (instance.id, taken.batch_id)
-    if rows and batch not in _batches:
-        await columns.append(GUARD_PASSAGES, reporting.encode_rows(rows), rows=len(rows))
-        _batches.add(batch)
     if rows:
+        await columns.append_once(
+            GUARD_PASSAGES,
+            reporting.encode_rows(rows),
+            rows=len(rows),
+            batch=f"{instance.id}:{taken.batch_id}",
+        )
         await run_in_threadpool(
             lambda: reporting.count_use(instance, batch_id=taken.batch_id, rows=rows, now=now)
         )

@@ -1,7 +1,6 @@
 """What passed and what was refused: reported by apps, or summed here for those who asked."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +20,6 @@ MOST_SUMS = 10_000
 MOST_SUMS_OF_ALL = 100_000
 SUMS_OF_EACH = 500  # whatever the others do
 MANY = "(many)"
-MOST_BATCHES_REMEMBERED = 20_000
 TOLERATED_SKEW = timedelta(seconds=5)
 OLDEST = timedelta(days=29)
 
@@ -93,27 +91,6 @@ def count_use(
         return False
     with transaction() as session:
         return record_use(session, instance=instance, batch_id=batch_id, uses=told, now=now)
-
-
-class Batches:
-    """The batches that this process stored lately, so that one that is sent again is not again.
-
-    Quotas count a batch once whatever happens; rows of the column store are only kept from
-    doubling by this: a batch that is repeated to another process, or after 20,000 others, doubles.
-    """
-
-    def __init__(self, most: int = MOST_BATCHES_REMEMBERED) -> None:
-        self._most = most
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
-
-    def __contains__(self, batch: tuple[str, str]) -> bool:
-        return batch in self._seen
-
-    def add(self, batch: tuple[str, str]) -> None:
-        """Remember one batch of an instance."""
-        self._seen[batch] = None
-        while len(self._seen) > self._most:
-            self._seen.popitem(last=False)
 
 
 class Tally:
