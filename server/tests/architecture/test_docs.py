@@ -37,6 +37,23 @@ def get(path):
 served = guide.APPLICATION
 print(get("/articles/7"), get("/api/health")["status"])
 """
+ASKED_TO_VALIDATE = """
+from starlette.testclient import TestClient
+import guide
+with TestClient(guide.app) as client:
+    good = client.post("/shops/acme/orders", json={"customer": "x", "lines": [{"article": 1}]})
+    bad = client.post("/shops/acme/orders", json={"customer": "x", "lines": [{"article": "1"}]})
+assert good.json() == {"shop": "acme", "lines": 1}
+assert bad.json() == {
+    "type": "about:blank",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "code": "body-invalid",
+    "detail": "The body is not what is asked for here; see errors, and send it again.",
+    "errors": [{"detail": "It must be a whole number.", "pointer": "#/lines/0/article"}],
+}
+print({"number": 7}, "healthy")
+"""
 DJANGO_SITE = """
 from django.http import JsonResponse
 from django.urls import path
@@ -107,6 +124,7 @@ def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> Non
         ("django", ASKED_AS_WSGI.replace("APPLICATION", "application")),
         ("sentry-sdk", "import guide; print({'number': 7}, 'healthy')"),
         ("caching", "import guide; print({'number': 7}, 'healthy')"),
+        ("validation", ASKED_TO_VALIDATE),
     ],
 )
 def test_an_app_copied_from_a_guide_answers_and_says_that_it_is_well(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,8 +21,16 @@ _QUOTA_EXCEEDED = f"{_TYPES}quota-exceeded"
 _REDUCED_CAPACITY = f"{_TYPES}temporary-reduced-capacity"
 _ABNORMAL_USAGE = f"{_TYPES}abnormal-usage-detected"
 # Python before 3.13 has the older name.
-_TITLES = {TOO_LARGE: "Content Too Large"}
+_TITLES = {TOO_LARGE: "Content Too Large", 422: "Unprocessable Content"}
 _AWAY_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with what was sent; ``pointer`` says where (RFC 6901, as ``#/…``)."""
+
+    detail: str
+    pointer: str = "#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ class Refusal:
     type: str = "about:blank"
     violated: Sequence[str] | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    errors: tuple[Fault, ...] = ()
 
     def body(self) -> bytes:
         """Return the problem document."""
@@ -47,6 +56,8 @@ class Refusal:
         }
         if self.violated is not None:
             document["violated-policies"] = list(self.violated)
+        if self.errors:
+            document["errors"] = [asdict(fault) for fault in self.errors]
         return json.dumps(document, separators=(",", ":")).encode()
 
     def all_headers(self, body: bytes) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""What is sent to an app, looked at before the app's own code sees it."""
