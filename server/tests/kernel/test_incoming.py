@@ -162,6 +162,7 @@ def test_a_client_that_goes_away_leaves_nothing(sent: list[bytes]) -> None:
         read(sent, goes_away=True)
 
 
+@pytest.mark.slow
 def test_what_many_small_bodies_unpack_to_is_bounded_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

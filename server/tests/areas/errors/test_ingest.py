@@ -38,6 +38,7 @@ divide(1)
 """
 
 
+@pytest.mark.slow
 def test_what_an_unmodified_sdk_sends_becomes_an_issue_with_its_event(listening: Listening) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", APP, listening.dsn], check=False, capture_output=True, text=True
