@@ -6,7 +6,7 @@ one round trip to Redis (GET), one upsert in a transaction of its own. They take
 else the machine does falls on all of them. Last, what the layer in front of Mainstay's own API adds
 to a call: two buckets, five header fields.
 
-    python benchmarks/limits.py
+    python benchmarks/rate_limits.py
 """
 
 import asyncio
