@@ -20,7 +20,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KEY = "mainstay"
-_BODY_KINDS = frozenset(
+_CLOCK = Clock()
+BODY_KINDS = frozenset(
     ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 )
 CLIENT_CLOSED_REQUEST = 499
@@ -104,7 +105,7 @@ class Exchange:
         self._done = False
         self._gone = False
         self.status = 0
-        self._clock = Clock() if client is None else client.clock
+        self._clock = _CLOCK if client is None else client.clock
         self._at = self._clock.wall()
         self._started = self._clock.monotonic()
 
@@ -114,13 +115,18 @@ class Exchange:
             self._gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Return what sends the message: the server's own, so that most cost no coroutine more."""
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message.get("status", SERVER_ERROR)
+        elif kind in BODY_KINDS and not message.get("more_body", False):
+            return self._send_last(message)
+        return self._send(message)
+
+    async def _send_last(self, message: Message) -> None:
         await self._send(message)
-        if kind in _BODY_KINDS and not message.get("more_body", False):
-            self.finish(self.status)
+        self.finish(self.status)
 
     def finish(self, status: int) -> None:
         """Record the request, the first time this is called."""

@@ -81,13 +81,15 @@ class Client:
     def record(self, request: MeasuredRequest) -> None:
         """Queue the request for delivery; costs about a microsecond and never waits."""
         self.backlog.add(request)
-        self.sender.start_once()
+        if not self.sender.has_begun:
+            self.sender.start_once()
 
     def report(self, passage: Passage, route: str, status: int) -> None:
         """Count what became of a guarded request; without a guard key nobody may be told."""
         if self.passages is not None:
             self.passages.add(passage, route, status)
-            self.sender.start_once()
+            if not self.sender.has_begun:
+                self.sender.start_once()
 
     def stop_soon(self) -> None:
         """Deliver what waits in one more attempt, without waiting for it."""

@@ -55,6 +55,9 @@ def _starlette_path(scope: MutableMapping[str, Any]) -> str:
     route = scope.get("route")
     # A Route has methods, a Mount has none; FastAPI does not set a Mount as the route at all.
     if hasattr(route, "methods"):
+        if "app_root_path" not in scope and "fastapi" not in scope:
+            # Neither mounted nor included, as most routes of most apps.
+            return cut(getattr(route, "path_format", ""))
         route = _as_included(scope, route)
         params = getattr(route, "param_convertors", {})
         return cut(_mounted_under(scope, params) + getattr(route, "path_format", ""))

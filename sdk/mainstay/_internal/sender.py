@@ -61,6 +61,7 @@ class Sender:
         self._wake = threading.Event()
         self._changed = threading.Condition()
         self._start_lock = threading.Lock()
+        self.has_begun = False
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._out_of_time = False
@@ -75,6 +76,7 @@ class Sender:
                     thread = threading.Thread(target=self._run, name="mainstay-sender", daemon=True)
                     thread.start()
                     self._thread = thread
+                    self.has_begun = True
 
     def flush(self, timeout_seconds: float) -> bool:
         """Send what waits, now; return whether all of it was taken before the time was over."""

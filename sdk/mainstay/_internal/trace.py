@@ -3,10 +3,9 @@
 import re
 
 # Version 00 has exactly four fields, later ones may append more; ff is forbidden.
-_TRACEPARENT = re.compile(
-    r"(?!ff)(?:00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"
-    r"|(?!00)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?)"
-)
+_FIELDS = "([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"
+_VERSION_00 = re.compile(f"00-{_FIELDS}")
+_LATER_VERSION = re.compile(f"(?!ff|00)[0-9a-f]{{2}}-{_FIELDS}(?:-.*)?")
 _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 
@@ -22,8 +21,8 @@ def read_traceparent(traceparent: str) -> tuple[str, str] | None:
 
     The rules are those of W3C Trace Context §3.2: lower-case hex, and neither id all zero.
     """
-    match = _TRACEPARENT.fullmatch(traceparent)
+    match = _VERSION_00.fullmatch(traceparent) or _LATER_VERSION.fullmatch(traceparent)
     if match is None:
         return None
-    trace_id, span_id, flags = match[1] or match[4], match[2] or match[5], match[3] or match[6]
+    trace_id, span_id, flags = match.groups()
     return None if trace_id == _NO_TRACE or span_id == _NO_SPAN else (trace_id, flags)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mainstay._internal.guard.limits import SECOND_US, Standing
-from mainstay._internal.guard.reading import Section
+from mainstay._internal.guard.reading import MOST, Section
 
 Headers = list[tuple[str, str]]
 
@@ -107,31 +107,34 @@ def limit_headers(standings: Sequence[Standing]) -> tuple[str, ...]:
     ``t`` is the time until the same request would pass, left out where that is never. The older
     ``X-RateLimit-*`` tell of the one that is nearest to its end, with the reset in seconds.
     """
+    nearest, least = standings[0], MOST
+    policies, states = [], []
+    for standing in standings:
+        limit, wait, remaining, full_in = standing
+        if wait != 0:
+            return _told_of_refusing(standings)
+        policies.append(limit.told)
+        states.append(f"{limit.state}{remaining};t={-(-full_in // SECOND_US)}")
+        if remaining < least:
+            nearest, least = standing, remaining
+    return (
+        ", ".join(policies),
+        ", ".join(states),
+        str(nearest.limit.quota),
+        str(least),
+        str(-(-nearest.full_in_us // SECOND_US)),
+    )
+
+
+def _told_of_refusing(standings: Sequence[Standing]) -> tuple[str, ...]:
     refusing = [standing for standing in standings if standing.wait_us != 0]
-    shown = refusing or standings
-    states, nearest = [], shown[0]
-    for standing in shown:
-        state = f'"{standing.limit.name}";r={standing.remaining}'
-        seconds = _seconds(standing)
-        states.append(state if seconds is None else f"{state};t={seconds}")
-        if _is_nearer(standing, nearest):
-            nearest = standing
-    policies = standings[0].limit.told
-    if len(standings) > 1:
-        policies = ", ".join([standing.limit.told for standing in standings])
-    told = (policies, ", ".join(states), str(nearest.limit.quota), str(nearest.remaining))
-    reset = _seconds(nearest)
-    return told if reset is None else (*told, str(reset))
-
-
-def _seconds(standing: Standing) -> int | None:
-    """Return when the limit is worth asking again: at once it is when it is whole."""
-    wait = standing.full_in_us if standing.wait_us == 0 else standing.wait_us
-    return None if wait is None else -(-wait // SECOND_US)
-
-
-def _is_nearer(one: Standing, other: Standing) -> bool:
-    """Whether a limit is nearer to its end, or, where both refuse, longer until it will not."""
-    if one.wait_us == 0:
-        return one.remaining < other.remaining
-    return one.wait_us is None or (other.wait_us is not None and one.wait_us > other.wait_us)
+    states, longest = [], refusing[0]
+    for standing in refusing:
+        state = f"{standing.limit.state}{standing.remaining}"
+        wait = standing.wait_us
+        states.append(state if wait is None else f"{state};t={whole_seconds(wait)}")
+        if wait is None or (longest.wait_us is not None and wait > longest.wait_us):
+            longest = standing
+    policies = ", ".join(standing.limit.told for standing in standings)
+    told = (policies, ", ".join(states), str(longest.limit.quota), str(longest.remaining))
+    return told if longest.wait_us is None else (*told, str(whole_seconds(longest.wait_us)))

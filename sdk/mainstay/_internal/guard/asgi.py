@@ -1,10 +1,11 @@
 """The guard's door for ASGI apps."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from typing import Any
 
 from mainstay._internal.asgi import (
+    BODY_KINDS,
     CLIENT_CLOSED_REQUEST,
     KEY,
     SERVER_ERROR,
@@ -34,17 +35,26 @@ _LEAST_ERROR = 400
 class ASGIPassage(Passage):
     """An ASGI request or the handshake of a WebSocket."""
 
+    ASKED_METHOD = b"access-control-request-method"
+    AUTHORIZATION = b"authorization"
+    CONTENT_LENGTH = b"content-length"
+    FORWARDED = b"forwarded"
+    FORWARDED_FOR = b"x-forwarded-for"
+    ORIGIN = b"origin"
+    TRACEPARENT = b"traceparent"
+    X_API_KEY = b"x-api-key"
+    X_REQUEST_ID = b"x-request-id"
+
     _scope: Scope
-    _headers: Mapping[bytes, bytes]
 
     def read(self, carrier: Scope) -> str:
         self._scope = carrier
         self.path = carrier["path"]
         self.method = carrier.get("method", "GET")
         headers = carrier["headers"]
-        self._headers = found = dict(headers)
-        if len(found) != len(headers):
-            self._headers = _joined(headers)
+        self.raw = raw = dict(headers)
+        if len(raw) != len(headers):
+            self.raw = _joined(headers)
         peer = carrier.get("client")
         return (peer[0] or "") if peer else ""
 
@@ -52,8 +62,8 @@ class ASGIPassage(Passage):
         """Forget the scope, which holds this: the two would have to be found as garbage."""
         self._scope = {}
 
-    def header(self, name: str) -> str:
-        value = self._headers.get(name.encode())
+    def header(self, name: bytes) -> str:
+        value = self.raw.get(name)
         return "" if value is None else value.decode("latin-1")
 
     def framework(self) -> str:
@@ -147,7 +157,6 @@ class _Exchange(Exchange):
         self, scope: Scope, receive: Receive, send: Send, *, seen: Seen, client: Client | None
     ) -> None:
         super().__init__(scope, receive, send, seen=seen, client=client)
-        self.reports_to = client
         self.has_begun = False
         self.is_replaced = False
         self._received = 0
@@ -169,18 +178,25 @@ class _Exchange(Exchange):
             return {"type": "http.disconnect"}
         raise refused_in(self._seen, self._seen.refusal)
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         if self.is_replaced:
-            return
-        if message["type"] == "http.response.start":
-            refusal = self._seen.refusal
-            if refusal is not None and not self.has_begun and _gives_way(refusal, message):
-                await self.refuse(refusal)
-                return
-            self.has_begun = True
-            with SHIELD:
-                message = self._dressed(message)
-        await super().send(message)
+            return _nothing()
+        kind = message["type"]
+        if kind == "http.response.start":
+            return self._begin(message)
+        if kind in BODY_KINDS and not message.get("more_body", False):
+            return self._send_last(message)
+        return self._send(message)
+
+    def _begin(self, message: Message) -> Awaitable[None]:
+        refusal = self._seen.refusal
+        if refusal is not None and not self.has_begun and _gives_way(refusal, message):
+            return self.refuse(refusal)
+        self.has_begun = True
+        self.status = message.get("status", SERVER_ERROR)
+        with SHIELD:
+            message = self._dressed(message)
+        return self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with the problem document; whatever the app still says goes nowhere."""
@@ -200,7 +216,7 @@ class _Exchange(Exchange):
         cors = self._seen.rules.policy.cors
         assert cors is not None
         await self._reply(
-            _NO_CONTENT, cors.headers(self._seen.header("origin"), preflight=True), b""
+            _NO_CONTENT, cors.headers(self._seen.header(ASGIPassage.ORIGIN), preflight=True), b""
         )
 
     def record(self, status: int) -> None:
@@ -209,14 +225,14 @@ class _Exchange(Exchange):
         if client is not None:
             client.record(
                 MeasuredRequest(
-                    at=self._at,
-                    method=known_method(passage.method),
-                    path=UNMATCHED if self.is_replaced else path,
-                    status=status,
-                    duration_seconds=self._clock.monotonic() - self._started,
-                    client_address=passage.client_address,
-                    trace_id=passage.trace_id,
-                    api_key=passage.key_id,
+                    self._at,
+                    known_method(passage.method),
+                    UNMATCHED if self.is_replaced else path,
+                    status,
+                    self._clock.monotonic() - self._started,
+                    passage.known.address.text,
+                    passage.trace_id,
+                    "" if passage.key is None else passage.key.id,
                 )
             )
         if self.reports_to is not None:
@@ -243,6 +259,10 @@ class _Exchange(Exchange):
         headers = list(message.get("headers", ()))
         dress = self._seen.rules.for_asgi
         return {**message, "headers": dress.response(self._seen, headers, seconds)}
+
+
+async def _nothing() -> None:
+    """Stand for the sending of what is not sent."""
 
 
 class _Handshake:

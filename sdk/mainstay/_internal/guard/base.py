@@ -196,7 +196,7 @@ def now_us(passage: Passage) -> int:
 
 def _asks_first(passage: Passage) -> bool:
     """Whether it is a browser's question before a request of another origin (a preflight)."""
-    return bool(passage.header("origin") and passage.header("access-control-request-method"))
+    return bool(passage.raw.get(passage.ORIGIN) and passage.raw.get(passage.ASKED_METHOD))
 
 
 def _is_asgi(app: object) -> bool:

@@ -11,7 +11,8 @@ from mainstay._internal.guard.policy import Policy
 T = TypeVar("T", str, bytes)
 Pairs = list[tuple[T, T]]
 
-_MOST_ORIGINS = 1_000
+# No browser names an origin like this.
+_STRANGER = "(any other)"
 
 
 class Dress(Generic[T]):
@@ -38,7 +39,11 @@ class Dress(Generic[T]):
         names += [name(text) for text, _ in policy.headers.set]
         # A response that has none of these is dressed without a closer look.
         self._watched: frozenset[T] = self._removed.union(text.lower() for text in names)
-        self._static: dict[str, Pairs[T]] = {}
+        self._has_cors = policy.cors is not None
+        origins = frozenset[str]() if policy.cors is None else policy.cors.origins
+        self._by_origin: dict[T | None, Pairs[T]] = {value(o): self._said_to(o) for o in origins}
+        self._by_origin[None] = self._said_to("")
+        self._of_strangers: Pairs[T] = self._said_to(_STRANGER)
 
     def response(self, passage: Passage, headers: Pairs[T], seconds: float) -> Pairs[T]:
         """Return the headers of the response, which began after so many seconds."""
@@ -47,11 +52,11 @@ class Dress(Generic[T]):
             (self._trace, value(passage.trace_id)),
             (self._time, value(f"{seconds * 1000:.1f}")),
         ]
-        if passage.standings and not passage.rules.simulates:
-            told = limit_headers(passage.standings)
-            added += zip(self._fields, map(value, told), strict=False)
-        origin = passage.header("origin") if self._policy.cors is not None else ""
-        added += self._static.get(origin) or self._look_up(origin)
+        standings = passage.standings
+        if standings and not passage.rules.simulates:
+            told = limit_headers(standings)
+            added += zip(self._fields, map(value, told))  # noqa: B905 - the last may be missing
+        added += self._fixed(passage.raw.get(passage.ORIGIN) if self._has_cors else None)
         if self._has_nonce:
             nonce = value(passage.csp_nonce)
             added = [(name, said.replace(self._nonce, nonce)) for name, said in added]
@@ -60,19 +65,16 @@ class Dress(Generic[T]):
             return headers + added
         return self._kept(headers) + self._missing(added, present)
 
-    def of_origin(self, origin: str, *, preflight: bool = False) -> Pairs[T]:
-        """Return the headers of CORS for a request of this origin."""
-        cors = self._policy.cors
-        told = [] if cors is None else cors.headers(origin, preflight=preflight)
-        return [(self._name(name), self._value(said)) for name, said in told]
+    def _fixed(self, origin: T | None) -> Pairs[T]:
+        """Return what depends on the policy and the request's origin alone."""
+        found: Pairs[T] = self._by_origin.get(origin or None, self._of_strangers)
+        return found
 
-    def _look_up(self, origin: str) -> Pairs[T]:
-        """Return what depends on the policy and the origin alone."""
-        static = self.of_origin(origin)
-        static += [(self._name(name), self._value(said)) for name, said in self._policy.headers.set]
-        if len(self._static) < _MOST_ORIGINS:
-            self._static[origin] = static
-        return static
+    def _said_to(self, origin: str) -> Pairs[T]:
+        cors = self._policy.cors
+        said = [] if cors is None else cors.headers(origin)
+        said += self._policy.headers.set
+        return [(self._name(name), self._value(text)) for name, text in said]
 
     def _kept(self, headers: Pairs[T]) -> Pairs[T]:
         return [pair for pair in headers if pair[0].lower() not in self._removed]

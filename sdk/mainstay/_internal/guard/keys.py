@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import re
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mainstay._internal.guard.addresses import Networks
@@ -24,7 +24,7 @@ _BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key without its secret."""
+    """An API key without its secret; ``caller`` is whom limits by caller count for it."""
 
     id: str
     scopes: frozenset[str]
@@ -33,6 +33,10 @@ class Key:
     owner: str
     plan: str
     limits: tuple[Limit, ...]
+    caller: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "caller", f"key:{self.id}")
 
 
 @dataclass(frozen=True, slots=True)

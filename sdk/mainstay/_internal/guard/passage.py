@@ -2,24 +2,43 @@
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mainstay._internal.guard.addresses import NOBODY, Address
 from mainstay._internal.guard.keys import Key
 from mainstay._internal.guard.limiter import Limiter
 from mainstay._internal.guard.limits import Charge, Decision, Limit, Standing
+from mainstay._internal.guard.policy import Ban
 from mainstay._internal.guard.refusals import Refusal
 from mainstay._internal.routes import Seen
 from mainstay._internal.trace import read_traceparent
 
 if TYPE_CHECKING:
-    from mainstay._internal.guard.rules import Client, Route, Rules
+    from mainstay._internal.guard.rules import Route, Rules
 
 _LONGEST_REQUEST_ID = 128
 _LONGEST_PERSON = 200
 _SAMPLED = "01"
+
+
+class Client(NamedTuple):
+    """What the policy says of who asks by address alone.
+
+    ``caller`` is whom limits by caller count, and ``trusts_peer`` whether what the socket's peer
+    says of the request is believed.
+    """
+
+    address: Address
+    caller: str
+    bans: tuple[Ban, ...] = ()
+    is_allowed: bool = True
+    trusts_peer: bool = False
+
+
+_NOBODY: Final = Client(NOBODY, "address:")
 
 
 class Passage(Seen):
@@ -29,14 +48,23 @@ class Passage(Seen):
     are the properties; all else is the guard's.
     """
 
+    # What the protocol calls the headers that requests are asked for, as keys of `raw`.
+    ASKED_METHOD: Any
+    AUTHORIZATION: Any
+    CONTENT_LENGTH: Any
+    FORWARDED: Any
+    FORWARDED_FOR: Any
+    ORIGIN: Any
+    TRACEPARENT: Any
+    X_API_KEY: Any
+    X_REQUEST_ID: Any
+
     # No slots: defaults of the class cost nothing for each request.
     method: str = ""
     path: str = ""
-    client: Address = NOBODY
-    bucket: str = ""
-    known: "Client"
+    raw: Mapping[Any, Any] = MappingProxyType({})
+    known: Client = _NOBODY
     matched: "Route"
-    trusts_peer: bool = False
     is_preflight: bool = False
     key: Key | None = None
     credential: str = ""
@@ -67,15 +95,15 @@ class Passage(Seen):
         """Return which framework answers: ``starlette``, ``flask``, ``django``, or ``""``."""
         raise NotImplementedError
 
-    def header(self, name: str) -> str:
-        """Return a header of the request by its lower-case name, ``""`` when it has none."""
+    def header(self, name: Any) -> str:  # noqa: ANN401 - bytes or text, as the protocol has names
+        """Return a header of the request by its key in ``raw``, ``""`` when it has none."""
         raise NotImplementedError
 
     @property
     def trace_id(self) -> str:
         """The W3C trace that the request belongs to: its caller's, or a new one."""
         if not self._trace_id:
-            read = read_traceparent(self.header("traceparent"))
+            read = read_traceparent(self.header(self.TRACEPARENT))
             # These ids must be different, not secret, and this source costs a tenth.
             self._trace_id, self._flags = read or (
                 f"{random.getrandbits(128) or 1:032x}",
@@ -99,7 +127,7 @@ class Passage(Seen):
     def request_id(self) -> str:
         """The ``X-Request-ID`` that a trusted proxy gave, else the span id."""
         if not self._request_id:
-            given = self.header("x-request-id") if self.trusts_peer else ""
+            given = self.header(self.X_REQUEST_ID) if self.known.trusts_peer else ""
             usable = given.isascii() and given.isprintable() and len(given) <= _LONGEST_REQUEST_ID
             self._request_id = given if given and usable else self.span_id
         return self._request_id
@@ -107,7 +135,7 @@ class Passage(Seen):
     @property
     def client_address(self) -> str:
         """The true client's address, behind the proxies that the policy trusts."""
-        return self.client.text
+        return self.known.address.text
 
     @property
     def key_id(self) -> str:
@@ -174,12 +202,12 @@ class Passage(Seen):
         if by == "instance":
             return "instance"
         if by == "address" or key is None:
-            return f"address:{self.bucket}"
+            return self.known.caller
         if by == "owner" and key.owner:
             return f"owner:{key.owner}"
         if by == "plan" and key.plan:
             return f"plan:{key.plan}"
-        return f"key:{key.id}"
+        return key.caller
 
 
 CURRENT: Final[ContextVar[Passage | None]] = ContextVar("mainstay_request", default=None)

@@ -63,13 +63,14 @@ class Passages:
     def add(self, passage: Passage, route: str, status: int) -> None:
         """Count one request."""
         refusal = passage.refusal or passage.simulated
+        issued = passage.key
         key = (
             int(passage.at),
             known_method(passage.method),
             route,
-            passage.client_address,
-            passage.key_id[:_LONGEST_KEY_ID],
-            passage.owner[:_LONGEST_OWNER],
+            passage.known.address.text,
+            "" if issued is None else issued.id[:_LONGEST_KEY_ID],
+            "" if issued is None else issued.owner[:_LONGEST_OWNER],
             told_of(passage.credential) if passage.credential else "",
             status,
             refusal.code if refusal is not None else "",
@@ -77,7 +78,7 @@ class Passages:
         )
         cost = passage.cost if passage.refusal is None and not passage.is_preflight else 0
         with self._lock:
-            self._version = passage.rules.policy.version
+            self._version = passage.rules.version
             if passage.limiter.degraded:
                 self._degraded, passage.limiter.degraded = True, False
             counted = self._sums.get(key)

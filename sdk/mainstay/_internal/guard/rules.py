@@ -2,25 +2,22 @@
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from mainstay._internal.guard import refusals
-from mainstay._internal.guard.addresses import (
-    Address,
-    forwarded_entries,
-    read_address,
-)
+from mainstay._internal.guard.addresses import forwarded_entries, read_address
 from mainstay._internal.guard.dress import for_asgi, for_wsgi
 from mainstay._internal.guard.keys import (
     KEY_PREFIX,
     Key,
+    Keys,
     is_well_formed,
     presented_key,
 )
 from mainstay._internal.guard.limits import Charge, Limit
-from mainstay._internal.guard.passage import Passage
-from mainstay._internal.guard.paths import clean_path
-from mainstay._internal.guard.policy import Ban, Meter, Policy
+from mainstay._internal.guard.passage import Client, Passage
+from mainstay._internal.guard.paths import Patterns, clean_path
+from mainstay._internal.guard.policy import Meter, Policy
 from mainstay._internal.guard.refusals import Refusal
 
 _K = TypeVar("_K")
@@ -32,16 +29,6 @@ _BESIDE_CALLER = ("address", "person")
 _MOST_REMEMBERED = 8_192
 _LONGEST_REMEMBERED = 512
 _LONGEST_LENGTH_DIGITS = 18
-
-
-class Client(NamedTuple):
-    """What the policy says of one address."""
-
-    address: Address
-    bucket: str
-    bans: tuple[Ban, ...]
-    allowed: bool
-    trusted: bool
 
 
 class Route:
@@ -84,17 +71,21 @@ class _Method:
         self._keys = keys = policy.keys
         self._limits = [one for one in policy.limits if one.holds_for(method)]
         self._scopes = [] if keys is None else [s for s in keys.scopes if s.holds_for(method)]
-        self._patterns = [limit.paths for limit in self._limits]
-        self._patterns += [rule.paths for rule in self._scopes]
+        patterns = [limit.paths for limit in self._limits]
+        patterns += [rule.paths for rule in self._scopes]
         if keys is not None:
-            self._patterns += [keys.required, keys.public]
+            patterns += [keys.required, keys.public]
+        # Those that hold for all paths or for none tell no two paths apart.
+        self._telling = [(one.prefixes, one.exact) for one in patterns if _tells(one)]
         self._routes: dict[int, Route] = {}
 
     def match(self, path: str) -> Route:
         """Return what holds for a path."""
+        if path[:1] != "/":
+            return self._look_up(path)
         held = 0
-        for patterns in self._patterns:
-            held += held + (path.startswith(patterns.prefixes) or path in patterns.exact)
+        for prefixes, exact in self._telling:
+            held += held + (path.startswith(prefixes) or path in exact)
         route = self._routes.get(held)
         if route is None:
             route = self._look_up(path)
@@ -121,6 +112,7 @@ class Rules:
         self, policy: Policy, *, dry_run: bool = False, before: "Rules | None" = None
     ) -> None:
         self.policy = policy
+        self.version = policy.version
         self.simulates = policy.simulates or dry_run
         self.when_failed = refusals.GUARD_FAILED if policy.refuses else None
         self.most_body_bytes = policy.most_body_bytes
@@ -129,12 +121,14 @@ class Rules:
         self.for_asgi = for_asgi(policy)
         self.for_wsgi = for_wsgi(policy)
         self._clients: dict[str, Client] = {}
+        self._clients_behind: dict[tuple[str, Any], Client] = {}
+        self._keys_presented: dict[tuple[Any, Any], Key] = {}
         self._methods: dict[str, _Method] = {}
         self._meters: dict[str, list[Meter]] = {}
         self._meters_of: dict[str, tuple[Meter, ...]] = {}
         self._lock = threading.Lock()
         self._trusted_hops = policy.client.trusted_hops
-        self._nobody = self._look_up("")
+        self._nobody = self._look_up("")._replace(trusts_peer=True)
         for meter in policy.meters:
             if meter.meter == _CALLS:
                 self._meters.setdefault(meter.subject, []).append(meter)
@@ -147,12 +141,15 @@ class Rules:
 
     def find_client(self, passage: Passage, peer: str) -> None:
         """Tell the true client's address behind the proxies that the policy counts."""
-        client = self._client(peer)
-        passage.trusts_peer = client.trusted
-        if self._trusted_hops and client.trusted:
-            client = self._client_behind(passage) or client
-        passage.client = client.address
-        passage.bucket = client.bucket
+        named = passage.raw.get(passage.FORWARDED_FOR) if self._trusted_hops else None
+        if not named:
+            passage.known = self._tell_client(passage, peer)
+            return
+        client = self._clients_behind.get((peer, named))
+        if client is None:
+            client = self._tell_client(passage, peer)
+            if len(named) + len(peer) <= _LONGEST_REMEMBERED:
+                _remember(self._clients_behind, (peer, named), client)
         passage.known = client
 
     def judge_address(self, passage: Passage) -> Refusal | None:
@@ -163,7 +160,7 @@ class Rules:
         for ban in client.bans:
             if ban.until is None or ban.until > passage.at:
                 return refusals.banned(ban, now=passage.at)
-        return None if client.allowed else refusals.ADDRESS_NOT_ALLOWED
+        return None if client.is_allowed else refusals.ADDRESS_NOT_ALLOWED
 
     def judge_key(self, passage: Passage) -> Refusal | None:
         """Look at the API key and its scopes.
@@ -172,11 +169,28 @@ class Rules:
         no key: an app may well have sign-in tokens of its own.
         """
         keys = self.policy.keys
-        passage.matched = self._route(passage)
+        route = passage.matched = self._route(passage)
         if keys is None:
             return None
-        route = passage.matched
-        credential = presented_key(passage.header("authorization"), passage.header("x-api-key"))
+        raw = passage.raw
+        presented = raw.get(passage.AUTHORIZATION), raw.get(passage.X_API_KEY)
+        key = self._keys_presented.get(presented)
+        if key is None:
+            return self._judge_presented(keys, route, passage)
+        passage.key = key
+        return _judge_found(key, route, passage)
+
+    def _judge_presented(self, keys: Keys, route: Route, passage: Passage) -> Refusal | None:
+        """Look at a key that this policy was not shown yet, in this form.
+
+        A good one is remembered as it came, as long as the policy holds, which spares every
+        further request two SHA-256. It is in this process' memory anyway while it is used.
+        """
+        raw = passage.raw
+        presented = raw.get(passage.AUTHORIZATION), raw.get(passage.X_API_KEY)
+        credential = presented_key(
+            passage.header(passage.AUTHORIZATION), passage.header(passage.X_API_KEY)
+        )
         if not credential or not (route.needs_key or credential.startswith(KEY_PREFIX)):
             return refusals.KEY_MISSING if route.needs_key else None
         passage.credential = credential
@@ -185,12 +199,14 @@ class Rules:
             # Asked second, because whoever has a good key need not be asked.
             well_formed = is_well_formed(credential)
             return refusals.KEY_UNKNOWN if well_formed else refusals.KEY_MALFORMED
+        if credential.startswith(KEY_PREFIX) and _length(presented) <= _LONGEST_REMEMBERED:
+            _remember(self._keys_presented, presented, key)
         return _judge_found(key, route, passage)
 
     def charges_for(self, passage: Passage) -> list[Charge]:
         """Return what every limit that holds for the request takes."""
         key = passage.key
-        caller = passage.subject("caller")
+        caller = passage.known.caller if key is None else key.caller
         known = passage.matched.charges.get(caller)
         if known is not None:
             return known
@@ -218,32 +234,31 @@ class Rules:
             _remember(self._meters_of, owner, meters)
         with self._lock:
             for meter in meters:
-                if meter.is_hard and meter.remaining < cost and meter.runs(passage.at):
+                if meter.remaining < cost and meter.is_hard and meter.runs(passage.at):
                     return refusals.quota_exceeded(meter, now=passage.at)
             for meter in meters:
                 meter.remaining -= cost
         return None
 
     def _declares_too_much(self, passage: Passage) -> bool:
-        declared = passage.header("content-length")
+        declared = passage.raw.get(passage.CONTENT_LENGTH)
         if not declared or not (declared.isascii() and declared.isdigit()):
             return False
         assert self.most_body_bytes is not None
         return len(declared) > _LONGEST_LENGTH_DIGITS or int(declared) > self.most_body_bytes
 
-    def _client_behind(self, passage: Passage) -> Client | None:
-        """Return the client that the proxies name, or None when they name none."""
-        named = passage.header("x-forwarded-for")
-        if named and self._trusted_hops == 1:
-            text = named.rpartition(",")[2]
-        else:
-            entries = forwarded_entries(named, passage.header("forwarded"))
-            if not entries:
-                return None
-            text = entries[-min(self._trusted_hops, len(entries))]
-        client = self._client(text.strip())
+    def _tell_client(self, passage: Passage, peer: str) -> Client:
+        """Return the client that trusted proxies name, or else the socket's peer."""
+        client = self._client(peer)
+        if not (self._trusted_hops and client.trusts_peer):
+            return client
+        named = passage.header(passage.FORWARDED_FOR)
+        entries = forwarded_entries(named, passage.header(passage.FORWARDED))
+        if not entries:
+            return client
+        client = self._client(entries[-min(self._trusted_hops, len(entries))].strip())
         # A proxy that names nobody must not lend its own address to the client.
-        return client if client.address.version else self._nobody
+        return client._replace(trusts_peer=True) if client.address.version else self._nobody
 
     def _client(self, text: str) -> Client:
         client = self._clients.get(text)
@@ -258,10 +273,10 @@ class Rules:
         address = read_address(text)
         return Client(
             address=address,
-            bucket=address.bucket(policy.client.ipv6_prefix_length),
+            caller=f"address:{address.bucket(policy.client.ipv6_prefix_length)}",
             bans=() if policy.bans is None else tuple(policy.bans.of(address)),
-            allowed=policy.allowlist is None or address in policy.allowlist,
-            trusted=address.is_loopback or address in policy.client.trusted_networks,
+            is_allowed=policy.allowlist is None or address in policy.allowlist,
+            trusts_peer=address.is_loopback or address in policy.client.trusted_networks,
         )
 
     def _route(self, passage: Passage) -> Route:
@@ -291,13 +306,22 @@ class Rules:
 def _judge_found(key: Key, route: Route, passage: Passage) -> Refusal | None:
     if key.expires_at is not None and key.expires_at <= passage.at:
         return refusals.KEY_EXPIRED
-    if key.networks is not None and passage.client not in key.networks:
+    if key.networks is not None and passage.known.address not in key.networks:
         return refusals.KEY_ADDRESS_NOT_ALLOWED
     # Refused after the key was found good, so that the report names no credential.
     passage.credential = ""
-    if not key.scopes.issuperset(route.scopes):
+    if route.scopes and not key.scopes.issuperset(route.scopes):
         return refusals.insufficient_scope(route.scopes)
     return None
+
+
+def _tells(patterns: Patterns) -> bool:
+    """Whether patterns hold for some paths and not for others; all paths begin with a slash."""
+    return bool(patterns.prefixes or patterns.exact) and "/" not in patterns.prefixes
+
+
+def _length(presented: tuple[Any, Any]) -> int:
+    return sum(len(header) for header in presented if header)
 
 
 def _remember(known: dict[_K, _V], name: _K, value: _V) -> None:

@@ -29,10 +29,18 @@ _CHUNK_BYTES = 65_536
 class WSGIPassage(Passage):
     """A WSGI request."""
 
-    _environ: Environ
+    ASKED_METHOD = "HTTP_ACCESS_CONTROL_REQUEST_METHOD"
+    AUTHORIZATION = "HTTP_AUTHORIZATION"
+    CONTENT_LENGTH = "CONTENT_LENGTH"
+    FORWARDED = "HTTP_FORWARDED"
+    FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+    ORIGIN = "HTTP_ORIGIN"
+    TRACEPARENT = "HTTP_TRACEPARENT"
+    X_API_KEY = "HTTP_X_API_KEY"
+    X_REQUEST_ID = "HTTP_X_REQUEST_ID"
 
     def read(self, carrier: Environ) -> str:
-        self._environ = carrier
+        self.raw = carrier
         self.method = carrier["REQUEST_METHOD"]
         path = carrier.get("SCRIPT_NAME", "") + carrier.get("PATH_INFO", "")
         if not path.isascii():
@@ -43,17 +51,15 @@ class WSGIPassage(Passage):
 
     def let_go(self) -> None:
         """Forget the environ, which holds this: the two would have to be found as garbage."""
-        if self.trusts_peer:
+        if self.known.trusts_peer:
             self._request_id = self.request_id
-        self._environ = {}
+        self.raw = {}
 
     def header(self, name: str) -> str:
-        if name == "content-length":
-            return self._environ.get("CONTENT_LENGTH") or ""
-        return self._environ.get("HTTP_" + name.upper().replace("-", "_")) or ""
+        return self.raw.get(name) or ""
 
     def framework(self) -> str:
-        if "werkzeug.request" in self._environ:
+        if "werkzeug.request" in self.raw:
             return "flask"
         return "django" if self.routed else ""
 
@@ -159,7 +165,9 @@ class _Exchange(Exchange):
         cors = self._seen.rules.policy.cors
         assert cors is not None
         self.replacement = b""
-        self._reply(_NO_CONTENT, cors.headers(self._seen.header("origin"), preflight=True))
+        self._reply(
+            _NO_CONTENT, cors.headers(self._seen.header(WSGIPassage.ORIGIN), preflight=True)
+        )
         return self.replaced()
 
     def record(self, status: int) -> None:
