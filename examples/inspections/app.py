@@ -1,7 +1,8 @@
 """Inspections: a small service that uses Mainstay in the ways an app can.
 
 Errors go out through the unmodified sentry-sdk, requests and health through Mainstay's own SDK;
-both read the same DSN. Some of its routes have bugs on purpose: those are what you look at.
+both read the same DSN. With a guard key in it, Mainstay's guard decides who may call. Some of the
+routes have bugs on purpose: those are what you look at.
 
     MAINSTAY_DSN=http://…@127.0.0.1:8000/1 uvicorn app:app
 """
@@ -160,6 +161,7 @@ def get_score(site_id: int) -> dict[str, float]:
 
 
 @api.get("/reports/{year}")
+@mainstay.cost(5)
 def get_report(year: int, pages: int = 20) -> dict[str, int]:
     """Print the year; a long report takes long, and one that takes too long is given up."""
     seconds = pages * SECONDS_PER_REPORT_PAGE
@@ -175,4 +177,4 @@ health = mainstay.Health(
     checks={"database": database_answers},
     required_environment=("INSPECTIONS_SIGNING_KEY",),
 )
-app = mainstay.ASGIMiddleware(api, health=health)
+app = mainstay.Guard(api, health=health)

@@ -1,5 +1,9 @@
 """Visitors of the inspections service: a mixture of requests, about as many a second as asked for.
 
+They come as if through a load balancer, which writes their addresses into X-Forwarded-For: people,
+customers whose programs have an API key (INSPECTIONS_KEYS, separated by spaces), and two who are up
+to no good. The addresses are those that are set aside for documentation.
+
 Standard library only. It ends when its parent process does, or when interrupted.
 
     python traffic.py http://127.0.0.1:8001 --per-second 10
@@ -22,6 +26,7 @@ TIMEOUT_SECONDS = 10
 BURST_EVERY_SECONDS = 20
 BURST_SECONDS = 3
 BURST_TIMES = 3
+CUSTOMERS_SHARE = 0.3
 SCANS = ("/.env", "/wp-login.php", "/.git/config", "/admin", "/phpmyadmin/index.php")
 BUSY_SITES = (1, 2, 3)
 EMPTY_SITE = 4
@@ -29,13 +34,33 @@ dice = random.Random()  # noqa: S311 - which page somebody looks at is no secret
 
 
 @dataclass(frozen=True)
+class Visitor:
+    """Somebody, by the address and perhaps an API key."""
+
+    address: str
+    key: str = ""
+
+
+PEOPLE = [
+    *(Visitor(f"198.51.100.{number}") for number in range(1, 60)),
+    *(Visitor(f"2001:db8:{number}::7") for number in range(1, 20)),
+]
+CUSTOMERS = [
+    Visitor(f"192.0.2.{number}", key)
+    for number, key in enumerate(os.environ.get("INSPECTIONS_KEYS", "").split(), start=10)
+]
+SCANNER, SPRAYER = "203.0.113.66", "203.0.113.99"
+
+
+@dataclass(frozen=True)
 class Visit:
-    """One request."""
+    """One request; without a visitor, somebody makes it."""
 
     method: str
     path: str
     body: bytes = b""
     content_type: str = "application/json"
+    visitor: Visitor | None = None
 
 
 def visit_list() -> Visit:
@@ -100,12 +125,22 @@ def endless_report() -> Visit:
 
 
 def scan() -> Visit:
-    return Visit("GET", dice.choice(SCANS))
+    return Visit("GET", dice.choice(SCANS), visitor=Visitor(SCANNER))
+
+
+def try_a_key() -> Visit:
+    guess = Visitor(SPRAYER, f"mst_production_api_{dice.randbytes(19).hex()}")
+    return Visit("GET", "/inspections?limit=100", visitor=guess)
+
+
+def somebody() -> Visitor:
+    """One in three visits is made by a customer's program."""
+    return dice.choice(CUSTOMERS if CUSTOMERS and dice.random() < CUSTOMERS_SHARE else PEOPLE)
 
 
 # How often each happens, in a thousand visits.
 VISITS: dict[Callable[[], Visit], int] = {
-    visit_list: 297,
+    visit_list: 287,
     visit_site: 150,
     visit_one: 230,
     visit_missing: 15,
@@ -119,6 +154,7 @@ VISITS: dict[Callable[[], Visit], int] = {
     report: 20,
     endless_report: 5,
     scan: 15,
+    try_a_key: 10,
 }
 
 
@@ -150,7 +186,13 @@ class Visitors:
         while True:
             visit = self._waiting.get()
             connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
-            headers = {"Content-Type": visit.content_type, "User-Agent": "visitor/1.0"}
+            visitor = visit.visitor or somebody()
+            headers = {
+                "Content-Type": visit.content_type,
+                "User-Agent": "visitor/1.0",
+                "X-Forwarded-For": visitor.address,
+                **({"X-API-Key": visitor.key} if visitor.key else {}),
+            }
             try:
                 connection.request(visit.method, visit.path, visit.body or None, headers)
                 connection.getresponse().read()

@@ -65,6 +65,12 @@ def is_full(summary: dict[str, Any]) -> bool:
     return alerts >= 1 and all(summary.get(name, 0) >= least for name, least in enough.items())
 
 
+def guarded(browser: httpx.Client, summary: dict[str, Any]) -> int:
+    """How many requests of an instance passed its guard or were refused."""
+    answer = browser.get(f"/api/instances/{summary['instanceId']}/guard/figures").json()
+    return sum(figure["total"] for figure in answer["figures"])
+
+
 def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as demo, signed_in(demo) as browser:
         eventually(
@@ -77,6 +83,7 @@ def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path:
         assert seen["production"]["status"] == "healthy"
         assert seen["staging"]["status"] == "unhealthy", "it forgot an environment variable"
         assert seen["staging"]["activeAlerts"]["critical"] >= 1
+        eventually(lambda: min(guarded(browser, summary) for summary in seen.values()) >= 10)
         pager = tmp_path / "demo" / "demo" / "pager.log"
         eventually(lambda: "inspections staging is down" in pager.read_text())
         children = children_of(demo)
