@@ -28,7 +28,7 @@ EVENT = "event"
 KIB = 1 << 10
 ONE_OF_A_KIND = ("event", "transaction")
 
-_ANYBODY = [(b"access-control-allow-origin", b"*")]
+_ANYBODY = [(b"access-control-allow-origin", b"*"), (b"x-content-type-options", b"nosniff")]
 _EXPOSED = [
     *_ANYBODY,
     (b"access-control-expose-headers", b"x-sentry-error, x-sentry-rate-limits, retry-after"),

@@ -55,6 +55,8 @@ async def send_problem(
     all_headers = {
         "content-type": problems.CONTENT_TYPE,
         "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         **problem_headers(problem),
         **(headers or {}),
     }

@@ -115,6 +115,8 @@ def test_an_address_that_nobody_may_reach_is_refused_for_good() -> None:
         ("https://hooks.example", "https://hooks.example/"),
         ("https://hooks.example/a", "https://hooks.example/a"),
         ("https://hooks.example/a?token=secret", "https://hooks.example/a/…"),
+        ("https://hooks.example/5f0c2f2c2f0e4b7f9d2a4c1d", "https://hooks.example/…"),
+        ("https://hooks.example/5f0c2f2c2f0e4b7f9d2a4c1d/in", "https://hooks.example/…"),
     ],
 )
 def test_secrets_in_urls_are_masked(url: str, shown: str) -> None:

@@ -24,6 +24,7 @@ HINT = "It gets signed JSON (Standard Webhooks)."
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 LONGEST_URL = 2000
+LONGEST_WORD = 20  # longer first parts of a path are tokens rather than words
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
@@ -44,9 +45,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def shown(config: Mapping[str, Any]) -> str:
-    """Scheme, host and the first part of the path: what follows is a secret at many receivers."""
+    """Scheme, host and the first word of the path: what follows is a secret at many receivers."""
     parts = urlsplit(str(config[CONFIG_KEY]))
     first, _, rest = parts.path.lstrip("/").partition("/")
+    if len(first) > LONGEST_WORD:
+        return f"{parts.scheme}://{parts.netloc}/…"
     masked = "/…" if rest or parts.query else ""
     return f"{parts.scheme}://{parts.netloc}/{first}{masked}"
 

@@ -300,6 +300,8 @@ async def _send(
     told: dict[str, Any] = {**(headers or {})}
     if content_type:
         told["content-type"] = content_type
+        told["x-content-type-options"] = "nosniff"
+        told.setdefault("cache-control", "no-store")
     if status != 304:  # noqa: PLR2004 - its length would be that of the document
         told["content-length"] = str(len(body))
     encoded = [
