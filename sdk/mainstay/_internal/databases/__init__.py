@@ -1,0 +1,1 @@
+"""The parts of ``mainstay.sqlalchemy``; import from there."""
