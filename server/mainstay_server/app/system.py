@@ -11,12 +11,11 @@ from fastapi import Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mainstay_server.kernel import columns, database, shared
-from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.clock import rfc3339, utc_now
 from mainstay_server.kernel.jobs import run_task
 from mainstay_server.kernel.problems import Invalid, Unauthenticated
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.web import Router
-from mainstay_server.kernel.web.bodies import rfc3339
 from mainstay_server.tenancy import access
 
 from .assembly import lease, store_urls

@@ -1,6 +1,9 @@
-"""The one place that reads the wall clock."""
+"""Time: the one place that reads the wall clock, the form of it on the wire, others' clocks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+TOLERATED_SKEW = timedelta(seconds=5)
+LONGEST_AGO = timedelta(days=29)
 
 
 def utc_now() -> datetime:
@@ -10,3 +13,37 @@ def utc_now() -> datetime:
     can live through a month in a millisecond.
     """
     return datetime.now(UTC)
+
+
+def rfc3339(value: datetime) -> str:
+    """The one form of a time on the wire: UTC, milliseconds, `Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class SenderClock:
+    """The clock of somebody who sends what happened lately, by what it said when it was sent.
+
+    A clock that is off by less than five seconds is a clock; by more, its times are moved to ours.
+    What then still claims to be older than 29 days or to lie ahead is taken to happen now.
+    """
+
+    def __init__(self, sent_at: datetime | None, *, received_at: datetime) -> None:
+        self._received_at = received_at
+        self._skew = timedelta(0)
+        if sent_at is not None:
+            skew = received_at - _aware(sent_at)
+            if abs(skew) >= TOLERATED_SKEW:
+                self._skew = skew
+
+    def ours(self, at: datetime) -> datetime:
+        """When it happened by our clock; a time without a zone is in UTC."""
+        try:
+            moved = _aware(at) + self._skew
+        except OverflowError:
+            return self._received_at
+        lately = self._received_at - LONGEST_AGO < moved <= self._received_at
+        return moved if lately else self._received_at
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

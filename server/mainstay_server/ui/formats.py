@@ -79,6 +79,12 @@ def bytes_(size: float | None) -> str:
     )
 
 
+def time_range(hours: int) -> str:
+    """`24 h`, or `7 days` of more than one whole day."""
+    days, rest = divmod(hours, 24)
+    return f"{days} days" if days > 1 and not rest else f"{hours} h"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """`99.95 %` of a value that is already in percent.
 

@@ -131,6 +131,7 @@ def environment() -> Environment:
         "bytes": formats.bytes_,
         "clock_time": formats.clock_time,
         "compact": formats.compact,
+        "time_range": formats.time_range,
         "duration_ms": formats.duration_ms,
         "percent": formats.percent,
         "plural": formats.plural,

@@ -75,6 +75,15 @@ def test_bytes_count_in_1024() -> None:
     ]
 
 
+def test_a_time_range_is_in_days_from_two_on() -> None:
+    assert [formats.time_range(hours) for hours in (1, 24, 36, 168)] == [
+        "1 h",
+        "24 h",
+        "36 h",
+        "7 days",
+    ]
+
+
 def test_a_percentage_never_rounds_an_outage_away() -> None:
     assert formats.percent(99.996, 2) == "99.99 %"
     assert formats.percent(100.0, 2) == "100 %"

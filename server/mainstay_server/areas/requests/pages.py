@@ -29,6 +29,7 @@ def draw_panel(asked: PanelRequest) -> str:
         asked.request,
         "requests/panel.html",
         instance=instance,
+        hours=asked.hours,
         dsn=project_dsn(
             asked.request,
             asked.session,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainstay_server.contracts.requests import RequestCount
+from mainstay_server.kernel.clock import SenderClock
 from mainstay_server.kernel.problems import Invalid
 
 from . import columns
@@ -23,9 +24,6 @@ from .schemas import (
 ENDPOINTS_SHOWN = 20
 MOST_BUCKETS = 3000
 PERCENT = 100
-# A clock that is off by less is a clock; by more, the app's times are moved to ours.
-TOLERATED_SKEW = timedelta(seconds=5)
-OLDEST = timedelta(days=29)
 # An app has fewer routes than that. One that reports raw paths has as many as it has requests, and
 # each would be a row of the sums in every hour.
 MOST_ENDPOINTS = 200
@@ -62,23 +60,18 @@ def read_batch(body: bytes) -> RequestBatch:
 def rows_of(batch: RequestBatch, *, instance_id: str, received_at: datetime) -> bytes:
     """The rows to store, one JSON object a line.
 
-    Times are the app's own, moved by how wrong its clock was when it sent the batch; what claims
-    to be older than the retention or to come from the future is taken to happen now.
+    Times are the app's own, as `SenderClock` believes them.
 
     The first `MOST_ENDPOINTS` paths that this process sees of an instance in an hour are endpoints
     of their own in all sums, the rest are one.
     """
     endpoints = _endpoints.of(instance_id, now=received_at)
-    skew = timedelta(0)
-    if batch.sent_at is not None:
-        skew = received_at - _aware(batch.sent_at)
-    if abs(skew) < TOLERATED_SKEW:
-        skew = timedelta(0)
+    clock = SenderClock(batch.sent_at, received_at=received_at)
     return _encoder.encode_lines(
         [
             StoredRequest(
                 instance_id=instance_id,
-                at=_believable(_aware(request.at) + skew, received_at),
+                at=clock.ours(request.at),
                 method=request.method,
                 path=request.path,
                 status=request.status,
@@ -225,11 +218,3 @@ def _endpoint(path: str, endpoints: set[str]) -> str | msgspec.UnsetType:
 
 def _percent(part: int, whole: int) -> float:
     return round(PERCENT * part / whole, 4) if whole else 0.0
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _believable(at: datetime, received_at: datetime) -> datetime:
-    return at if received_at - OLDEST < at <= received_at else received_at

@@ -6,14 +6,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.problems import Invalid
 
 MOST_HOURS = 24 * 366
-
-
-def rfc3339(value: datetime) -> str:
-    """The one form of a time on the wire: UTC, milliseconds, `Z`."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _aware(value: datetime) -> datetime:

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.guard import GuardStep, Passage
 from mainstay_server.kernel.guard.steps import Section
 from mainstay_server.kernel.networks import Networks
 from mainstay_server.kernel.problems import TooManyRequests
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web.bodies import rfc3339
 
 from .bans import active_bans
 

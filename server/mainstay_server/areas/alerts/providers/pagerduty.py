@@ -10,10 +10,10 @@ import msgspec
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import Notice, Posted, post_json
 from mainstay_server.areas.alerts.settings import AlertSettings
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.events import Refused
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
-from mainstay_server.kernel.web.bodies import rfc3339
 
 LABEL = "PagerDuty"
 CONFIG_KEY = "routingKey"

@@ -12,8 +12,8 @@ import msgspec
 
 from mainstay_server.areas.alerts.models import AlertStatus, Change
 from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone, post_json
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.problems import Invalid
-from mainstay_server.kernel.web.bodies import rfc3339
 
 LABEL = "Webhook"
 CONFIG_KEY = "webhookUrl"

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.api_keys.models import ApiKey
 from mainstay_server.areas.api_keys.settings import ApiKeyAreaSettings
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.guard.steps import Section
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web.bodies import rfc3339
 
 from .asking import find_settings
 from .minting import told_pepper

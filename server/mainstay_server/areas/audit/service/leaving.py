@@ -7,12 +7,12 @@ import msgspec
 from mainstay_server.areas.audit.settings import AuditSettings
 from mainstay_server.contracts.audit import AuditCheckpointSigned
 from mainstay_server.kernel import blobs
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.outbound import OutboundError, fetch_blocking
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.settings import of
-from mainstay_server.kernel.web.bodies import rfc3339
 
 from .checkpoints import note_reached
 from .signing import origin_of

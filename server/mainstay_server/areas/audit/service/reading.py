@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.audit.models import AuditRow
 from mainstay_server.areas.audit.schemas import Actor, Row, RowFilter, Target, decode_row
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.database import reading
-from mainstay_server.kernel.web.bodies import rfc3339
 
 MOST_AT_ONCE = 1000
 MOST_ACTIONS = 300

@@ -13,8 +13,8 @@ from mainstay_server.areas.audit.models import (
     AuditRow,
 )
 from mainstay_server.contracts.audit import AuditLogTrimmed
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.events import say
-from mainstay_server.kernel.web.bodies import rfc3339
 
 from .appending import locked_log
 from .proofs import Subtrees

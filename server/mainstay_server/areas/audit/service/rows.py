@@ -10,8 +10,8 @@ import rfc8785
 
 from mainstay_server.areas.audit.models import AuditRow
 from mainstay_server.areas.audit.schemas import decode_row
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.events import Heard, Origin, Value
-from mainstay_server.kernel.web.bodies import rfc3339
 
 VERSION = 1
 LARGEST_EXACT = 2**53 - 1  # beyond it JSON's numbers lose digits, so RFC 8785 refuses them

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from mainstay_server.areas.guard.schemas import Report, StoredPassage
 from mainstay_server.contracts.guard import Use, record_use
+from mainstay_server.kernel.clock import SenderClock
 from mainstay_server.kernel.database import new_id, transaction
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
@@ -20,8 +21,6 @@ MOST_SUMS = 10_000
 MOST_SUMS_OF_ALL = 100_000
 SUMS_OF_EACH = 500  # whatever the others do
 MANY = "(many)"
-TOLERATED_SKEW = timedelta(seconds=5)
-OLDEST = timedelta(days=29)
 
 _decoder = msgspec.json.Decoder(Report)
 _encoder = msgspec.json.Encoder()
@@ -37,15 +36,11 @@ def read_report(body: bytes) -> Report:
 
 def rows_of(report: Report, instance: InstanceRef, *, received_at: datetime) -> list[StoredPassage]:
     """What is stored of a report; a clock that is wrong by more than seconds is put right."""
-    skew = timedelta(0)
-    if report.sent_at is not None:
-        skew = received_at - _aware(report.sent_at)
-    if abs(skew) < TOLERATED_SKEW or abs(skew) > OLDEST:
-        skew = timedelta(0)
+    clock = SenderClock(report.sent_at, received_at=received_at)
     return [
         StoredPassage(
             instance_id=instance.id,
-            at=_believable(_moved(_aware(passage.at), skew), received_at),
+            at=clock.ours(passage.at),
             batch_id=report.batch_id,
             source=REPORTED,
             method=passage.method,
@@ -179,18 +174,3 @@ def _stored(key: tuple[object, ...], count: int, cost: int, batch_id: str) -> St
         },
         StoredPassage,
     )
-
-
-def _aware(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _moved(at: datetime, skew: timedelta) -> datetime:
-    try:
-        return at + skew
-    except OverflowError:
-        return at
-
-
-def _believable(at: datetime, now: datetime) -> datetime:
-    return at if now - OLDEST < at <= now + TOLERATED_SKEW else now

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.quotas.models import QuotaUse
 from mainstay_server.areas.quotas.settings import CALLS, Mode
+from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.guard import GuardStep, Passage
 from mainstay_server.kernel.guard.steps import Section
 from mainstay_server.kernel.problems import TooManyRequests
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web.bodies import rfc3339
 
 from .counting import QUOTA_EXCEEDED, left_of
 from .plans import (
