@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import audit, doctor, keys
+from . import audit, doctor, keys, vulnerabilities
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(vulnerabilities.app, name="vulnerabilities")
 
 
 @app.callback()

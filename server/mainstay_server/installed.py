@@ -13,6 +13,7 @@ from mainstay_server.areas import (
     rate_limits,
     requests,
     scorecard,
+    vulnerabilities,
 )
 from mainstay_server.kernel.area import Area
 
@@ -27,6 +28,7 @@ AREAS: tuple[Area, ...] = (
     quotas.area,
     abuse.area,
     rate_limits.area,
+    vulnerabilities.area,
     audit.area,
     scorecard.area,
 )

@@ -62,6 +62,7 @@ ABOUT_WHAT_IS_NOT_THERE = {
 HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"} | {
     "checkGuard",
     "checkGuardByPost",
+    "uploadVulnerabilityScan",
 }
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 FEW = settings(
@@ -112,7 +113,20 @@ def things_made_on(mainstay: Mainstay) -> dict[str, str]:
     errors = f"/api/instances/{mainstay.instance_id}/errors"
     (issue,) = eventually(lambda: mainstay.get(errors)["errors"])
     ids |= {"issueId": issue["id"], "eventId": stored.json()["id"]}
+    ids["findingId"] = a_finding(mainstay)
     return ids | what_may_be_switched_off(mainstay)
+
+
+def a_finding(mainstay: Mainstay) -> str:
+    """The id of what the document's own example of a scan names."""
+    document = mainstay.ask("GET", "/api/openapi.json").json()
+    path = "/api/instances/{instanceId}/vulnerability-scans"
+    body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    instance = f"/api/instances/{mainstay.instance_id}"
+    answer = mainstay.call("POST", f"{instance}/vulnerability-scans", json=body["example"])
+    assert answer.status_code == 201, answer.text
+    found: str = mainstay.get(f"{instance}/vulnerabilities")["vulnerabilities"][0]["id"]
+    return found
 
 
 def credentials_of_the_guard(mainstay: Mainstay) -> dict[str, dict[str, str]]:

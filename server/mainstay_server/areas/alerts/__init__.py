@@ -32,6 +32,7 @@ area = Area(
         reactions.resolve_abuse,
         reactions.open_quota,
         reactions.open_limited,
+        reactions.open_vulnerabilities,
         reactions.tell_of_opening,
         reactions.tell_of_end,
         reactions.send_notification,

@@ -25,6 +25,7 @@ class AlertType(StrEnum):
     API_KEY_ROTATION = "api_key_rotation"
     ABUSE_DETECTED = "abuse_detected"
     QUOTA_REACHED = "quota_reached"
+    VULNERABILITY_FOUND = "vulnerability_found"
 
 
 class Severity(StrEnum):

@@ -16,6 +16,7 @@ from mainstay_server.contracts.health_checks import (
 )
 from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.contracts.rate_limits import RateLimitExceeded
+from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
@@ -23,7 +24,13 @@ from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sen
 from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue, ReceiverGone
-from .service import conditions, guard_conditions, key_conditions, notifications
+from .service import (
+    conditions,
+    guard_conditions,
+    key_conditions,
+    notifications,
+    vulnerability_conditions,
+)
 
 
 @on(HealthCheckWentDown)
@@ -108,6 +115,12 @@ def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime)
 def open_limited(session: Session, event: RateLimitExceeded, *, now: datetime) -> None:
     """Limits refuse somebody again and again: a warning, unless its rule says otherwise."""
     guard_conditions.record_exceeded(session, event, now=now)
+
+
+@on(VulnerabilitiesFound)
+def open_vulnerabilities(session: Session, event: VulnerabilitiesFound, *, now: datetime) -> None:
+    """A scan found something grave that is new: critical if one of it is, else as its rule says."""
+    vulnerability_conditions.record_found(session, event, now=now)
 
 
 @on(AlertOpened)

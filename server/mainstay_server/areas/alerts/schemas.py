@@ -121,7 +121,7 @@ def post_json(url: str, body: bytes, *, headers: Mapping[str, str], now: datetim
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """When a type of alert fires. `threshold` is percent, alerts per hour or refusals, by type."""
+    """When a type of alert fires. `threshold` is percent, a number or a score, by type."""
 
     type: AlertType
     severity: Severity

@@ -24,6 +24,7 @@ REMINDERS = (
     AlertType.ABUSE_DETECTED,
     AlertType.QUOTA_REACHED,
     AlertType.STORAGE_LIMIT,
+    AlertType.VULNERABILITY_FOUND,
 )
 ALL_ARE_LISTED = "The page of the API keys lists all that are due."
 

@@ -21,7 +21,8 @@ from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid
 
-# They hold for every instance without a row being written. Percent, alerts per hour, or refusals.
+# They hold for every instance without a row being written. Percent, alerts per hour, refusals, or
+# a score of CVSS.
 DEFAULTS = {
     rule.type: rule
     for rule in (
@@ -42,11 +43,13 @@ DEFAULTS = {
         Rule(type=AlertType.API_KEY_ROTATION, severity=Severity.INFO),
         Rule(type=AlertType.ABUSE_DETECTED, severity=Severity.WARNING),
         Rule(type=AlertType.QUOTA_REACHED, severity=Severity.WARNING),
+        Rule(type=AlertType.VULNERABILITY_FOUND, severity=Severity.WARNING, threshold=7),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)
 PER_HOUR = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED)
 MOST_PERCENT = 100
+HIGHEST_SCORE = 10
 SETTABLE = ("enabled", "severity", "threshold", "window_seconds", "minimum_count")
 
 
@@ -137,6 +140,8 @@ def _refuse_nonsense(rule: Rule) -> None:
         raise _invalid("must be above 0 and at most 100 percent")
     if rule.type in PER_HOUR and rule.threshold < 1:
         raise _invalid("must be at least 1 per hour; switch the rule off to hear nothing")
+    if rule.type is AlertType.VULNERABILITY_FOUND and rule.threshold > HIGHEST_SCORE:
+        raise _invalid("is a score of CVSS, from 0 to 10")
 
 
 def _invalid(what: str) -> Invalid:
