@@ -9,6 +9,7 @@ from mainstay._internal.client import Client, active_client
 from mainstay._internal.clock import Clock
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
+from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import Seen, asgi_path
 from mainstay._internal.shield import SHIELD
 from mainstay._internal.trace import trace_id_of
@@ -52,14 +53,17 @@ class ASGIMiddleware:
         if self._health is not None and await self._health.answer_asgi(scope, send):
             return
         client = active_client()
-        if client is None:
+        if client is None and self._health is None:
             await self.app(scope, receive, send)
             return
         await self._measure(client, scope, receive, send)
 
-    async def _measure(self, client: Client, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _measure(
+        self, client: Client | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         seen = scope[KEY] = Seen(routed=self._routed)
-        exchange = Exchange(scope, receive, send, seen=seen, client=client)
+        metrics = None if self._health is None else self._health.metrics
+        exchange = Exchange(scope, receive, send, seen=seen, client=client, metrics=metrics)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -80,6 +84,7 @@ class Exchange:
         "_clock",
         "_done",
         "_gone",
+        "_metrics",
         "_receive",
         "_scope",
         "_seen",
@@ -96,8 +101,10 @@ class Exchange:
         *,
         seen: Seen,
         client: Client | None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
+        self._metrics = metrics
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -134,7 +141,11 @@ class Exchange:
             return
         self._done = True
         with SHIELD:
-            self.record(CLIENT_CLOSED_REQUEST if self._gone else status)
+            status = CLIENT_CLOSED_REQUEST if self._gone else status
+            if self._metrics is not None:
+                seconds = self._clock.monotonic() - self._started
+                self._metrics.count(self._scope["method"], status, seconds)
+            self.record(status)
 
     def record(self, status: int) -> None:
         """Hand what was measured to the client."""

@@ -78,7 +78,7 @@ class Checks:
         started = self._clock.monotonic()
         result: CheckResult = {}
         try:
-            result["status"] = _status_of(self._call(check, loop))
+            result["status"] = _status_of(call(check, loop, self._timeout_seconds))
         except BaseException as error:  # noqa: BLE001 - whatever a check raises is its answer
             # The class name only: the text may hold a password, and anybody may ask.
             result["status"] = FAIL
@@ -86,20 +86,22 @@ class Checks:
         result["responseTime"] = round((self._clock.monotonic() - started) * 1000, 1)
         future.set_result(result)
 
-    def _call(self, check: Check, loop: asyncio.AbstractEventLoop | None) -> object:
-        answer = check()
-        if not inspect.isawaitable(answer):
-            return answer
-        bounded = _within(answer, self._timeout_seconds)
-        if loop is None or loop.is_closed():
-            return asyncio.run(bounded)
-        return asyncio.run_coroutine_threadsafe(bounded, loop).result(self._timeout_seconds)
-
     def _result(self, future: "Future[CheckResult] | None") -> CheckResult:
         if future is not None and future.done():
             return future.result()
         milliseconds = self._timeout_seconds * 1000
         return {"status": FAIL, "error": "TimeoutError", "responseTime": milliseconds}
+
+
+def call(ask: Check, loop: asyncio.AbstractEventLoop | None, timeout_seconds: float) -> object:
+    """Return what a callable of the app says, plain or async; the latter within the time."""
+    answer = ask()
+    if not inspect.isawaitable(answer):
+        return answer
+    bounded = _within(answer, timeout_seconds)
+    if loop is None or loop.is_closed():
+        return asyncio.run(bounded)
+    return asyncio.run_coroutine_threadsafe(bounded, loop).result(timeout_seconds)
 
 
 async def _within(answer: Awaitable[object], timeout_seconds: float) -> object:

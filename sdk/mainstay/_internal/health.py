@@ -1,29 +1,45 @@
 """The health of the app, served by the middleware that measures it."""
 
 import asyncio
+import hmac
 import json
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+from mainstay._internal import metrics
 from mainstay._internal.checks import FAIL, OVERALL, PASS, WARN, Check, Checks, worst
 from mainstay._internal.clock import Clock, rfc3339
 from mainstay._internal.memory import used_percent
+from mainstay._internal.runs import Loop, OneAtATime
 from mainstay._internal.shield import logger
 
 _CACHE_SECONDS = 1.0
 _MEMORY_DEGRADED_PERCENT = 75.0
 _MEMORY_UNHEALTHY_PERCENT = 90.0
+_JSON = "application/json"
 
 Report = dict[str, Any]
 
 
+class _Reply(NamedTuple):
+    status: int
+    content_type: str
+    body: bytes
+
+
+class _Door(NamedTuple):
+    """What has to be made for a path, if anything, and what is told of that."""
+
+    source: "OneAtATime[Any] | None"
+    tell: Callable[[Any], _Reply]
+
+
 class Health:
-    """What an app's health consists of; give it to one of the two middlewares.
+    """What an app's health consists of; give it to one of the two middlewares or to the guard.
 
     ``GET /api/health`` answers with the overall status, the version, the uptime in seconds and
     one entry per check: 200 when healthy or degraded, 503 when unhealthy. ``/api/health/ready``
@@ -37,6 +53,13 @@ class Health:
     ``required_environment`` names the environment variables that must be set. All checks run at
     once and a result holds for one second: a stampede of probes costs one run.
 
+    ``GET /api/metrics`` (``metrics_path``; None for none) tells in Prometheus' text format of
+    requests, errors, durations, uptime and memory, and of ``records``: a callable, plain or
+    async, that returns how many there are of what (``{"articles": 7}``), asked at most once a
+    minute within ``timeout_seconds``. With a ``metrics_token`` whoever asks must send it as
+    ``Authorization: Bearer``. Requests are counted for each process, with the label ``pid``, or,
+    with a ``metrics_folder`` that only this app's processes use, for all of them together.
+
     Probes are not counted among the app's requests.
     """
 
@@ -48,6 +71,10 @@ class Health:
         required_environment: Sequence[str] = (),
         path: str = "/api/health",
         timeout_seconds: float = 5.0,
+        metrics_path: str | None = "/api/metrics",
+        metrics_token: str | None = None,
+        metrics_folder: str | Path | None = None,
+        records: metrics.Records | None = None,
         clock: Clock | None = None,
         memory_percent: Callable[[], float | None] = used_percent,
     ) -> None:
@@ -57,15 +84,34 @@ class Health:
         self._required_environment = tuple(required_environment)
         self._memory_percent = memory_percent
         self._started = self._clock.monotonic()
-        self._answers: Final[dict[str, Callable[[Report], tuple[int, Report]]]] = {
-            path: _full_answer,
-            f"{path}/ready": _ready_answer,
+        self._metrics_path = metrics_path
+        self._metrics_token = metrics_token
+        self.metrics = metrics.Metrics(
+            clock=self._clock,
+            version=version,
+            records=None
+            if records is None
+            else metrics.RecordCounts(records, timeout_seconds=timeout_seconds, clock=self._clock),
+            memory_percent=memory_percent,
+            folder=None if metrics_folder is None else Path(metrics_folder),
+        )
+        self._reports = OneAtATime(
+            self._make_report,
+            name="mainstay-health",
+            holds_seconds=_CACHE_SECONDS,
+            clock=self._clock,
+        )
+        self._scrapes = OneAtATime(
+            self.metrics.tell, name="mainstay-metrics", holds_seconds=0.0, clock=self._clock
+        )
+        self._doors: Final = {
+            path: _Door(self._reports, _full_answer),
+            f"{path}/ready": _Door(self._reports, _ready_answer),
+            f"{path}/live": _Door(None, self._live_answer),
         }
-        self._live_path = f"{path}/live"
+        if metrics_path is not None:
+            self._doors[metrics_path] = _Door(self._scrapes, _metrics_answer)
         self._said_missing = False
-        self._lock = threading.Lock()
-        self._run: Future[Report] | None = None
-        self._made = 0.0
         _forget_runs_after_fork(self)
 
     async def answer_asgi(
@@ -75,16 +121,18 @@ class Health:
     ) -> bool:
         """Answer an ASGI request if it asks for health; return whether it did."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["method"] not in ("GET", "HEAD") or not self._serves(path):
+        door = self._doors.get(path)
+        if door is None or scope["method"] not in ("GET", "HEAD"):
             return False
-        report = {}
-        if path != self._live_path:
-            future = self._report(asyncio.get_running_loop())
-            report = await asyncio.wrap_future(future)
-        status, body = self._answer(path, report)
-        headers = [(k.lower().encode(), v.encode()) for k, v in _headers(body)]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else body
+        reply = _REFUSED
+        if self._is_open(path, lambda: dict(scope["headers"]).get(b"authorization", b"")):
+            made = None
+            if door.source is not None:
+                made = await asyncio.wrap_future(door.source.get(asyncio.get_running_loop()))
+            reply = door.tell(made)
+        headers = [(k.lower().encode(), v.encode()) for k, v in _headers(reply)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else reply.body
         await send({"type": "http.response.body", "body": body})
         return True
 
@@ -93,53 +141,29 @@ class Health:
     ) -> Iterable[bytes] | None:
         """Answer a WSGI request if it asks for health, else return None."""
         path = environ.get("PATH_INFO", "")
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not self._serves(path):
+        door = self._doors.get(path)
+        if door is None or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return None
-        report = {} if path == self._live_path else self._report(None).result()
-        status, body = self._answer(path, report)
-        start_response(f"{status} {HTTPStatus(status).phrase}", _headers(body))
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        reply = _REFUSED
+        if self._is_open(path, lambda: environ.get("HTTP_AUTHORIZATION", "").encode("latin-1")):
+            reply = door.tell(None if door.source is None else door.source.get(None).result())
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", _headers(reply))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
 
-    def _serves(self, path: str) -> bool:
-        return path in self._answers or path == self._live_path
+    def _is_open(self, path: str, credential: Callable[[], bytes]) -> bool:
+        """Whether whoever asks may know: metrics may need a token, health never does."""
+        if path != self._metrics_path or self._metrics_token is None:
+            return True
+        scheme, _, token = credential().partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(
+            token.strip(), self._metrics_token.encode()
+        )
 
-    def _answer(self, path: str, report: Report) -> tuple[int, bytes]:
-        if path == self._live_path:
-            now = rfc3339(self._clock.wall())
-            status, answer = 200, {"status": "alive", "timestamp": now, "uptime": self._uptime()}
-        else:
-            status, answer = self._answers[path](report)
-        return status, json.dumps(answer, separators=(",", ":")).encode()
+    def _live_answer(self, _nothing: None) -> _Reply:
+        now = rfc3339(self._clock.wall())
+        return _json_reply(200, {"status": "alive", "timestamp": now, "uptime": self._uptime()})
 
-    def _report(self, loop: asyncio.AbstractEventLoop | None) -> "Future[Report]":
-        """Return the report of the last second, the one being made, or start a new one.
-
-        The one who starts it does not make it: a probe that hangs up must not take the report
-        away from the others who wait for it.
-        """
-        with self._lock:
-            now = self._clock.monotonic()
-            if self._run is None or (self._run.done() and now - self._made >= _CACHE_SECONDS):
-                self._run = Future()
-                self._run.set_running_or_notify_cancel()
-                threading.Thread(
-                    target=self._make,
-                    args=(self._run, loop),
-                    name="mainstay-health",
-                    daemon=True,
-                ).start()
-            return self._run
-
-    def _make(self, run: "Future[Report]", loop: asyncio.AbstractEventLoop | None) -> None:
-        try:
-            report = self._make_report(loop)
-        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
-            run.set_exception(error)
-            return
-        self._made = self._clock.monotonic()
-        run.set_result(report)
-
-    def _make_report(self, loop: asyncio.AbstractEventLoop | None) -> Report:
+    def _make_report(self, loop: Loop | None) -> Report:
         checks = self._checks.run(loop)
         checks.setdefault("memory", _memory(self._memory_percent()))
         checks.setdefault("environment", self._environment())
@@ -163,9 +187,10 @@ class Health:
         return {"status": FAIL if missing else PASS}
 
     def _forget_runs(self) -> None:
-        self._lock = threading.Lock()
-        self._run = None
+        self._reports.forget()
+        self._scrapes.forget()
         self._checks.forget_running()
+        self.metrics.begin_anew()
 
 
 def _forget_runs_after_fork(health: Health) -> None:
@@ -190,19 +215,43 @@ def _memory(percent: float | None) -> dict[str, Any]:
     return {"status": status, "usage": {"percentage": percent}}
 
 
-def _full_answer(report: Report) -> tuple[int, Report]:
-    return (503 if report["status"] == OVERALL[FAIL] else 200), report
+def _json_reply(status: int, answer: Report) -> _Reply:
+    return _Reply(status, _JSON, json.dumps(answer, separators=(",", ":")).encode())
 
 
-def _ready_answer(report: Report) -> tuple[int, Report]:
+def _full_answer(report: Report) -> _Reply:
+    return _json_reply(503 if report["status"] == OVERALL[FAIL] else 200, report)
+
+
+def _ready_answer(report: Report) -> _Reply:
     ready = report["status"] != OVERALL[FAIL]
     answer = {"status": "ready" if ready else "not_ready", "timestamp": report["timestamp"]}
-    return (200 if ready else 503), answer
+    return _json_reply(200 if ready else 503, answer)
 
 
-def _headers(body: bytes) -> list[tuple[str, str]]:
-    return [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
+def _metrics_answer(text: str) -> _Reply:
+    return _Reply(200, metrics.CONTENT_TYPE, text.encode())
+
+
+_REFUSED: Final = _Reply(
+    401,
+    "application/problem+json",
+    json.dumps(
+        {
+            "type": "about:blank",
+            "title": "Unauthorized",
+            "status": 401,
+            "code": "token-missing",
+            "detail": "Send the token of the metrics as Authorization: Bearer.",
+        }
+    ).encode(),
+)
+
+
+def _headers(reply: _Reply) -> list[tuple[str, str]]:
+    headers = [
+        ("Content-Type", reply.content_type),
+        ("Content-Length", str(len(reply.body))),
         ("Cache-Control", "no-store"),
     ]
+    return [*headers, ("WWW-Authenticate", "Bearer")] if reply is _REFUSED else headers

@@ -1,5 +1,6 @@
 """How much of its memory this machine or container uses."""
 
+import os
 from pathlib import Path
 
 
@@ -12,6 +13,15 @@ def used_percent(root: Path = Path("/")) -> float | None:
     """
     percent = _of_cgroup(root)
     return _of_machine(root) if percent is None else percent
+
+
+def resident_bytes(pid: int, root: Path = Path("/")) -> int | None:
+    """Return the memory that a process holds, or None where it cannot be read."""
+    try:
+        pages = int((root / f"proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _of_cgroup(root: Path) -> float | None:

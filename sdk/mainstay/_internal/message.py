@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mainstay._internal.clock import rfc3339
 
@@ -10,15 +10,15 @@ SDK_NAME = "mainstay.python"
 SDK_VERSION = "0.1.0"
 
 # A method is free text on the wire, and scanners use that; the name is OpenTelemetry's.
-_METHODS = frozenset(
+METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY")
 )
-_OTHER_METHOD = "_OTHER"
+OTHER_METHOD: Final = "_OTHER"
 
 
 def known_method(method: str) -> str:
     """Return the method, or ``_OTHER``, so that neither names nor memory grow with inventions."""
-    return method if method in _METHODS else _OTHER_METHOD
+    return method if method in METHODS else OTHER_METHOD
 
 
 class MeasuredRequest(NamedTuple):

@@ -8,6 +8,7 @@ from mainstay._internal.client import Client, active_client
 from mainstay._internal.clock import Clock
 from mainstay._internal.health import Health
 from mainstay._internal.message import MeasuredRequest, known_method
+from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import UNMATCHED, Seen, cut, without_ids
 from mainstay._internal.shield import SHIELD
 from mainstay._internal.trace import trace_id_of
@@ -46,10 +47,11 @@ class WSGIMiddleware:
             if body is not None:
                 return body
         client = active_client()
-        if client is None:
+        if client is None and self._health is None:
             return self.app(environ, start_response)
         seen = environ[KEY] = Seen(routed=self._routed)
-        exchange = Exchange(environ, start_response, seen=seen, client=client)
+        metrics = None if self._health is None else self._health.metrics
+        exchange = Exchange(environ, start_response, seen=seen, client=client, metrics=metrics)
         try:
             body = self.app(environ, exchange.start_response)
         except BaseException:
@@ -67,6 +69,7 @@ class Exchange:
         "_clock",
         "_done",
         "_environ",
+        "_metrics",
         "_script",
         "_seen",
         "_start_response",
@@ -82,8 +85,10 @@ class Exchange:
         *,
         seen: Seen,
         client: Client | None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
+        self._metrics = metrics
         self._environ = environ
         self._start_response = start_response
         self._seen = seen
@@ -121,6 +126,9 @@ class Exchange:
             return
         self._done = True
         with SHIELD:
+            if self._metrics is not None:
+                seconds = self._clock.monotonic() - self._started
+                self._metrics.count(self._environ["REQUEST_METHOD"], status, seconds)
             self.record(status)
 
     def record(self, status: int) -> None:

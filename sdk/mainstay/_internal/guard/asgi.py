@@ -22,6 +22,7 @@ from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
 from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, body_too_large, is_cause
 from mainstay._internal.message import MeasuredRequest, known_method
+from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import UNMATCHED, Seen, asgi_path, without_ids
 from mainstay._internal.shield import SHIELD
 
@@ -104,7 +105,9 @@ class Door(Guard):
         try:
             if kind == "http":
                 measured_by = None if isinstance(above, Seen) else client
-                exchange = _Exchange(scope, receive, send, seen=passage, client=measured_by)
+                exchange = _Exchange(
+                    scope, receive, send, seen=passage, client=measured_by, metrics=self.metrics
+                )
                 exchange.reports_to = client
                 await self._answer(exchange, passage, scope)
             else:
@@ -154,9 +157,16 @@ class _Exchange(Exchange):
     reports_to: Client | None
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, seen: Seen, client: Client | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        seen: Seen,
+        client: Client | None,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(scope, receive, send, seen=seen, client=client)
+        super().__init__(scope, receive, send, seen=seen, client=client, metrics=metrics)
         self.has_begun = False
         self.is_replaced = False
         self._received = 0

@@ -76,6 +76,7 @@ class Guard:
         self.routing = flask.find_routing(app)
         self.routed = django.watch_routes(app) or self.routing is not None
         self.health = health
+        self.metrics = None if health is None else health.metrics
         self.clock = clock or Clock()
         buckets = Buckets(max_buckets)
         self.limiter = Limiter(buckets, None if redis is None else _store(redis, buckets))

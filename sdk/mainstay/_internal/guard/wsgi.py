@@ -11,6 +11,7 @@ from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
 from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large, is_cause
 from mainstay._internal.message import MeasuredRequest, known_method
+from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import UNMATCHED, Seen, without_ids
 from mainstay._internal.shield import SHIELD
 from mainstay._internal.wsgi import (
@@ -79,7 +80,9 @@ class Door(Guard):
         now = self.clock.wall()
         passage = WSGIPassage(self.limiter, self.rules(client), now, routed=self.routed)
         above, environ[KEY] = environ.get(KEY), passage
-        exchange = _Exchange(environ, start_response, seen=passage, client=client)
+        exchange = _Exchange(
+            environ, start_response, seen=passage, client=client, metrics=self.metrics
+        )
         if isinstance(above, Seen):
             exchange.measured_above(above)
         CURRENT.set(passage)
@@ -124,8 +127,9 @@ class _Exchange(Exchange):
         *,
         seen: Seen,
         client: Client | None,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(environ, start_response, seen=seen, client=client)
+        super().__init__(environ, start_response, seen=seen, client=client, metrics=metrics)
         self._reports_to = client
         self._above: Seen | None = None
         self.has_begun = False
