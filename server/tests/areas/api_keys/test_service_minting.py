@@ -60,6 +60,13 @@ def test_the_digest_is_that_of_the_golden_policy() -> None:
     assert minting.digest_of(GOLDEN, PEPPER) == DIGEST
 
 
+@pytest.mark.parametrize("pepper", [b"", b"short", b"x" * 64, b"longer than a block" * 9])
+def test_the_prepared_digest_is_the_same_for_every_pepper(pepper: bytes) -> None:
+    digester = minting.Digester(pepper)
+    for key in (GOLDEN, "", "another", GOLDEN):
+        assert digester.digest_of(key) == minting.digest_of(key, pepper)
+
+
 def test_one_key_has_another_digest_in_every_project_and_installation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

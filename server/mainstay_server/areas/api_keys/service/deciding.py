@@ -11,7 +11,7 @@ from mainstay_server.kernel.guard.steps import Section
 from mainstay_server.kernel.networks import Networks
 from mainstay_server.kernel.problems import Forbidden, Unauthenticated
 
-from .minting import digest_of, is_well_formed
+from .minting import Digester, is_well_formed
 
 OURS = "mst_"
 
@@ -43,7 +43,7 @@ class CompiledRule:
 class CompiledKeys:
     """The section, ready to be decided by: keys by their digest."""
 
-    pepper: bytes
+    digester: Digester
     required: Patterns
     public: Patterns
     rules: tuple[CompiledRule, ...]
@@ -53,7 +53,7 @@ class CompiledKeys:
 def compile_section(section: Section) -> CompiledKeys:
     """What `decide` reads fast, made once for each version of the policy."""
     return CompiledKeys(
-        pepper=b64decode(section["pepper"]),
+        digester=Digester(b64decode(section["pepper"])),
         required=Patterns(section.get("required", ())),
         public=Patterns(section.get("public", ())),
         rules=tuple(_compile_rule(rule) for rule in section.get("scopes", ())),
@@ -78,10 +78,11 @@ async def decide(compiled: CompiledKeys, passage: Passage) -> None:
         if _asks_for_a_key(compiled, request, needed):
             raise _malformed() if credential else _missing()
         return
-    if not is_well_formed(credential):
-        raise _malformed()
-    key = compiled.keys.get(digest_of(credential, compiled.pepper))
+    key = compiled.keys.get(compiled.digester.digest_of(credential))
     if key is None:
+        # Asked second, because whoever has a good key need not be asked.
+        if not is_well_formed(credential):
+            raise _malformed()
         raise Unauthenticated(
             "Nobody issued this API key, or it was revoked; ask its issuer for a new one.",
             code="key-unknown",
@@ -89,7 +90,7 @@ async def decide(compiled: CompiledKeys, passage: Passage) -> None:
         )
     passage.facts = key.facts
     _refuse_dead_or_elsewhere(key, request)
-    if not key.scopes.issuperset(needed):
+    if needed and not key.scopes.issuperset(needed):
         scopes = " ".join(needed)
         raise Forbidden(
             f"This needs an API key with the scopes: {scopes}; ask its issuer for them.",
@@ -100,6 +101,8 @@ async def decide(compiled: CompiledKeys, passage: Passage) -> None:
 
 def _scopes_needed(compiled: CompiledKeys, request: GuardedRequest) -> tuple[str, ...]:
     """The scopes that the policy or the app asks for, each once."""
+    if not (request.scopes or compiled.rules):
+        return ()
     found = list(request.scopes)
     for rule in compiled.rules:
         if (not rule.methods or request.method in rule.methods) and rule.paths.match(request.path):

@@ -11,6 +11,7 @@ from mainstay_server.kernel.settings import secret_key
 
 LONGEST_ENVIRONMENT = 20
 SHOWN_AT_THE_END = 4
+HMAC_BLOCK_BYTES = 64
 # What leak scanners search for. The checksum then tells a key from a word that looks like one.
 SCANNER_PATTERN = r"\bmst_[a-z0-9]{1,20}_api_[0-9A-Za-z]{38}\b"
 
@@ -56,6 +57,29 @@ def is_well_formed(text: str) -> bool:
 def digest_of(key: str, pepper: bytes) -> str:
     """The form in which the guard knows a key: HMAC-SHA-256 under the project's pepper, in hex."""
     return hmac.digest(pepper, key.encode(), "sha256").hex()
+
+
+class Digester:
+    """Makes the digests of one pepper: the same, with the half of HMAC that is always alike done.
+
+    HMAC (RFC 2104) hashes the padded pepper before the key and before the result; to go on from
+    there costs a third of `digest_of`.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, pepper: bytes) -> None:
+        block = hashlib.sha256(pepper).digest() if len(pepper) > HMAC_BLOCK_BYTES else pepper
+        block = block.ljust(HMAC_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def digest_of(self, key: str) -> str:
+        """The form in which the guard knows a key."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(key.encode("utf-8", "replace"))
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def fingerprint_of(key: str) -> str:

@@ -68,10 +68,10 @@ def _asked(scope: Scope) -> _Asked:
     for name, value in scope["headers"]:
         headers[name] = headers[name] + b"," + value if name in headers else value
     query: dict[str, str] = {}
-    for name, value in parse_qsl(
-        scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True
-    ):
-        query.setdefault(name, value)
+    written = scope.get("query_string")
+    if written:
+        for name, value in parse_qsl(written.decode("latin-1"), keep_blank_values=True):
+            query.setdefault(name, value)
     return _Asked(headers, query)
 
 

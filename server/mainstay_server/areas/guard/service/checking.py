@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +16,9 @@ from .policies import Policy
 
 LONGEST_PATH = 2000
 MOST_FORWARDED = 50
+# Longer than every address with zone, brackets and port; what follows is no part of one.
+LONGEST_ADDRESS = 100
+MOST_REMEMBERED = 8192
 UNREADABLE = "0.0.0.0"  # noqa: S104 - nobody's address, and nothing listens there
 CREDENTIAL_DIGITS = 16
 
@@ -110,6 +114,12 @@ def client_address(
 
 def clean_address(text: str) -> str:
     """An address in its one form: no port, no brackets, IPv4 rather than mapped; "" for others."""
+    return _clean_address(text[:LONGEST_ADDRESS])
+
+
+# The same addresses ask again and again, and reading one costs as much as a limit's decision.
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _clean_address(text: str) -> str:
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
