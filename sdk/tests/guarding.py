@@ -116,6 +116,7 @@ def asked_asgi(
     app: Any, path: str, *, method: str, peer: str, headers: Mapping[str, str], body: bytes = b""
 ) -> Told:
     said: list[Any] = []
+    path, _, query = path.partition("?")
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -131,7 +132,7 @@ def asked_asgi(
         "path": unquote(path),
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(n.lower().encode(), v.encode("latin-1")) for n, v in headers.items()],
         "client": (peer, 50_000) if peer else None,
         "server": ("127.0.0.1", 80),
@@ -146,6 +147,7 @@ def asked_wsgi(
     app: Any, path: str, *, method: str, peer: str, headers: Mapping[str, str], body: bytes = b""
 ) -> Told:
     begun: list[Any] = []
+    path, _, query = path.partition("?")
 
     def start_response(status: str, headers: Any, _error: Any = None) -> Callable[[bytes], None]:
         begun[:] = [int(status[:3]), headers]
@@ -155,6 +157,7 @@ def asked_wsgi(
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote(path, encoding="latin-1"),
+        "QUERY_STRING": query,
         "REMOTE_ADDR": peer,
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",

@@ -11,6 +11,7 @@ from mainstay._internal.caching.keys import bounded, build_key
 from mainstay._internal.caching.layer import MemoryLayer
 from mainstay._internal.caching.making import Making, Steps, run, run_async
 from mainstay._internal.caching.statistics import LayerStatistics, Statistics
+from mainstay._internal.caching.turns import Turns
 from mainstay._internal.caching.wrapping import wrap
 from mainstay._internal.checks import PASS, WARN
 from mainstay._internal.clock import Clock
@@ -85,6 +86,8 @@ class Cache:
             clock=self._clock,
         )
         self._patience_seconds = wait_seconds
+        self.clock = self._clock
+        self.turns = Turns(self._shared, wait_seconds=wait_seconds, clock=self._clock)
         _begin_anew_after_fork(self)
 
     # -- verbs -----------------------------------------------------------------------------
@@ -232,6 +235,7 @@ class Cache:
     def _begin_anew(self) -> None:
         self._memory.begin_anew()
         self._making.begin_anew()
+        self.turns.begin_anew()
         if self._shared is not None:
             self._shared.begin_anew()
 

@@ -55,7 +55,7 @@ class Guard:
         """Make the guard of the app's kind."""
         if cls is not Guard:
             return super().__new__(cls)
-        door = "asgi" if _is_asgi(app) else "wsgi"
+        door = "asgi" if is_asgi(app) else "wsgi"
         # The doors are made of this class, so that it cannot import them first.
         module = importlib.import_module(f"mainstay._internal.guard.{door}")
         return super().__new__(module.Door)
@@ -200,7 +200,7 @@ def _asks_first(passage: Passage) -> bool:
     return bool(passage.raw.get(passage.ORIGIN) and passage.raw.get(passage.ASKED_METHOD))
 
 
-def _is_asgi(app: object) -> bool:
+def is_asgi(app: object) -> bool:
     """Tell an ASGI app from a WSGI app: it is async, or it takes three things instead of two."""
     while isinstance(app, functools.partial):
         app = app.func

@@ -1,0 +1,1 @@
+"""Answers of the app, kept by the rules of HTTP."""
