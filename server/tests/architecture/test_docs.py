@@ -124,6 +124,7 @@ def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> Non
         ("django", ASKED_AS_WSGI.replace("APPLICATION", "application")),
         ("sentry-sdk", "import guide; print({'number': 7}, 'healthy')"),
         ("caching", "import guide; print({'number': 7}, 'healthy')"),
+        ("databases", "import guide; print({'number': 7}, 'healthy')"),
         ("validation", ASKED_TO_VALIDATE),
     ],
 )

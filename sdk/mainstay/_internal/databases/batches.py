@@ -143,15 +143,18 @@ def _alike(
     """
     batch: list[tuple[int, Row]] = []
     keys: frozenset[str] = frozenset()
+    names, most, is_renamed = columns.names, 0, False
     for index, row in enumerate(rows):
-        row_keys = frozenset(row)
-        if batch and (row_keys != keys or len(batch) == size_of(len(keys))):
-            yield batch
-            batch = []
-        if not batch:
-            keys = row_keys
+        if len(batch) == most or row.keys() != keys:
+            if batch:
+                yield batch
+            batch, keys = [], frozenset(row)
+            most = size_of(len(keys))
             _check(columns, keys, index)
-        batch.append((index, {columns.names[key]: value for key, value in row.items()}))
+            is_renamed = any(names[key] != key for key in keys)
+        batch.append(
+            (index, {names[key]: value for key, value in row.items()} if is_renamed else row)
+        )
     if batch:
         yield batch
 

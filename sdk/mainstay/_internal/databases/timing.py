@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from mainstay._internal.databases.shapes import Histogram, shape_of
 from mainstay._internal.guard.passage import CURRENT
 from mainstay._internal.shield import SHIELD, logger
 
+_MOST_WAITING = 64
 _MOST_TEXTS = 2_000
 _LONGEST_TEXT_KEPT = 20_000
 _MOST_SHAPES_OF_REQUEST = 500
@@ -60,13 +61,32 @@ class RepeatedQuery:
 
 
 class _Shape:
-    __slots__ = ("count", "errors", "histogram", "longest", "repeated", "statement", "total")
+    """What is counted of one shape.
+
+    Durations wait in a deque, which takes them without a lock, and are counted some at a time.
+    """
+
+    __slots__ = (
+        *("count", "errors", "histogram", "longest", "repeated", "seen", "statement", "total"),
+        "waiting",
+    )
 
     def __init__(self, statement: str) -> None:
         self.statement = statement
         self.count = self.errors = self.repeated = 0
-        self.total = self.longest = 0.0
+        self.total = self.longest = self.seen = 0.0
         self.histogram = Histogram()
+        self.waiting: deque[float] = deque()
+
+    def fold(self) -> None:
+        """Count what waits; called by one thread at a time."""
+        waiting, add = self.waiting, self.histogram.add
+        for _ in range(len(waiting)):
+            seconds = waiting.popleft()
+            self.count += 1
+            self.total += seconds
+            self.longest = max(self.longest, seconds)
+            add(seconds)
 
 
 class QueryTiming:
@@ -102,7 +122,7 @@ class QueryTiming:
         self._most_shapes = most_shapes
         self._now = (clock or Clock()).monotonic
         self._dialect = self._engine.dialect.name
-        self._shapes: OrderedDict[str, _Shape] = OrderedDict()
+        self._shapes: dict[str, _Shape] = {}
         self._texts: dict[str, _Shape] = {}
         self._lock = threading.Lock()
         self._hooked = threading.local()
@@ -120,6 +140,8 @@ class QueryTiming:
     def statistics(self) -> list[QueryStatistics]:
         """Tell about every shape, the one that took the most time in all first."""
         with self._lock:
+            for shape in self._shapes.values():
+                shape.fold()
             found = [_told(shape) for shape in self._shapes.values()]
         return sorted(found, key=lambda one: -one.total_seconds)
 
@@ -148,47 +170,67 @@ class QueryTiming:
                 event.remove(self._engine, name, listener)
         self._pool.close()
 
-    # -- on the path of every statement ----------------------------------------------------
+    # -- on the path of every statement, where each tenth of a microsecond counts -----------
 
-    def _before(self, *arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own
-        context = arguments[4]
+    def _before(
+        self,
+        _connection: Any,  # noqa: ANN401 - same
+        _cursor: Any,  # noqa: ANN401 - same
+        _statement: str,
+        _parameters: Any,  # noqa: ANN401 - same
+        context: Any,  # noqa: ANN401 - same
+        _many: bool,  # noqa: FBT001 - same
+    ) -> None:
         if context is not None:
             context.mainstay_began = self._now()
 
     def _after(
         self,
-        _connection: sa.Connection,
+        _connection: Any,  # noqa: ANN401 - same
         _cursor: Any,  # noqa: ANN401 - same
         statement: str,
         _parameters: Any,  # noqa: ANN401 - same
         context: Any,  # noqa: ANN401 - same
         _many: bool,  # noqa: FBT001 - same
     ) -> None:
-        began = getattr(context, "mainstay_began", None)
-        if began is None:
+        try:
+            began = context.mainstay_began
+        except AttributeError:  # begun before we listened
             return
-        with SHIELD:
-            self._count(statement, self._now() - began, is_error=False)
+        ended = self._now()
+        shape = self._texts.get(statement)
+        if shape is None:
+            with SHIELD:
+                self._count_first(statement, began, ended)
+            return
+        shape.seen = ended
+        waiting = shape.waiting
+        waiting.append(ended - began)
+        if len(waiting) >= _MOST_WAITING:
+            with self._lock:
+                shape.fold()
+        request = CURRENT.get()
+        counts = _WATCHED.get()
+        if request is not None or counts is not None or ended - began >= self._slow_seconds:
+            with SHIELD:
+                self._look_closer(shape, ended - began)
 
     def _failed(self, told: Any) -> None:  # noqa: ANN401 - an ExceptionContext
         began = getattr(told.execution_context, "mainstay_began", None)
         if began is None or told.statement is None:
             return
         with SHIELD:
-            self._count(told.statement, self._now() - began, is_error=True)
+            self._count_first(told.statement, began, self._now()).errors += 1
 
-    def _count(self, statement: str, seconds: float, *, is_error: bool) -> None:
+    def _count_first(self, statement: str, began: float, ended: float) -> _Shape:
         with self._lock:
             shape = self._texts.get(statement) or self._new_text(statement)
-            shape.count += 1
-            shape.total += seconds
-            shape.errors += is_error
-            shape.longest = max(shape.longest, seconds)
-            shape.histogram.add(seconds)
-            try:
-                self._shapes.move_to_end(shape.statement)
-            except KeyError:  # it had been forgotten, and its text not
-                self._remember(shape)
+            shape.seen = ended
+            shape.waiting.append(ended - began)
+        self._look_closer(shape, ended - began)
+        return shape
+
+    def _look_closer(self, shape: _Shape, seconds: float) -> None:
         counts = _WATCHED.get()
         if counts is None:
             request = CURRENT.get()
@@ -203,20 +245,23 @@ class QueryTiming:
         text = shape_of(statement, self._dialect)
         shape = self._shapes.get(text)
         if shape is None:
-            shape = _Shape(text)
-            self._remember(shape)
+            self._make_room()
+            shape = self._shapes[text] = _Shape(text)
         if len(statement) <= _LONGEST_TEXT_KEPT:
             if len(self._texts) >= _MOST_TEXTS:
-                self._texts.clear()
+                self._texts = {}
             self._texts[statement] = shape
         return shape
 
-    def _remember(self, shape: _Shape) -> None:
-        self._shapes[shape.statement] = shape
-        if len(self._shapes) > self._most_shapes:
-            _, gone = self._shapes.popitem(last=False)
-            self.forgotten += 1
-            self._texts = {text: one for text, one in self._texts.items() if one is not gone}
+    def _make_room(self) -> None:
+        """Forget the tenth that was not seen for longest, so that most new shapes cost nothing."""
+        if len(self._shapes) < self._most_shapes:
+            return
+        oldest = sorted(self._shapes.values(), key=lambda shape: shape.seen)
+        gone = set(oldest[: self._most_shapes // 10 + 1])
+        self._shapes = {text: one for text, one in self._shapes.items() if one not in gone}
+        self._texts = {text: one for text, one in self._texts.items() if one not in gone}
+        self.forgotten += len(gone)
 
     def _repeat(self, shape: _Shape, counts: dict[str, int]) -> None:
         times = counts.get(shape.statement, 0) + 1
