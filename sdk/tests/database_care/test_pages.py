@@ -293,6 +293,31 @@ def test_single_precision_is_refused_where_a_row_would_follow_itself(engine: sa.
             page(connection, sa.select(table), order_by=[table.c.real])
 
 
+def test_an_enum_is_paged_in_the_databases_order_or_refused_where_it_compares_otherwise(
+    engine: sa.Engine,
+) -> None:
+    shades = sa.Enum("zinc", "azure", "red", name="shades")
+    table = sa.Table("shaded", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    table.append_column(sa.Column("shade", shades))
+    table.create(engine)
+    order: list[Any] = [table.c.shade]
+    with Session(engine) as session:
+        given = [{"id": n + 1, "shade": shades.enums[n % 3]} for n in range(12)]
+        insert_in_batches(session, table, given)
+        if engine.dialect.name == "mysql":
+            with pytest.raises(TypeError, match="ENUM"):
+                page(session, sa.select(table), order_by=order)
+            order = [sa.cast(table.c.shade, sa.String(10))]
+        expected = list(session.scalars(sa.select(table.c.id).order_by(*order, table.c.id)))
+        found, cursor = list[int](), None
+        for _ in range(6):
+            one = page(session, sa.select(table), order_by=order, after=cursor, limit=2)
+            found += [row.id for row in one.items]
+            cursor = one.next_cursor
+
+    assert found == expected
+
+
 def test_what_an_entity_loads_by_a_join_is_no_part_of_the_list(first: Session) -> None:
     insert_in_batches(first, Comment, [{"id": n, "article_id": n % 3} for n in range(1, 13)])
     whole = sa.select(Article).options(joinedload(Article.comments))

@@ -48,7 +48,7 @@ def key_of(given: Any, dialect: sa.Dialect, *, is_outer: bool) -> Key:  # noqa: 
         inner = inner.element
     if not isinstance(inner, sa.ColumnElement):
         raise TypeError(f"Pages cannot be ordered by {type(inner).__name__}.")
-    _refuse_inexact(inner.type, dialect)
+    _refuse_what_would_lose_rows(inner.type, dialect)
     if nulls_first is None:
         nulls_first = descending == (dialect.name in _NULLS_ARE_LARGEST)
     may_be_null = is_outer or getattr(inner, "nullable", True) is not False
@@ -101,15 +101,20 @@ def _nulls_follow(key: Key) -> bool:
     return key.may_be_null and not key.nulls_first
 
 
-def _refuse_inexact(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> None:
-    """Refuse single precision: what is read back is not equal to what is stored.
+def _refuse_what_would_lose_rows(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> None:
+    """Refuse types whose values do not compare as they are ordered.
 
-    The last row of a page would come after itself, and the list would never end.
+    Single precision is read back as another number than is stored: the last row of a page would
+    come after itself, and the list never end. MySQL orders its ENUM by place and compares it as
+    text: rows would be left out.
     """
+    is_mysql = dialect.name in ("mysql", "mariadb")
+    if is_mysql and isinstance(kind, sa.Enum) and kind.native_enum:
+        raise TypeError("Pages cannot be ordered by ENUM here; cast(column, String) can.")
     if not isinstance(kind, sa.Float) or isinstance(kind, (sa.Double, sa.DOUBLE_PRECISION)):
         return
     is_single = isinstance(kind, sa.REAL) or (kind.precision or 53) < _DOUBLE_FROM_BITS
     if dialect.name == "postgresql" and is_single:
         raise TypeError("Pages cannot be ordered by REAL; DOUBLE PRECISION and NUMERIC can.")
-    if dialect.name in ("mysql", "mariadb"):
+    if is_mysql:
         raise TypeError("Pages cannot be ordered by FLOAT here; DOUBLE and DECIMAL can.")
