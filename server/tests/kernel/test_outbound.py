@@ -1,6 +1,7 @@
 """Nothing leaves unchecked, and no other side can hold, flood or trick us."""
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import threading
@@ -162,6 +163,51 @@ def test_a_silent_server_cannot_hold_a_call(
 ) -> None:
     receiver.answer(Answer(hang=True))
     assert refused(receiver.url, **options).kind == "timeout"
+
+
+@pytest.mark.usefixtures("open_to_private")
+@pytest.mark.parametrize(
+    ("beginning", "for_ever"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1000),
+    ],
+)
+def test_a_server_that_never_pauses_keeps_nobody_else_waiting(
+    beginning: bytes, for_ever: bytes
+) -> None:
+    """Neither with interim answers nor with a body of crumbs."""
+
+    def pour(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(beginning)
+            while True:
+                connection.sendall(for_ever)
+
+    async def ask(url: str) -> tuple[bool, int]:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(others())
+        try:
+            await outbound.fetch("GET", url, timeout_seconds=2, max_body_bytes=10**9)
+        except outbound.OutboundError as error:
+            return error.kind in ("protocol", "timeout"), turns
+        finally:
+            beside.cancel()
+        return False, turns
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=pour, args=(listening,), daemon=True).start()
+        ended, turns = asyncio.run(ask(f"http://127.0.0.1:{listening.getsockname()[1]}/"))
+    assert ended
+    assert turns > 3
 
 
 @pytest.mark.usefixtures("open_to_private")

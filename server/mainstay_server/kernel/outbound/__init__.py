@@ -5,6 +5,7 @@ from mainstay_server.kernel.outbound.fetching import (
     FetchOptions,
     Response,
     Timings,
+    check_host_blocking,
     fetch,
     fetch_blocking,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "OutboundError",
     "Response",
     "Timings",
+    "check_host_blocking",
     "close_outbound",
     "close_resting_connections",
     "fetch",

@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from mainstay_server.kernel.outbound.decoding import BoundedBody
 from mainstay_server.kernel.outbound.errors import OutboundError
 from mainstay_server.kernel.outbound.gate import Gate, gate
-from mainstay_server.kernel.outbound.network import Stopwatch, stopwatch
+from mainstay_server.kernel.outbound.network import READING_BODY, Stopwatch, resolve, stopwatch
 
 USER_AGENT = "Mainstay"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -152,6 +152,24 @@ def fetch_blocking(method: str, url: str, **options: Unpack[FetchOptions]) -> Re
     return gate().run(fetch(method, url, **options))
 
 
+def check_host_blocking(host: str, *, timeout_seconds: float = 5.0) -> None:
+    """Refuse a host that no call may reach, for a library that opens its own connections.
+
+    It asks the name service anew when it connects: a name that changes its mind gets past this.
+    Raises `OutboundError`.
+    """
+
+    async def check(way: Gate) -> None:
+        async with asyncio.timeout(timeout_seconds):
+            await resolve(host, 443, resolver=way.resolver, allow_private=way.allow_private)
+
+    way = gate()
+    try:
+        way.run(check(way))
+    except TimeoutError:
+        raise OutboundError("dns", f"The name {host} could not be resolved in time.") from None
+
+
 def _parsed(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
@@ -177,7 +195,7 @@ async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> 
             headers = _joined(answer.headers)
             after = _next(exchange, answer.status, headers) if call.follow_redirects else None
             if after is None:
-                watch.doing = "reading the body"
+                watch.doing = READING_BODY
                 body = await _read(call, answer, headers)
                 return Response(
                     status=answer.status,

@@ -18,6 +18,10 @@ from mainstay_server.kernel.outbound.errors import OutboundError
 
 SECONDS_PER_ADDRESS = 5.0
 READ_BYTES = 65_536
+# The parser bounds one head; how many interim answers (1xx) come before it, nothing else would.
+MOST_HEAD_BYTES = 256 * 1024
+READS_AT_ONCE = 4
+READING_BODY = "reading the body"
 
 SocketAddress = tuple[Any, ...]
 
@@ -35,6 +39,19 @@ class Stopwatch:
         now = time.monotonic()
         self.started = self.resolved = self.connected = self.secured = now
         self.doing = "looking up the name"
+        self._head_bytes = 0
+
+    def count_head(self, more: int) -> None:
+        """Count what came before the body; raises `OutboundError` when that does not end."""
+        if self.doing == READING_BODY:
+            return
+        self._head_bytes += more
+        if self._head_bytes > MOST_HEAD_BYTES:
+            raise OutboundError(
+                "protocol",
+                "The other side sends headers or interim answers without an end;"
+                " look at what listens there.",
+            )
 
 
 stopwatch: ContextVar[Stopwatch | None] = ContextVar("outbound_stopwatch", default=None)
@@ -207,6 +224,13 @@ def _read_timeout() -> OutboundError:
     )
 
 
+def _counted(data: bytes) -> bytes:
+    watch = stopwatch.get()
+    if watch is not None:
+        watch.count_head(len(data))
+    return data
+
+
 class PlainStream(httpcore.AsyncNetworkStream):
     """A connected socket without TLS, read and written without asyncio's stream buffers.
 
@@ -216,15 +240,21 @@ class PlainStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._reads = 0
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         loop = asyncio.get_running_loop()
+        self._reads += 1
+        if self._reads > READS_AT_ONCE:
+            # asyncio does not wait for what is there already: whoever sends without a pause would
+            # keep the loop from everybody else, and from its own deadline.
+            await asyncio.sleep(0)
         try:
             if timeout is None:
-                return await loop.sock_recv(self._socket, max_bytes)
+                return _counted(await loop.sock_recv(self._socket, max_bytes))
             async with asyncio.timeout(timeout):
-                return await loop.sock_recv(self._socket, max_bytes)
+                return _counted(await loop.sock_recv(self._socket, max_bytes))
         except TimeoutError:
             raise _read_timeout() from None
         except OSError as error:
@@ -324,7 +354,7 @@ class SecureStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
             async with asyncio.timeout(timeout):
-                return await self._reader.read(max_bytes)
+                return _counted(await self._reader.read(max_bytes))
         except TimeoutError:
             raise _read_timeout() from None
         except OSError as error:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from mainstay_server.areas.alerts.providers import apprise
 from mainstay_server.areas.alerts.settings import AlertSettings
+from mainstay_server.kernel import outbound
 from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import ServerSettings, forget_settings, override_settings
@@ -24,6 +25,16 @@ def _allowed() -> Iterator[None]:
     override_settings(AlertSettings(alerts_apprise=True))
     yield
     forget_settings()
+
+
+@pytest.fixture(autouse=True)
+def _way_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "harbour" in request.fixturenames:
+        yield  # which opens it itself
+        return
+    outbound.open_outbound(allow_private=True)
+    yield
+    outbound.close_outbound()
 
 
 def json_url(receiver: HttpReceiver, rest: str = "/hook/secret") -> str:
@@ -106,6 +117,22 @@ def test_redirects_are_not_followed(http_receiver: HttpReceiver) -> None:
     with pytest.raises(RetryLater):
         send(json_url(http_receiver))
     assert len(http_receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://169.254.169.254/",
+        "json://somebody:password@2852039166/",
+        "gotify://0xa9fea9fe/token",
+        "ntfy://169.254.169.254/topic",
+        "ntfy://[::ffff:169.254.169.254]/topic",
+        "json://metadata.google.internal/",
+    ],
+)
+def test_what_hands_out_credentials_of_the_machine_is_never_asked(url: str) -> None:
+    with pytest.raises(Refused, match="never open"):
+        send(url)
 
 
 @pytest.mark.parametrize("url", ["nosuch://host/a", "syslog://", "json://host/?template=/a"])

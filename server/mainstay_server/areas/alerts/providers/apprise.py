@@ -1,9 +1,10 @@
 """Apprise: any of the hundred services that its URLs name, through the optional library.
 
-The library opens its own connections, past `kernel.outbound` and its address check. Such channels
-are therefore the operator's to allow (`MAINSTAY_ALERTS_APPRISE`), and what would read files of the
-server or act on it instead of telling anybody is refused in any case (docs/decisions/0010).
-Apprise knows no idempotency key: a try whose answer was lost may be shown twice.
+The library opens its own connections, past `kernel.outbound`; only the host in a URL is looked at
+before, which a name that changes its mind gets past. Such channels are therefore the operator's to
+allow (`MAINSTAY_ALERTS_APPRISE`), and what would read files of the server or act on it instead of
+telling anybody is refused in any case (docs/decisions/0010). Apprise knows no idempotency key: a
+try whose answer was lost may be shown twice.
 """
 
 import importlib
@@ -18,6 +19,7 @@ from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import Notice
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.outbound import OutboundError, check_host_blocking
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
 
@@ -47,6 +49,10 @@ SCHEME = re.compile(r"([A-Za-z0-9]{2,30})://(.*)", re.DOTALL)
 # Their first part is a host; with the others it may be a token.
 NAMES_A_HOST = re.compile(
     r"((?:apprise|form|gotify|json|mailto|xml)s?)://(?:[^/?#]*@)?([A-Za-z0-9.-]+(?::\d+)?)(?=[/?#]|$)"
+)
+# Digits with dots, one number, hex or octal, or IPv6: any spelling of an address.
+LIKE_AN_ADDRESS = re.compile(
+    r"[0-9.]+|0[xX][0-9a-fA-F.xX]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|localhost"
 )
 ACT_ON_THE_SERVER = frozenset(
     {"blink1", "dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"}
@@ -104,6 +110,7 @@ def send(
     service = None if _danger_of(url) else _service(url)
     if service is None:
         raise Refused("Apprise does not take this URL any more; add the channel anew.")
+    _refuse_forbidden(url)
     over = notice.change is not Change.OPENED
     sender = _library().Apprise(service, asset=service.asset)
     with sender.notify(
@@ -116,6 +123,20 @@ def send(
         if not result:
             said = [entry.message for entry in result.logs()]
             raise RetryLater(_without_secrets(said[-1] if said else "It did not say why.", url))
+
+
+def _refuse_forbidden(url: str) -> None:
+    """Refuse a URL whose host may not be reached; with most services the first part is no host."""
+    place = url.partition("://")[2].rpartition("@")[2] if "@" in url else url.partition("://")[2]
+    host = re.split(r"[/?#]", place, maxsplit=1)[0]
+    bare = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if not (NAMES_A_HOST.match(url) or LIKE_AN_ADDRESS.fullmatch(bare)):
+        return
+    try:
+        check_host_blocking(bare)
+    except OutboundError as error:
+        if error.kind == "blocked":  # what is wrong otherwise, Apprise says itself
+            raise Refused(error.reason) from None
 
 
 def _library() -> Any:  # noqa: ANN401 - an optional library, whose types may not be there
