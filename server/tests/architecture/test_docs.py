@@ -25,6 +25,29 @@ import guide
 with TestClient(guide.app) as client:
     print(client.get("/articles/7").json(), client.get("/api/health").json()["status"])
 """
+ASKED_FOR_TITLES = """
+from starlette.testclient import TestClient
+import guide
+with TestClient(guide.app) as client:
+    assert client.get("/articles/7/title").headers["cache-status"].endswith("stored")
+    assert "hit" in client.get("/articles/7/title").headers["cache-status"]
+    assert client.put("/articles/7/title", json={"title": 7}).status_code == 422
+    assert client.put("/articles/7/title", json={"title": "x"}).json() == {"title": "x"}
+    assert client.get("/articles/7/title").headers["cache-status"].endswith("stored")
+    assert 'app_records{kind="articles"} 7' in client.get("/api/metrics").text
+print({"number": 7}, "healthy")
+"""
+ASKED_FOR_KEPT = """
+from starlette.testclient import TestClient
+import guide
+with TestClient(guide.app) as client:
+    told = [client.get("/articles/7").headers["cache-status"] for _ in range(2)]
+    assert [one.split(";")[1] for one in told] == [" fwd=uri-miss", " hit"], told
+    assert client.get("/articles/7").json()["number"] == 7
+    client.put("/articles/7")
+    assert client.get("/articles/7").headers["cache-status"].endswith("stored")
+print({"number": 7}, "healthy")
+"""
 ASKED_AS_WSGI = """
 import json
 from wsgiref.util import setup_testing_defaults
@@ -120,10 +143,11 @@ def test_python_in_guides_can_be_read_and_imports_what_exists(page: Path) -> Non
     ("guide", "asked"),
     [
         ("fastapi", ASKED_AS_ASGI),
+        ("fastapi", ASKED_FOR_TITLES),
         ("flask", ASKED_AS_WSGI.replace("APPLICATION", "app")),
         ("django", ASKED_AS_WSGI.replace("APPLICATION", "application")),
         ("sentry-sdk", "import guide; print({'number': 7}, 'healthy')"),
-        ("caching", "import guide; print({'number': 7}, 'healthy')"),
+        ("caching", ASKED_FOR_KEPT),
         ("databases", "import guide; print({'number': 7}, 'healthy')"),
         ("validation", ASKED_TO_VALIDATE),
     ],

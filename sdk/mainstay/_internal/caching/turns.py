@@ -34,8 +34,7 @@ class Turn(NamedTuple):
 class Turns:
     """Gives out turns.
 
-    Of what turned out not to be kept, everybody makes his own: that is remembered for a minute,
-    so that requests do not queue for nothing.
+    What turned out not to be kept is remembered for a minute, so that nobody queues for nothing.
     """
 
     def __init__(self, shared: "RedisLayer | None", *, wait_seconds: float, clock: Clock) -> None:
@@ -50,10 +49,14 @@ class Turns:
         self._lock = threading.Lock()
         self._not_kept: OrderedDict[str, float] = OrderedDict()
 
+    def is_pointless(self, key: str) -> bool:
+        """Whether it was not kept when it was made last, a minute ago or less."""
+        with self._lock:
+            until = self._not_kept.get(key, 0.0)
+        return until > self._clock.monotonic()
+
     def take(self, key: str) -> Steps:
         """Return a `Turn`, or None when somebody else had it and is done, or takes too long."""
-        if self._is_not_kept(key):
-            return None
         flight, is_mine = self._flights.join(key)
         if not is_mine:
             with contextlib.suppress(*_TOO_LONG):
@@ -79,11 +82,6 @@ class Turns:
         if self._shared is not None:
             self._shared.unlock(turn.key, turn.token)
         self._flights.land(turn.key, turn.flight)
-
-    def _is_not_kept(self, key: str) -> bool:
-        with self._lock:
-            until = self._not_kept.get(key, 0.0)
-        return until > self._clock.monotonic()
 
     def _locked(self, shared: "RedisLayer", key: str, token: str) -> Steps:
         """Wait for another process that makes it; return whether there was one."""

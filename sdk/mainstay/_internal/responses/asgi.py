@@ -64,8 +64,8 @@ class Door:
     async def _make(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the app answer, alone or for all who ask for the same."""
         turn: Turn | None = None
-        if asked.method == "GET":
-            turns = self._responses.turns
+        turns = self._responses.turns
+        if asked.method == "GET" and not turns.is_pointless(asked.turn):
             with SHIELD:
                 turn = await run_async(turns.take(asked.turn), None, turns.wait_seconds)
             if turn is None or turn.has_waited:
@@ -239,12 +239,13 @@ async def _tell(answer: Answer, asked: Asked, send: Send) -> None:
 def _asked(scope: Scope, responses: ResponseCache) -> Asked | None:
     if scope["method"] not in READING:
         return None
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        found[name] = found[name] + b", " + value if name in found else value
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
 
     def header(name: str) -> str:
-        return found.get(name.encode(), b"").decode("latin-1")
+        return found.get(name, "")
 
     query = scope.get("query_string", b"").decode("latin-1")
     path = scope["path"]

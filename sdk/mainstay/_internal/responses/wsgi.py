@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -71,7 +72,7 @@ class Door:
         turn: Turn | None = None
         exchange = _Exchange(self._responses, asked, start_response)
         try:
-            if asked.method == "GET":
+            if asked.method == "GET" and not turns.is_pointless(asked.turn):
                 with SHIELD:
                     turn = run(turns.take(asked.turn), None, turns.wait_seconds)
                 if turn is None or turn.has_waited:
@@ -258,6 +259,7 @@ def _path(environ: Environ) -> str:
     return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
+@lru_cache(maxsize=200)
 def _variable(name: str) -> str:
     variable = name.upper().replace("-", "_")
     return variable if name in ("content-length", "content-type") else f"HTTP_{variable}"
