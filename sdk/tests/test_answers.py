@@ -717,6 +717,16 @@ def test_what_the_app_said_itself_stays_and_outside_of_a_cache_nothing_happens(k
     assert site.asked == 2
 
 
+@each
+@pytest.mark.parametrize("status", [500, 403, 422, 302])
+def test_what_a_route_says_of_its_answer_is_not_said_of_its_errors(kind: str, status: int) -> None:
+    def say(_request: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
+        keep(60, public=True, stale=60)
+        return status, {}, "trouble"
+
+    assert "cache-control" not in Site(kind, say).ask().headers
+
+
 def test_a_cache_around_a_guard_is_refused() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 

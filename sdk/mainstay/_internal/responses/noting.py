@@ -9,7 +9,14 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 from mainstay._internal.caching.keys import Template
-from mainstay._internal.responses.rules import Answer, Headers, tags_of, vary_of
+from mainstay._internal.responses.rules import (
+    KEPT_STATUSES,
+    NOT_MODIFIED,
+    Answer,
+    Headers,
+    tags_of,
+    vary_of,
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 # Beside a space and a comma, which separate tags in headers.
@@ -30,7 +37,12 @@ class Note:
         return not (self.cache_control or self.vary or self.tags)
 
     def apply(self, answer: Answer) -> Answer:
-        """Return the answer with the headers that say it; what the app said itself stays."""
+        """Return the answer with the headers that say it; what the app said itself stays.
+
+        It was said of the answer that the route meant to give: an error is none.
+        """
+        if answer.status not in KEPT_STATUSES and answer.status != NOT_MODIFIED:
+            return answer
         more: Headers = []
         if self.cache_control and not answer.header("cache-control"):
             more.append(("cache-control", self.cache_control))

@@ -16,7 +16,7 @@ Headers = list[tuple[str, str]]
 
 OK: Final = 200
 NOT_MODIFIED: Final = 304
-_STATUSES: Final = frozenset((OK, 301, 308, 404, 410))
+KEPT_STATUSES: Final = frozenset((OK, 301, 308, 404, 410))
 CREDENTIALS: Final = ("authorization", "cookie", "x-api-key")
 # What an app may build links of, without saying so in Vary.
 _FORWARDED: Final = (
@@ -159,7 +159,7 @@ def terms_of(asked: Asked, answer: Answer) -> Terms | None:
     """
     said = directives(answer)
     vary = vary_of(answer)
-    if answer.status not in _STATUSES or not _FORBIDDING.isdisjoint(said) or vary is None:
+    if answer.status not in KEPT_STATUSES or not _FORBIDDING.isdisjoint(said) or vary is None:
         return None
     if answer.header("set-cookie") or "no-store" in asked.header("cache-control").lower():
         return None
