@@ -140,12 +140,14 @@ class Exchange:
         if self._done:
             return
         self._done = True
-        with SHIELD:
+        try:
             status = CLIENT_CLOSED_REQUEST if self._gone else status
             if self._metrics is not None:
                 seconds = self._clock.monotonic() - self._started
                 self._metrics.count(self._scope["method"], status, seconds)
             self.record(status)
+        except Exception as error:  # noqa: BLE001 - what the shield is for
+            SHIELD.swallow(error)
 
     def record(self, status: int) -> None:
         """Hand what was measured to the client."""

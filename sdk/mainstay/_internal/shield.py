@@ -34,16 +34,22 @@ class Shield:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if kind is None or not issubclass(kind, Exception):
+        if not isinstance(error, Exception) or os.environ.get("MAINSTAY_RAISE") == "1":
             return False
-        if os.environ.get("MAINSTAY_RAISE") == "1":
-            return False
-        self._log_once(kind.__name__, error, trace)
+        self._log_once(error, trace)
         return True
 
-    def _log_once(
-        self, kind: str, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def swallow(self, error: Exception) -> None:
+        """Do the same where a caught exception stands, for what not even 0.1 µs is to be spent on.
+
+        To be called in an ``except`` clause.
+        """
+        if os.environ.get("MAINSTAY_RAISE") == "1":
+            raise error
+        self._log_once(error, error.__traceback__)
+
+    def _log_once(self, error: Exception, trace: TracebackType | None) -> None:
+        kind = type(error).__name__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         place = ("", 0) if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)

@@ -125,11 +125,13 @@ class Exchange:
         if self._done:
             return
         self._done = True
-        with SHIELD:
+        try:
             if self._metrics is not None:
                 seconds = self._clock.monotonic() - self._started
                 self._metrics.count(self._environ["REQUEST_METHOD"], status, seconds)
             self.record(status)
+        except Exception as error:  # noqa: BLE001 - what the shield is for
+            SHIELD.swallow(error)
 
     def record(self, status: int) -> None:
         """Hand what was measured to the client."""

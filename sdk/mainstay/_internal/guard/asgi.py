@@ -204,8 +204,10 @@ class _Exchange(Exchange):
             return self.refuse(refusal)
         self.has_begun = True
         self.status = message.get("status", SERVER_ERROR)
-        with SHIELD:
+        try:
             message = self._dressed(message)
+        except Exception as error:  # noqa: BLE001 - what the shield is for
+            SHIELD.swallow(error)
         return self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:

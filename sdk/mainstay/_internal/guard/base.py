@@ -107,15 +107,16 @@ class Guard:
         Should our own code fail, a request is refused under a policy that refuses any: what
         makes the guard stumble must not be a way around it.
         """
-        refusal = passage.rules.when_failed
-        with SHIELD:
-            found = self._before_limits(passage, carrier)
-            if found is None and not passage.is_preflight:
+        try:
+            refusal = self._before_limits(passage, carrier)
+            if refusal is None and not passage.is_preflight:
                 charges = passage.rules.charges_for(passage)
                 decision = self.limiter.decide(charges, now_us(passage)) if charges else NO_LIMITS
-                found = _after_limits(passage, charges, decision)
-            refusal = found
-        return enforced(passage, refusal)
+                refusal = _after_limits(passage, charges, decision)
+        except Exception as error:  # noqa: BLE001 - what the shield is for
+            SHIELD.swallow(error)
+            refusal = passage.rules.when_failed
+        return None if refusal is None else enforced(passage, refusal)
 
     async def admit_async(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - as above
         """Decide as ``admit`` does, without holding up the event loop."""

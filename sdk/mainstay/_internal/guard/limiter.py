@@ -1,6 +1,7 @@
 """Who decides about limits: the store that processes share, or this process alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mainstay._internal.guard.limits import (
@@ -71,4 +72,4 @@ class Limiter:
 
 def refunds(charges: Sequence[Charge]) -> list[Charge]:
     """Return the charges that give back what some others took."""
-    return [charge._replace(amount_us=-charge.amount_us) for charge in charges if charge.amount_us]
+    return [replace(charge, amount_us=-charge.amount_us) for charge in charges if charge.amount_us]

@@ -119,7 +119,8 @@ def quotable(name: str) -> str:
     return "".join(c for c in name if " " <= c <= "~" and c not in '"\\')[:100]
 
 
-class Charge(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Charge:
     """What one limit takes for one request: ``amount_us`` into the bucket; negative gives back."""
 
     limit: Limit
@@ -167,7 +168,7 @@ NO_LIMITS: Final = Decision(admitted=True)
 
 def standing_of(charge: Charge, ahead_us: int, *, admitted: bool) -> Standing:
     """Say how a bucket stands that is so far ahead of the clock after the decision."""
-    limit, _, amount, tolerance = charge
+    limit, amount, tolerance = charge.limit, charge.amount_us, charge.tolerance_us
     wait: int | None = 0
     if not admitted:
         wait = ahead_us + amount - tolerance if amount <= tolerance else None
@@ -195,29 +196,35 @@ class Buckets:
     def decide(self, charges: Sequence[Charge], now_us: int) -> Decision:
         """Charge all of them or none; a simulated limit is charged by itself and stops nobody."""
         with self._lock:
-            tats, admitted, aheads = self._tats, True, []
-            for limit, bucket, amount, tolerance in charges:
-                found = tats.get(bucket)
-                ahead = found[0] - now_us if found is not None and found[0] > now_us else 0
-                aheads.append(ahead)
-                if ahead + amount > tolerance and not limit.simulate:
+            tats, admitted = self._tats, True
+            afters: list[int] = []
+            for charge in charges:
+                found, after = tats.get(charge.bucket), charge.amount_us
+                if found is not None and found[0] > now_us:
+                    after += found[0] - now_us
+                afters.append(after)
+                if after > charge.tolerance_us and not charge.limit.simulate:
                     admitted = False
             standings: list[Standing] = []
             simulated: list[Standing] = []
-            for charge, before in zip(charges, aheads):  # noqa: B905 - one for each, from above
-                limit, bucket, amount, tolerance = charge
-                after = before + amount if before > -amount else 0
+            for charge, after in zip(charges, afters):  # noqa: B905 - one for each, from above
+                limit, tolerance = charge.limit, charge.tolerance_us
                 if after <= tolerance and (admitted or limit.simulate):
-                    if after > 0 and bucket in tats:
-                        tats[bucket] = (now_us + after, tolerance)
-                    else:
-                        self._put(bucket, now_us + after, tolerance, now_us)
-                    left = tolerance - after
-                    standing = _made(Standing, (limit, 0, left // limit.interval_us, after))
+                    standing = self._charged(charge, max(after, 0), now_us)
                 else:
+                    before = after - charge.amount_us
                     standing = standing_of(charge, before, admitted=after <= tolerance)
                 (simulated if limit.simulate else standings).append(standing)
             return _made(Decision, (admitted, standings, simulated, ()))
+
+    def _charged(self, charge: Charge, after: int, now_us: int) -> Standing:
+        bucket, tolerance = charge.bucket, charge.tolerance_us
+        if after > 0 and bucket in self._tats:
+            self._tats[bucket] = (now_us + after, tolerance)
+        else:
+            self._put(bucket, now_us + after, tolerance, now_us)
+        limit = charge.limit
+        return _made(Standing, (limit, 0, (tolerance - after) // limit.interval_us, after))
 
     def learn(self, bucket: str, tat: int, tolerance_us: int, now_us: int) -> None:
         """Take over how a bucket stands in the shared store, for when that is away."""

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from mainstay._internal.guard.base import enforced, now_us, refusal_of
@@ -119,7 +120,7 @@ class _Costly(NamedTuple):
             return None
         limits = {charge.bucket: charge for charge in passage.charges if _is_of_door(charge)}
         charges = [
-            charge._replace(amount_us=charge.limit.unit_us * more) for charge in limits.values()
+            replace(charge, amount_us=charge.limit.unit_us * more) for charge in limits.values()
         ]
         if charges:
             refusal = refusal_of(passage, charges, (yield charges))
@@ -160,7 +161,7 @@ class _Named(NamedTuple):
     def ask(self, passage: Passage) -> _Steps:
         passage.name_person(self.person)
         before = [charge for charge in passage.charges if charge.limit.by == "person"]
-        now = [charge._replace(bucket=passage.bucket_of(charge.limit)) for charge in before]
+        now = [replace(charge, bucket=passage.bucket_of(charge.limit)) for charge in before]
         if now == before:
             return None
         refusal = refusal_of(passage, now, (yield now))

@@ -150,8 +150,10 @@ class _Exchange(Exchange):
             self._begin_refusal(refusal)
             return _write_nothing
         self.has_begun = True
-        with SHIELD:
+        try:
             rest = (self._dressed(rest[0]), *rest[1:])
+        except Exception as error:  # noqa: BLE001 - what the shield is for
+            SHIELD.swallow(error)
         return self._start_response(status, *rest)
 
     def refuse(self, refusal: Refusal) -> Iterable[bytes]:
