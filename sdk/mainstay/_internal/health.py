@@ -57,8 +57,10 @@ class Health:
     requests, errors, durations, uptime and memory, and of ``records``: a callable, plain or
     async, that returns how many there are of what (``{"articles": 7}``), asked at most once a
     minute within ``timeout_seconds``. With a ``metrics_token`` whoever asks must send it as
-    ``Authorization: Bearer``. Requests are counted for each process, with the label ``pid``, or,
-    with a ``metrics_folder`` that only this app's processes use, for all of them together.
+    ``Authorization: Bearer``. ``more_metrics`` are functions that return further lines, such as
+    the ``metrics`` of a `mainstay.sqlalchemy.QueryTiming`. Requests are counted for each process,
+    with the label ``pid``, or, with a ``metrics_folder`` that only this app's processes use, for
+    all of them together.
 
     Probes are not counted among the app's requests.
     """
@@ -75,6 +77,7 @@ class Health:
         metrics_token: str | None = None,
         metrics_folder: str | Path | None = None,
         records: metrics.Records | None = None,
+        more_metrics: Sequence[Callable[[], Sequence[str]]] = (),
         clock: Clock | None = None,
         memory_percent: Callable[[], float | None] = used_percent,
     ) -> None:
@@ -89,11 +92,10 @@ class Health:
         self.metrics = metrics.Metrics(
             clock=self._clock,
             version=version,
-            records=None
-            if records is None
-            else metrics.RecordCounts(records, timeout_seconds=timeout_seconds, clock=self._clock),
+            records=metrics.counted(records, timeout_seconds=timeout_seconds, clock=self._clock),
             memory_percent=memory_percent,
             folder=None if metrics_folder is None else Path(metrics_folder),
+            more=more_metrics,
         )
         self._reports = OneAtATime(
             self._make_report,

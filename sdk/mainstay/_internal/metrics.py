@@ -5,7 +5,7 @@ import os
 import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from mainstay._internal.clock import Clock
 from mainstay._internal.memory import resident_bytes
 from mainstay._internal.message import METHODS, OTHER_METHOD
 from mainstay._internal.runs import Loop
-from mainstay._internal.shield import logger
+from mainstay._internal.shield import SHIELD, logger
 from mainstay._internal.slots import Cells, Slot, Slots
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,8 +52,10 @@ class Metrics:
         records: "RecordCounts | None",
         memory_percent: Callable[[], float | None],
         folder: Path | None = None,
+        more: Sequence[Callable[[], Sequence[str]]] = (),
     ) -> None:
         self._clock = clock
+        self._more = tuple(more)
         self._version = version
         self._records = records
         self._memory_percent = memory_percent
@@ -104,6 +106,9 @@ class Metrics:
         ]
         if self._records is not None:
             lines += self._records.tell(loop)
+        for tell in self._more:
+            with SHIELD:  # what the app adds may break, and the rest is told all the same
+                lines += tell()
         return "\n".join(lines) + "\n"
 
     def _begin(self) -> Cells:
@@ -191,6 +196,15 @@ class RecordCounts:
                 running.set_exception(error)
 
         threading.Thread(target=ask, name="mainstay-records", daemon=True).start()
+
+
+def counted(
+    records: Records | None, *, timeout_seconds: float, clock: Clock
+) -> RecordCounts | None:
+    """Return the counts of an app that gives some."""
+    if records is None:
+        return None
+    return RecordCounts(records, timeout_seconds=timeout_seconds, clock=clock)
 
 
 def _checked(said: Any) -> dict[str, float]:  # noqa: ANN401 - whatever the app says

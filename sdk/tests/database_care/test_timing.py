@@ -188,6 +188,26 @@ def test_lines_for_prometheus_are_read_by_its_own_parser(app: sa.Engine) -> None
     assert samples["mainstay_db_pool_waits_total", None].value == 0
 
 
+def test_the_apps_metrics_tell_of_its_queries_and_go_on_when_that_breaks(
+    app: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAINSTAY_RAISE", raising=False)
+    timing = QueryTiming(app)
+
+    def broken() -> list[str]:
+        raise RuntimeError
+
+    health = mainstay.Health(more_metrics=[broken, timing.metrics])
+    with app.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    measured: Any = mainstay.ASGIMiddleware(FastAPI(), health=health)
+    with TestClient(measured) as client:
+        told = client.get("/api/metrics").text
+
+    count = f'mainstay_db_query_seconds_count{{pid="{os.getpid()}",statement="SELECT ?"}} 1'
+    assert count in told.splitlines()
+
+
 def test_what_is_closed_times_no_more_and_leaves_the_engine_as_it_was(app: sa.Engine) -> None:
     timing = QueryTiming(app)
     timing.close()

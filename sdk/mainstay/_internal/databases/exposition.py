@@ -1,5 +1,6 @@
 """Query and pool statistics as Prometheus reads them."""
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,30 +13,37 @@ Sample = tuple[str, float | int | None]
 
 
 def metric_lines(queries: "Sequence[QueryStatistics]", pool: PoolStatistics) -> list[str]:
-    """Return the lines of Prometheus' text format 0.0.4, without a line end."""
+    """Return the lines of Prometheus' text format 0.0.4, without a line end.
+
+    Each says of which process it is, so that those behind one address do not take turns.
+    """
+    process = f'pid="{os.getpid()}"'
+    alone = f"{{{process}}}"
     in_pool = [
-        ('{state="used"}', pool.checked_out),
-        ('{state="overflow"}', pool.overflow),
+        (f'{{{process},state="used"}}', pool.checked_out),
+        (f'{{{process},state="overflow"}}', pool.overflow),
     ]
     of_pool = [
         *_family("mainstay_db_pool_connections", "gauge", "Connections, by state.", in_pool),
-        *_family("mainstay_db_pool_capacity", "gauge", "At most so many.", [("", pool.capacity)]),
-        *_family("mainstay_db_pool_waits_total", "counter", "Who waited.", [("", pool.waits)]),
         *_family(
-            "mainstay_db_pool_timeouts_total", "counter", "Who got none.", [("", pool.timeouts)]
+            "mainstay_db_pool_capacity", "gauge", "At most so many.", [(alone, pool.capacity)]
+        ),
+        *_family("mainstay_db_pool_waits_total", "counter", "Who waited.", [(alone, pool.waits)]),
+        *_family(
+            "mainstay_db_pool_timeouts_total", "counter", "Who got none.", [(alone, pool.timeouts)]
         ),
         *_family(
             "mainstay_db_pool_wait_seconds_total",
             "counter",
             "What they waited together.",
-            [("", pool.wait_seconds)],
+            [(alone, pool.wait_seconds)],
         ),
     ]
-    return [*of_pool, *_of_queries(queries)]
+    return [*of_pool, *_of_queries(queries, process)]
 
 
-def _of_queries(queries: "Sequence[QueryStatistics]") -> Iterable[str]:
-    labels = [f'statement="{_escaped(one.statement)}"' for one in queries]
+def _of_queries(queries: "Sequence[QueryStatistics]", process: str) -> Iterable[str]:
+    labels = [f'{process},statement="{_escaped(one.statement)}"' for one in queries]
     pairs = list(zip(labels, queries, strict=True))
     summary: list[Sample] = []
     for label, one in pairs:
