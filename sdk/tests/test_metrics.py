@@ -218,6 +218,11 @@ def test_with_a_token_only_its_bearer_may_read_metrics_and_everybody_health(serv
         assert ask(port, "/api/health")[0] == 200
 
 
+def test_an_empty_token_is_a_mistake_and_not_an_open_door() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        mainstay.Health(metrics_token="")
+
+
 def test_metrics_may_be_elsewhere_or_nowhere() -> None:
     with WAYS["asgi"](mainstay.Health(metrics_path="/metrics")) as port:
         assert (ask(port, "/metrics")[0], ask(port, "/api/metrics")[0]) == (200, 404)

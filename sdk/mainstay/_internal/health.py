@@ -63,6 +63,8 @@ class Health:
     all of them together.
 
     Probes are not counted among the app's requests.
+
+    Raises ValueError for an empty token, and OSError for a folder that cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - options, each with a default that works
@@ -81,6 +83,8 @@ class Health:
         clock: Clock | None = None,
         memory_percent: Callable[[], float | None] = used_percent,
     ) -> None:
+        if metrics_token == "":
+            raise ValueError("an empty metrics_token opens for everybody; leave it out for that")
         self._version = version
         self._clock = clock or Clock()
         self._checks = Checks(checks or {}, timeout_seconds=timeout_seconds, clock=self._clock)

@@ -158,15 +158,17 @@ def terms_of(asked: Asked, answer: Answer) -> Terms | None:
     §3.5, which asks it of Authorization; here it holds for cookies and API keys too).
     """
     said = directives(answer)
+    lifetime = said.get("s-maxage", said.get("max-age", ""))
+    if not lifetime or answer.status not in KEPT_STATUSES or not _FORBIDDING.isdisjoint(said):
+        return None
     vary = vary_of(answer)
-    if answer.status not in KEPT_STATUSES or not _FORBIDDING.isdisjoint(said) or vary is None:
+    if vary is None:
         return None
     if answer.header("set-cookie") or "no-store" in asked.header("cache-control").lower():
         return None
     if answer.header("access-control-allow-origin") not in ("", "*") and "origin" not in vary:
         return None
-    fresh = _seconds(said.get("s-maxage", said.get("max-age", "")))
-    fresh -= _seconds(answer.header("age"))
+    fresh = _seconds(lifetime) - _seconds(answer.header("age"))
     if fresh <= 0:
         return None
     terms = Terms(
