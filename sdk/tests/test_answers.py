@@ -17,7 +17,7 @@ from mainstay._internal.clock import Clock
 from mainstay._internal.responses.rules import Answer, directives, matches, vary_of
 from mainstay.cache import Cache, ResponseCache, keep, kept
 from tests.app_servers import PATIENCE_SECONDS, eventually, served_asgi, served_wsgi
-from tests.guarding import Told, asked_asgi, asked_wsgi
+from tests.guarding import READER, Told, asked_asgi, asked_wsgi, bearer, golden
 
 NOON = 1_795_230_000.0
 Says = Callable[[Mapping[str, str]], tuple[int, dict[str, str], str]]
@@ -732,6 +732,43 @@ def test_a_cache_around_a_guard_is_refused() -> None:
 
     with pytest.raises(ValueError, match="around the cache"):
         ResponseCache(Cache())(mainstay.Guard(app))
+
+
+def identified(route: Callable[[], str]) -> Callable[[], str]:
+    def asked() -> str:
+        mainstay.identify("alice")
+        return route()
+
+    return asked
+
+
+@each
+@pytest.mark.parametrize(
+    "mark",
+    [
+        identified,
+        mainstay.limit("100/hour"),
+        mainstay.cost(2),
+        mainstay.scopes(),
+    ],
+    ids=["identify", "limit", "cost", "scopes"],
+)
+def test_what_a_route_asks_of_each_request_it_goes_on_to_ask(kind: str, mark: Any) -> None:
+    def route() -> str:
+        return "public, max-age=60"
+
+    def say(_request: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
+        return 200, {"cache-control": mark(route)()}, "mine"
+
+    site = Site(kind, say)
+    policy = {"version": 1, "keys": golden("policy.full.json")["keys"]}
+    policy["keys"]["required"] = []
+    guard = mainstay.Guard(site.app, policy=policy, clock=Clock(wall=lambda: NOON))
+    ask = asked_asgi if kind == "asgi" else asked_wsgi
+    for _ in range(2):
+        told = ask(guard, "/a", method="GET", peer="203.0.113.9", headers=bearer(READER))
+        assert (told.status, told.body) == (200, b"mine")
+    assert site.asked == 2
 
 
 def test_a_guard_around_the_cache_refuses_what_is_kept() -> None:

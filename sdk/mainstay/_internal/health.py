@@ -83,8 +83,6 @@ class Health:
         clock: Clock | None = None,
         memory_percent: Callable[[], float | None] = used_percent,
     ) -> None:
-        if metrics_token == "":
-            raise ValueError("an empty metrics_token opens for everybody; leave it out for that")
         self._version = version
         self._clock = clock or Clock()
         self._checks = Checks(checks or {}, timeout_seconds=timeout_seconds, clock=self._clock)
@@ -92,7 +90,7 @@ class Health:
         self._memory_percent = memory_percent
         self._started = self._clock.monotonic()
         self._metrics_path = metrics_path
-        self._metrics_token = metrics_token
+        self._metrics_token = _not_empty(metrics_token)
         self.metrics = metrics.Metrics(
             clock=self._clock,
             version=version,
@@ -210,6 +208,13 @@ def _forget_runs_after_fork(health: Health) -> None:
                 alive._forget_runs()  # noqa: SLF001 - its own module
 
         os.register_at_fork(after_in_child=forget)
+
+
+def _not_empty(token: str | None) -> str | None:
+    """Refuse a token that is none, as a setting that is empty gives it."""
+    if token == "":
+        raise ValueError("an empty metrics_token opens for everybody; leave it out for that")
+    return token
 
 
 def _memory(percent: float | None) -> dict[str, Any]:

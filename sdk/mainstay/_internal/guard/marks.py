@@ -239,6 +239,7 @@ async def _enforce_async(passage: Passage, mark: _Mark) -> None:
 
 def _asked(passage: Passage, mark: _Mark) -> _Steps:
     """Ask the mark; a refusal gives back all that was charged for this request."""
+    passage.is_marked = True
     refusal = yield from mark.ask(passage)
     if refusal is not None:
         charged, passage.charges = passage.charges, []

@@ -66,6 +66,8 @@ class Passage(Seen):
     known: Client = _NOBODY
     matched: "Route"
     is_preflight: bool = False
+    # Whether a route asked something of this request itself: its answer is for nobody else.
+    is_marked: bool = False
     key: Key | None = None
     credential: str = ""
     person_name: str = ""

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from mainstay._internal.caching.cache import Cache
 from mainstay._internal.clock import Clock
 from mainstay._internal.guard.base import Guard, is_asgi
+from mainstay._internal.guard.passage import CURRENT
 from mainstay._internal.responses.noting import Note, tag_in_header
 from mainstay._internal.responses.purging import PurgeQueue, Purger
 from mainstay._internal.responses.rules import (
@@ -115,7 +116,10 @@ class ResponseCache:
     def judged(self, asked: Asked, note: Note, answer: Answer) -> tuple[Answer, Terms | None]:
         """Return a whole answer as it is told, and on which terms it may be kept."""
         said = self.dressed(note, answer)
-        terms = terms_of(asked, said)
+        passage = CURRENT.get()
+        # What a route asks of each request (scopes, a limit, who it is) a kept answer would not.
+        is_marked = passage is not None and passage.is_marked
+        terms = None if is_marked else terms_of(asked, said)
         if terms is not None:
             terms = replace(terms, tags=note.all_tags(said))
         return said.with_etag(), terms
