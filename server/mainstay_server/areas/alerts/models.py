@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mainstay_server.kernel.database import Base, Id
+from mainstay_server.kernel.sealing import SealedText, SealedTexts
 
 
 class AlertType(StrEnum):
@@ -164,7 +165,7 @@ class Alert(Base):
 class AlertChannel(Base):
     """Who is told of alerts: of one instance, or of all of a project's when `instance_id` is NULL.
 
-    The signing secret is kept as it is, since every message is signed with it.
+    Its target and the signing secret lie sealed, for they are used again with every message.
     """
 
     __tablename__ = "alert_channels"
@@ -180,8 +181,8 @@ class AlertChannel(Base):
         sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
     )
     type: Mapped[str] = mapped_column(sa.String(20))
-    config: Mapped[dict[str, Any]]
-    secret: Mapped[str] = mapped_column(sa.String(80), default="")
+    config: Mapped[dict[str, Any]] = mapped_column(SealedTexts("alert_channels.config"))
+    secret: Mapped[str] = mapped_column(SealedText("alert_channels.secret"), default="")
     enabled: Mapped[bool] = mapped_column(default=True)
     minimum_severity: Mapped[Severity] = mapped_column(sa.String(10), default=Severity.INFO)
     created_at: Mapped[datetime]
