@@ -102,8 +102,8 @@ def list_vulnerabilities(  # noqa: PLR0913 - what can be chosen
     session: Session,
     instance: Viewed,
     *,
-    status: Status | None = None,
-    severity: Severity | None = None,
+    status: Annotated[Status | None, Query(description="Of this state.")] = None,
+    severity: Annotated[Severity | None, Query(description="Of this severity.")] = None,
     source: Annotated[str, Query(max_length=200, description="Named by this source.")] = "",
     q: Annotated[str, Query(max_length=200, description="In title, rule, package, place.")] = "",
     limit: Limit = DEFAULT_PER_PAGE,
@@ -125,7 +125,9 @@ def judge(  # noqa: PLR0913 - what can be asked
     session: Session,
     instance: Viewed,
     *,
-    fail_on: Annotated[Severity, Query(alias="failOn")] = Severity.HIGH,
+    fail_on: Annotated[
+        Severity, Query(alias="failOn", description="From which severity on it fails.")
+    ] = Severity.HIGH,
     branch: Annotated[str, Query(max_length=200, description="Without it the main one.")] = "",
     against: Annotated[
         str | None, Query(max_length=200, description="Do not count what this branch has.")
@@ -177,7 +179,7 @@ def change_settings(
 
 
 @router.get(
-    "/api/instances/{instance_id}/vulnerabilities/{finding_id}",
+    "/api/instances/{instance_id}/vulnerabilities/{finding_id:id}",
     summary="One vulnerability",
     operation_id="get_vulnerability",
 )
@@ -189,7 +191,7 @@ def get_vulnerability(session: Session, instance: Viewed, finding_id: str) -> Vu
 
 
 @router.patch(
-    "/api/instances/{instance_id}/vulnerabilities/{finding_id}",
+    "/api/instances/{instance_id}/vulnerabilities/{finding_id:id}",
     summary="Decide of a vulnerability",
     operation_id="decide_vulnerability",
 )

@@ -228,5 +228,5 @@ panel = Panel(
     page="security", name="vulnerabilities", title="Vulnerabilities", order=60, draw=draw_panel
 )
 menu = MenuEntry(
-    label="Vulnerabilities", page="vulnerabilities", icon="bug", group="guard", order=60
+    label="Vulnerabilities", page="vulnerabilities", icon="target", group="guard", order=60
 )

@@ -1,37 +1,55 @@
 """Each kind of scan is read from a document written after its published schema."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mainstay_server.areas.vulnerabilities.models import Severity
 from mainstay_server.areas.vulnerabilities.schemas.found import Document, Found, Unreadable
-from mainstay_server.areas.vulnerabilities.service.reading import Read, read_scan
+from mainstay_server.areas.vulnerabilities.service.identities import Identified
+from mainstay_server.areas.vulnerabilities.service.reading import _as_utf8, _document, read_scan
+from mainstay_server.kernel.problems import TooLarge
 from tests.areas.vulnerabilities.worlds import osv_scan, pip_audit, result, sarif
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def golden(name: str) -> Document:
-    return read_scan((GOLDEN / name).read_bytes()).document
+@dataclass(frozen=True)
+class Scanned:
+    """A scan as its kind reads it, with all that it names gone through."""
+
+    document: Document
+    found: list[Found]
 
 
-def only(document: Document) -> Found:
-    (found,) = document.found
+def golden(name: str) -> Scanned:
+    return read((GOLDEN / name).read_bytes())
+
+
+def only(scanned: Scanned) -> Found:
+    (found,) = scanned.found
     return found
 
 
-def read(body: bytes) -> Read:
-    return read_scan(body)
+def read(body: bytes) -> Scanned:
+    read_scan(body)
+    plain = _as_utf8(body)
+    document = _document(plain)
+    return Scanned(document=document, found=list(document.found))
+
+
+def identified(body: bytes) -> list[Identified]:
+    return read_scan(body).findings
 
 
 def test_codeql_keeps_rules_in_extensions_and_its_own_fingerprints() -> None:
-    document = golden("codeql.sarif")
-    found = only(document)
-    assert (document.tool, document.source) == ("CodeQL", "CodeQL /language:python")
-    assert document.scanned_at is not None
-    assert document.scanned_at.isoformat() == "2026-02-03T04:05:06+00:00"
+    scanned = golden("codeql.sarif")
+    found = only(scanned)
+    assert (scanned.document.tool, scanned.document.source) == ("CodeQL", "CodeQL language:python")
+    assert scanned.document.scanned_at is not None
+    assert scanned.document.scanned_at.isoformat() == "2026-02-03T04:05:06+00:00"
     assert (found.rule, found.title) == ("py/sql-injection", "SQL query built from user input")
     assert (found.severity, found.score) == (Severity.HIGH, 8.8)
     assert found.places == ["app/db query.py:12"]
@@ -41,10 +59,10 @@ def test_codeql_keeps_rules_in_extensions_and_its_own_fingerprints() -> None:
 
 def test_semgrep_writes_one_sentence_as_everybodys_fingerprint() -> None:
     """`requires login` stands there for each result; taken at its word all would be one."""
-    document = golden("semgrep.sarif")
-    assert len({found.identity for found in document.found}) == len(document.found) == 2
-    assert {found.severity for found in document.found} == {Severity.MEDIUM, Severity.HIGH}
-    assert document.suppressed == 1, "a nosemgrep comment is nothing to follow"
+    scanned = golden("semgrep.sarif")
+    assert len({found.identity for found in scanned.found}) == len(scanned.found) == 2
+    assert {found.severity for found in scanned.found} == {Severity.MEDIUM, Severity.HIGH}
+    assert scanned.document.suppressed == 1, "a nosemgrep comment is nothing to follow"
 
 
 def test_trivy_names_an_advisory_as_its_rule() -> None:
@@ -55,9 +73,13 @@ def test_trivy_names_an_advisory_as_its_rule() -> None:
 
 
 def test_a_bill_of_materials_tells_each_part_that_is_weak() -> None:
-    document = golden("cyclonedx-1.6.json")
-    assert (document.tool, document.components, document.suppressed) == ("trivy", 4, 1)
-    jinja, log4j = document.found
+    scanned = golden("cyclonedx-1.6.json")
+    assert (scanned.document.tool, scanned.document.components, scanned.document.suppressed) == (
+        "trivy",
+        4,
+        1,
+    )
+    jinja, log4j = scanned.found
     assert (jinja.ecosystem, jinja.package, jinja.versions) == ("pypi", "jinja2", ["3.1.5"])
     assert jinja.identifiers == ["CVE-2025-27516", "GHSA-cpwx-vrp4-4pq7"]
     assert (jinja.fixed_in, jinja.severity) == (["3.1.6"], Severity.HIGH)
@@ -66,21 +88,21 @@ def test_a_bill_of_materials_tells_each_part_that_is_weak() -> None:
 
 
 def test_an_older_bill_of_materials_lists_its_tools_otherwise() -> None:
-    document = golden("cyclonedx-1.4.json")
-    assert (document.tool, document.complete) == ("grype", True)
-    assert only(document).package == "openssl"
+    scanned = golden("cyclonedx-1.4.json")
+    assert (scanned.document.tool, scanned.document.complete) == ("grype", True)
+    assert only(scanned).package == "openssl"
 
 
 def test_a_bill_of_materials_that_was_never_scanned_is_not_complete() -> None:
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.5", "components": [{"name": "a"}]}
-    document = read(json.dumps(bom).encode()).document
-    assert (document.complete, document.found, document.components) == (False, [], 1)
+    scanned = read(json.dumps(bom).encode())
+    assert (scanned.document.complete, scanned.found, scanned.document.components) == (False, [], 1)
 
 
 def test_osv_scanner_groups_names_and_rates_by_vector() -> None:
-    document = golden("osv-scanner.json")
-    (one,) = read((GOLDEN / "osv-scanner.json").read_bytes()).findings
-    assert len(document.found) == 2, "as a GHSA and as a PYSEC"
+    scanned = golden("osv-scanner.json")
+    (one,) = identified((GOLDEN / "osv-scanner.json").read_bytes())
+    assert len(scanned.found) == 2, "as a GHSA and as a PYSEC"
     assert one.found.identifiers == [
         "CVE-2024-56201",
         "GHSA-gmj6-6f8f-6699",
@@ -102,19 +124,19 @@ def test_records_of_osv_are_a_finding_for_each_package_and_no_whole_scan() -> No
         ],
     }
     for body in (record, [record], {"vulns": [record]}):
-        document = read(json.dumps(body).encode()).document
-        assert [one.package for one in document.found] == ["left", "right"]
-        assert {one.severity for one in document.found} == {Severity.MEDIUM}
-        assert document.complete is False
+        scanned = read(json.dumps(body).encode())
+        assert [one.package for one in scanned.found] == ["left", "right"]
+        assert {one.severity for one in scanned.found} == {Severity.MEDIUM}
+        assert scanned.document.complete is False
 
 
 def test_a_withdrawn_advisory_is_none() -> None:
     record = {"id": "GHSA-aaaa-bbbb-cccc", "withdrawn": "2025-01-01T00:00:00Z"}
-    assert read(osv_scan("jinja2", record)).findings == []
+    assert identified(osv_scan("jinja2", record)) == []
 
 
 def test_pip_audit_and_npm_audit_are_read() -> None:
-    jinja = only(read(pip_audit(("Jinja2", "3.1.5", "PYSEC-2025-1", ["CVE-2025-1000"]))).document)
+    jinja = only(read(pip_audit(("Jinja2", "3.1.5", "PYSEC-2025-1", ["CVE-2025-1000"]))))
     assert (jinja.package, jinja.rule, jinja.fixed_in) == ("jinja2", "CVE-2025-1000", ["9.9"])
     assert jinja.severity is Severity.UNKNOWN, "pip-audit tells no severity, and none is made up"
 
@@ -127,7 +149,7 @@ def test_pip_audit_and_npm_audit_are_read() -> None:
 def test_what_windows_shells_write_is_read_too() -> None:
     scan = sarif(result()).decode()
     for body in (scan.encode("utf-16"), scan.encode("utf-8-sig")):
-        assert len(read(body).findings) == 1
+        assert len(identified(body)) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,12 +182,18 @@ def test_what_is_no_scan_is_refused_with_where_and_what_next(body: bytes, told: 
 def test_scores_that_are_none_are_not_believed() -> None:
     for score in ("1e400", "nan", "-3", "11", "high", ""):
         rule = {"id": "B1", "properties": {"security-severity": score}}
-        found = only(read(sarif(result("B1"), rules=[rule])).document)
+        found = only(read(sarif(result("B1"), rules=[rule])))
         assert (found.score, found.severity) == (None, Severity.HIGH)
     weak = '"vulnerabilities": [{"ratings": [{"score": 1e400}]}]'
     bom = '{"bomFormat": "CycloneDX", "specVersion": "1.5", ' + weak + "}"
     with pytest.raises(Unreadable, match="out of range"):
         read(bom.encode())
+
+
+def test_a_swarm_of_empty_parts_is_refused_before_it_fills_the_memory() -> None:
+    swarm = b'{"version": "2.1.0", "runs": [{"tool": {"driver": {}}, "results": ['
+    with pytest.raises(TooLarge, match="parts"):
+        read(swarm + b"{}," * 3_000_000 + b"{}]}]}")
 
 
 def test_links_that_run_and_texts_that_disguise_do_not_get_in() -> None:
@@ -174,16 +202,16 @@ def test_links_that_run_and_texts_that_disguise_do_not_get_in() -> None:
         "helpUri": "javascript:alert(1)",
         "shortDescription": {"text": "<script>alert(1)</script>\u202e\x00 \x1b[31m"},
     }
-    found = only(read(sarif(result("B1"), rules=[evil])).document)
+    found = only(read(sarif(result("B1"), rules=[evil])))
     assert found.links == []
     assert found.title == "<script>alert(1)</script> [31m", "pages escape what is left"
 
 
 def test_the_same_code_twice_in_a_file_is_two_findings() -> None:
     twice = [result(line=3), result(line=9)]
-    first = [one.fingerprint for one in read(sarif(*twice)).findings]
+    first = [one.fingerprint for one in identified(sarif(*twice))]
     assert len(set(first)) == 2
-    assert [one.fingerprint for one in read(sarif(*twice)).findings] == first
+    assert [one.fingerprint for one in identified(sarif(*twice))] == first
 
 
 @pytest.mark.parametrize(
@@ -200,4 +228,4 @@ def test_the_same_code_twice_in_a_file_is_two_findings() -> None:
 )
 def test_a_file_is_the_same_wherever_it_was_checked_out(uri: str, base: str) -> None:
     run: dict[str, Any] = {"originalUriBaseIds": {"%SRCROOT%": {"uri": base}}} if base else {}
-    assert only(read(sarif(result(path=uri, line=4), **run)).document).places == ["app/export.py:4"]
+    assert only(read(sarif(result(path=uri, line=4), **run))).places == ["app/export.py:4"]

@@ -178,6 +178,18 @@ def test_two_findings_that_turn_out_to_be_one_become_one(
     assert [one.present for one in findings(session)] == [True], "two others name it still"
 
 
+def test_thousands_of_advisories_of_one_package_are_told_apart(
+    session: Session, instance: InstanceRef
+) -> None:
+    """Each is looked up by its names; comparing each with each would take minutes."""
+    records = [
+        {"id": f"GHSA-aaaa-bbbb-{i:04d}", "aliases": [f"CVE-2025-{i:05d}"]} for i in range(5000)
+    ]
+    scan = osv_scan("kernel", *records)
+    assert changes(uploaded(session, instance, scan)) == (5000, 5000, 0, 0)
+    assert changes(uploaded(session, instance, scan, now=NOON + HOUR)) == (5000, 0, 0, 0)
+
+
 def test_a_decision_outlives_that_the_finding_goes_and_comes_back(
     session: Session, instance: InstanceRef, said: Said
 ) -> None:

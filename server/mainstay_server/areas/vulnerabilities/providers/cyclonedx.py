@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -17,7 +16,7 @@ from mainstay_server.areas.vulnerabilities.schemas.found import (
     paragraphs,
     safe_links,
 )
-from mainstay_server.areas.vulnerabilities.schemas.heads import Head, decode, listed
+from mainstay_server.areas.vulnerabilities.schemas.heads import NOTHING, Head, decode, listed
 from mainstay_server.areas.vulnerabilities.schemas.packages import read_purl
 from mainstay_server.areas.vulnerabilities.schemas.severities import (
     score_of,
@@ -42,6 +41,13 @@ class Component(msgspec.Struct):
     version: str = ""
     purl: str = ""
     components: "list[Component] | None" = None
+
+
+class Tools(msgspec.Struct):
+    """Who wrote the document."""
+
+    components: list[Component] | None = None
+    services: list[Component] | None = None
 
 
 class Source(msgspec.Struct):
@@ -103,7 +109,7 @@ class Metadata(msgspec.Struct):
     """When and about what it was written."""
 
     timestamp: str = ""
-    tools: Any = None
+    tools: msgspec.Raw = NOTHING
     component: Component | None = None
 
 
@@ -142,7 +148,7 @@ def read(body: bytes) -> Document:
     return Document(
         kind=name,
         tool=tool,
-        found=[found for each in open_ones for found in _found(each, parts)],
+        found=(found for each in open_ones for found in _found(each, parts)),
         complete=bom.vulnerabilities is not msgspec.UNSET,
         scanned_at=moment_of(metadata.timestamp),
         suppressed=len(weak) - len(open_ones),
@@ -165,11 +171,13 @@ def _all(components: list[Component]) -> Iterator[Component]:
 
 def _tool_of(metadata: Metadata) -> str:
     """The first tool; a list until CycloneDX 1.4, and an object with components since."""
-    tools = metadata.tools
-    if isinstance(tools, dict):
-        tools = tools.get("components") or tools.get("services")
-    first = tools[0] if isinstance(tools, list) and tools else None
-    return one_line(first.get("name"), 100) if isinstance(first, dict) else ""
+    body = bytes(metadata.tools) or b"[]"
+    if body.lstrip()[:1] == b"{":
+        tools = decode(body, Tools)
+        found = [*listed(tools.components), *listed(tools.services)]
+    else:
+        found = [*decode(body, list[Component])]
+    return one_line(found[0].name, 100) if found else ""
 
 
 def _found(weak: Vulnerability, parts: dict[str, Component]) -> Iterator[Found]:

@@ -1,7 +1,5 @@
 """What `npm audit --json` writes since npm 7."""
 
-from typing import Any
-
 import msgspec
 
 from mainstay_server.areas.vulnerabilities.schemas.advisories import (
@@ -40,15 +38,22 @@ class Advisory(msgspec.Struct):
     cvss: Cvss | None = None
 
 
+class Fix(msgspec.Struct):
+    """What npm would install instead."""
+
+    name: str = ""
+    version: str = ""
+
+
 class Package(msgspec.Struct):
     """One package with a weakness of its own, or only with one that it depends on.
 
     `via` holds advisories, and the names of packages whose advisories concern it, too.
     """
 
-    via: list[Any] | None = None
+    via: list[str | Advisory] | None = None
     nodes: list[str] | None = None
-    fixAvailable: Any = None  # noqa: N815 - the document's own spelling
+    fixAvailable: bool | Fix | None = None  # noqa: N815 - the document's own spelling
 
 
 class Report(msgspec.Struct):
@@ -69,12 +74,12 @@ def read(body: bytes) -> Document:
     of their own: mending the one mends them.
     """
     report = decode(body, Report)
-    found = [
-        _found(package_name, package, msgspec.convert(each, Advisory, strict=False))
+    found = (
+        _found(package_name, package, each)
         for package_name, package in report.vulnerabilities.items()
         for each in listed(package.via)
-        if isinstance(each, dict)
-    ]
+        if isinstance(each, Advisory)
+    )
     return Document(kind=name, tool="npm audit", found=found)
 
 
@@ -98,7 +103,7 @@ def _found(package_name: str, package: Package, advisory: Advisory) -> Found:
 
 def _fixes(package_name: str, fix: object) -> list[str]:
     """What npm would install instead, if that is the package itself or what depends on it."""
-    if not isinstance(fix, dict):
+    if not isinstance(fix, Fix):
         return []
-    version, other = str(fix.get("version", "")), str(fix.get("name", ""))
-    return names([version if other in ("", package_name) else f"{other}@{version}"])
+    same = fix.name in ("", package_name)
+    return names([fix.version if same else f"{fix.name}@{fix.version}"])

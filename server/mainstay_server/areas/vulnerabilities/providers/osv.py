@@ -1,6 +1,6 @@
 """OSV: what `osv-scanner --format json` writes, and records as they are published."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,7 +14,13 @@ from mainstay_server.areas.vulnerabilities.schemas.found import (
     paragraphs,
     safe_links,
 )
-from mainstay_server.areas.vulnerabilities.schemas.heads import Head, decode, listed
+from mainstay_server.areas.vulnerabilities.schemas.heads import (
+    NOTHING,
+    Head,
+    decode,
+    listed,
+    value_of,
+)
 from mainstay_server.areas.vulnerabilities.schemas.packages import ecosystem_of, package_of
 from mainstay_server.areas.vulnerabilities.schemas.severities import (
     score_of,
@@ -37,13 +43,19 @@ class Rated(msgspec.Struct):
     """A vector; `type` says of which CVSS."""
 
     type: str = ""
-    score: Any = None
+    score: str | float | None = None
+
+
+class Event(msgspec.Struct):
+    """A version at which something changed."""
+
+    fixed: str | None = None
 
 
 class Range(msgspec.Struct):
     """Which versions are affected, told as events in their order."""
 
-    events: list[dict[str, Any]] | None = None
+    events: list[Event] | None = None
 
 
 class Affected(msgspec.Struct):
@@ -60,6 +72,12 @@ class Reference(msgspec.Struct):
     url: str = ""
 
 
+class Specific(msgspec.Struct):
+    """What a database adds of its own; some rate by a word."""
+
+    severity: msgspec.Raw = NOTHING
+
+
 class Record(msgspec.Struct):
     """One advisory as OSV publishes it."""
 
@@ -71,7 +89,7 @@ class Record(msgspec.Struct):
     severity: list[Rated] | None = None
     affected: list[Affected] | None = None
     references: list[Reference] | None = None
-    database_specific: dict[str, Any] | None = None
+    database_specific: Specific | None = None
 
 
 class Group(msgspec.Struct):
@@ -79,7 +97,7 @@ class Group(msgspec.Struct):
 
     ids: list[str] | None = None
     aliases: list[str] | None = None
-    max_severity: Any = None
+    max_severity: str | float | None = None
 
 
 class Scanned(msgspec.Struct):
@@ -135,32 +153,29 @@ def read(body: bytes) -> Document:
     scanned = [
         (each, result) for result in listed(report.results) for each in listed(result.packages)
     ]
-    found = [
-        _found(record, package.package, _group_of(package, record), result)
-        for package, result in scanned
-        for record in listed(package.vulnerabilities)
-        if not record.withdrawn
-    ]
+    found = (one for package, result in scanned for one in _of_package(package, result))
     return Document(kind=name, tool="osv-scanner", found=found, components=len(scanned))
 
 
 def _of_records(records: list[Record]) -> Document:
-    found = [
+    found = (
         _found(record, affected.package, Group(), None)
         for record in records
         if not record.withdrawn
         for affected in listed(record.affected)
         if affected.package is not None
-    ]
-    if records and not found:
+    )
+    if records and not any(listed(record.affected) for record in records):
         raise Unreadable("The records of OSV name no affected package; send those that do.")
     # A handful of advisories says nothing of those that it does not name.
     return Document(kind=name, tool="osv", found=found, complete=False)
 
 
-def _group_of(package: Scanned, record: Record) -> Group:
-    groups = (group for group in listed(package.groups) if record.id in listed(group.ids))
-    return next(groups, Group())
+def _of_package(package: Scanned, result: Result) -> Iterator[Found]:
+    groups = {one: group for group in listed(package.groups) for one in listed(group.ids)}
+    for record in listed(package.vulnerabilities):
+        if not record.withdrawn:
+            yield _found(record, package.package, groups.get(record.id, Group()), result)
 
 
 def _found(record: Record, package: Named, group: Group, result: Result | None) -> Found:
@@ -173,7 +188,7 @@ def _found(record: Record, package: Named, group: Group, result: Result | None) 
     score = score_of_vectors(each.score for each in rated)
     if score is None:
         score = score_of(group.max_severity)
-    word = (record.database_specific or {}).get("severity")
+    word = value_of(record.database_specific.severity) if record.database_specific else None
     place = result.source.path if result and result.source else ""
     return Found(
         rule=identifiers[0] if identifiers else one_line(record.id),
@@ -206,4 +221,4 @@ def _fixes(affected: list[Affected]) -> list[str]:
     events = (
         event for each in affected for span in listed(each.ranges) for event in listed(span.events)
     )
-    return names(event.get("fixed") for event in events)
+    return names(event.fixed for event in events)

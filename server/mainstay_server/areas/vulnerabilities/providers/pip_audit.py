@@ -47,11 +47,11 @@ def recognises(head: Head) -> bool:
 def read(body: bytes) -> Document:
     """Its findings: one for each advisory of each package."""
     report = decode(body, Report)
-    found = [
+    found = (
         _found(dependency, advisory)
         for dependency in report.dependencies
         for advisory in listed(dependency.vulns)
-    ]
+    )
     return Document(kind=name, tool=name, found=found, components=len(report.dependencies))
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
@@ -23,7 +22,13 @@ from mainstay_server.areas.vulnerabilities.schemas.found import (
     paragraphs,
     safe_links,
 )
-from mainstay_server.areas.vulnerabilities.schemas.heads import Head, decode, listed
+from mainstay_server.areas.vulnerabilities.schemas.heads import (
+    NOTHING,
+    Head,
+    decode,
+    listed,
+    value_of,
+)
 from mainstay_server.areas.vulnerabilities.schemas.places import path_of
 from mainstay_server.areas.vulnerabilities.schemas.severities import score_of, severity_of
 
@@ -54,6 +59,12 @@ class Configuration(msgspec.Struct):
     level: str = "warning"
 
 
+class Properties(msgspec.Struct):
+    """What tools add of their own; `security-severity` is a score of CVSS."""
+
+    score: msgspec.Raw = msgspec.field(default=NOTHING, name="security-severity")
+
+
 class Rule(msgspec.Struct):
     """What a tool looks for."""
 
@@ -65,7 +76,7 @@ class Rule(msgspec.Struct):
     helpUri: str | None = None  # noqa: N815
     messageStrings: dict[str, Text] | None = None  # noqa: N815
     defaultConfiguration: Configuration | None = None  # noqa: N815
-    properties: dict[str, Any] | None = None
+    properties: Properties | None = None
 
 
 class Component(msgspec.Struct):
@@ -150,7 +161,7 @@ class Result(msgspec.Struct):
     partialFingerprints: dict[str, str] | None = None  # noqa: N815
     suppressions: list[Suppression] | None = None
     baselineState: str = ""  # noqa: N815
-    properties: dict[str, Any] | None = None
+    properties: Properties | None = None
 
 
 class Invocation(msgspec.Struct):
@@ -206,7 +217,7 @@ def read(body: bytes) -> Document:
         kind=name,
         tool="+".join(tools)[:100],
         source="+".join(dict.fromkeys(_source_of(run) for run in log.runs))[:LONGEST_NAME],
-        found=[_found(run, rules[id(run)], result) for run, result in open_ones],
+        found=(_found(run, rules[id(run)], result) for run, result in open_ones),
         complete=all(call.executionSuccessful for call in calls)
         and all(run.results is not None for run in log.runs),
         scanned_at=max(moments, default=None),
@@ -249,7 +260,9 @@ def _is_open(result: Result) -> bool:
 
 def _source_of(run: Run) -> str:
     """The tool, and the category of a scan as GitHub reads it: all before the last slash."""
-    category = run.automationDetails.id.rpartition("/")[0] if run.automationDetails else ""
+    category = (
+        run.automationDetails.id.rpartition("/")[0].strip("/") if run.automationDetails else ""
+    )
     return one_line(f"{run.tool.driver.name} {category}", LONGEST_NAME)
 
 
@@ -257,9 +270,8 @@ def _found(run: Run, rules: _Rules, result: Result) -> Found:
     rule = rules.of(result)
     rule_id = one_line(result.ruleId or rule.id or "unnamed", LONGEST_NAME)
     message = _message(result, rule)
-    score = score_of((rule.properties or {}).get("security-severity"))
-    own = score_of((result.properties or {}).get("security-severity"))
-    score = own if own is not None else score
+    scores = [score_of(value_of(one.score)) for one in (result.properties, rule.properties) if one]
+    score = next((one for one in scores if one is not None), None)
     default = rule.defaultConfiguration.level if rule.defaultConfiguration else "warning"
     level = result.level or default
     places = list(_places(run, result))

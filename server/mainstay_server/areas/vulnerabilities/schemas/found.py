@@ -51,13 +51,14 @@ class Found:
 class Document:
     """A whole scan. Without `complete` what it does not name is not known to be gone.
 
+    `found` is gone through once, and no further than a scan may go.
     `suppressed` counts what the scan names and itself says to be nothing, `components` the parts
     of a bill of materials.
     """
 
     kind: str
     tool: str
-    found: list[Found]
+    found: Iterable[Found]
     source: str = ""
     complete: bool = True
     scanned_at: datetime | None = None

@@ -11,6 +11,7 @@ Shape = TypeVar("Shape")
 Item = TypeVar("Item")
 NOTHING = msgspec.Raw()
 LONGEST_FAULT = 200
+LONGEST_VALUE = 200
 
 
 class Head(msgspec.Struct):
@@ -55,6 +56,12 @@ def decode(body: bytes, shape: type[Shape]) -> Shape:
     except (msgspec.MsgspecError, ValueError) as error:
         told = str(error)[:LONGEST_FAULT]
         raise Unreadable(f"The scan cannot be read: {told}. Send what the scanner wrote.") from None
+
+
+def value_of(raw: msgspec.Raw) -> object:
+    """A short value that was left unread; None for a long one, which is none of those meant."""
+    body = bytes(raw)
+    return decode(body, object) if 0 < len(body) <= LONGEST_VALUE else None
 
 
 def listed(items: Sequence[Item] | None) -> Sequence[Item]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mainstay_server.areas.vulnerabilities.models import FLOORS, Severity
 from mainstay_server.areas.vulnerabilities.schemas.advisories import identifiers_of
-from mainstay_server.areas.vulnerabilities.schemas.found import Document, Found, names
+from mainstay_server.areas.vulnerabilities.schemas.found import Found, names
 
 SEPARATOR = "\x1f"
 
@@ -22,7 +22,7 @@ class Identified:
     found: Found
 
 
-def identified(document: Document) -> list[Identified]:
+def identified(all_found: Iterable[Found], tool: str) -> list[Identified]:
     """The findings of a scan, each once.
 
     A package's advisories that share a name (a CVE, a GHSA) are one; all versions and places of the
@@ -32,16 +32,16 @@ def identified(document: Document) -> list[Identified]:
     packages: dict[str, list[Found]] = defaultdict(list)
     seen: Counter[str] = Counter()
     result: dict[str, Found] = {}
-    for found in document.found:
-        found.tool = found.tool or document.tool
+    for found in all_found:
+        found.tool = found.tool or tool
         if found.subject:
             packages[found.subject].append(found)
             continue
         base = SEPARATOR.join(("code", found.tool.lower(), found.rule, found.identity))
         seen[base] += 1
         result[_hash(f"{base}{SEPARATOR}{seen[base]}")] = found
-    for subject, all_found in packages.items():
-        for found in merged(all_found):
+    for subject, of_package in packages.items():
+        for found in merged(of_package):
             result[fingerprint_of(subject, found)] = found
     return [
         Identified(fingerprint=fingerprint, digest=_digest(found), found=found)
@@ -57,7 +57,7 @@ def fingerprint_of(subject: str, found: Found) -> str:
 
 def merged(all_found: Iterable[Found]) -> list[Found]:
     """The advisories of one package, those that share a name put together."""
-    groups: list[Found] = []
+    groups: dict[int, Found] = {}
     by_name: dict[str, Found] = {}
     for found in all_found:
         touched = {
@@ -65,14 +65,14 @@ def merged(all_found: Iterable[Found]) -> list[Found]:
         }
         kept = next(iter(touched.values()), None)
         if kept is None:
-            groups.append(found)
+            groups[id(found)] = found
             kept = found
         for other in [*list(touched.values())[1:], *([found] if kept is not found else [])]:
             _put_together(kept, other)
-            groups = [group for group in groups if group is not other]
+            groups.pop(id(other), None)
         for name in kept.identifiers:
             by_name[name] = kept
-    return groups
+    return list(groups.values())
 
 
 def _put_together(kept: Found, other: Found) -> None:

@@ -1,6 +1,5 @@
 """Which findings of a scan are known already, by fingerprint or by another name of the advisory."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,28 +68,22 @@ def match(
     """
     matched = Matched()
     by_fingerprint = _by_fingerprint(session, instance_id, [each.fingerprint for each in found])
-    by_subject = _by_subject(session, instance_id, {each.found.subject for each in found} - {""})
+    by_name = _by_name(session, instance_id, {each.found.subject for each in found} - {""})
     for each in found:
-        candidates = {}
-        direct = by_fingerprint.get(each.fingerprint)
-        if direct is not None:
-            candidates[direct.id] = direct
-        names = set(each.found.identifiers)
-        for known in by_subject.get(each.found.subject, ()):
-            if not names.isdisjoint(known.identifiers):
-                candidates[known.id] = known
-        if not candidates:
+        subject = each.found.subject
+        by_names = (by_name.get((subject, name)) for name in each.found.identifiers)
+        candidates = (by_fingerprint.get(each.fingerprint), *by_names)
+        same = {known.id: known for known in candidates if known is not None}
+        if not same:
             matched.new.append(each)
             continue
-        kept, *others = sorted(candidates.values(), key=lambda one: one.id)
+        kept, *others = sorted(same.values(), key=lambda one: one.id)
         for other in others:
             _make_one(session, kept, other, now=now)
-            by_subject[each.found.subject].remove(other)
             matched.known.pop(other.id, None)
+            by_name.update(((subject, name), kept) for name in other.identifiers)
         each.found.identifiers = identifiers_of([*each.found.identifiers, *kept.identifiers])
-        if kept.id in matched.known:
-            continue
-        matched.known[kept.id] = (kept, each)
+        matched.known.setdefault(kept.id, (kept, each))
     return matched
 
 
@@ -115,17 +108,19 @@ def _by_fingerprint(
     return found
 
 
-def _by_subject(
+def _by_name(
     session: Session, instance_id: str, subjects: Collection[str]
-) -> dict[str, list[Known]]:
-    found: dict[str, list[Known]] = defaultdict(list)
+) -> dict[tuple[str, str], Known]:
+    """What is known of some packages, by package and each name of the advisory."""
+    found: dict[tuple[str, str], Known] = {}
     for part in chunks(subjects):
         statement = sa.select(VulnerabilityFinding.subject, *COLUMNS).where(
             VulnerabilityFinding.instance_id == instance_id,
             VulnerabilityFinding.subject.in_(part),
         )
         for subject, *values in session.execute(statement):
-            found[subject].append(_known(values))
+            known = _known(values)
+            found.update(((subject, name), known) for name in known.identifiers)
     return found
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from mainstay_server.areas.vulnerabilities.providers import KINDS
 from mainstay_server.areas.vulnerabilities.schemas.found import Document, Unreadable
@@ -17,6 +18,9 @@ from .identities import Identified, identified
 
 # A scan of 32 MiB is some 200 MiB while it is read, so few are read at once.
 READ_AT_ONCE = 2
+# Scans of 32 MiB have some 1.5 million; a body of empty brackets would have ten times as many, and
+# fill the memory with them.
+MOST_PARTS = 2_500_000
 WAIT_SECONDS = 20
 GZIP_MAGIC = b"\x1f\x8b"
 _reading = threading.BoundedSemaphore(READ_AT_ONCE)
@@ -41,15 +45,21 @@ def read_scan(body: bytes) -> Read:
     with _one_of_few():
         document = _document(_as_utf8(body))
         most = of(VulnerabilitySettingsOfServer).vulnerabilities_per_upload
-        if len(document.found) > most:
+        found = list(islice(document.found, most + 1))
+        if len(found) > most:
             raise TooLarge(
-                f"The scan names {len(document.found):,} findings and may name {most:,};"
-                " leave out the least grave, or upload it in parts that name their source."
+                f"The scan names more than {most:,} findings; leave out the least grave, or upload"
+                " it in parts that name a source of their own."
             )
-        return Read(document=document, findings=identified(document))
+        return Read(document=document, findings=identified(found, document.tool))
 
 
 def _document(body: bytes) -> Document:
+    if sum(body.count(mark) for mark in (b"{", b"[", b",")) > MOST_PARTS:
+        raise TooLarge(
+            f"The scan has more than {MOST_PARTS:,} parts, many of which say nothing;"
+            " leave out what names no finding."
+        )
     head = read_head(body)
     for kind in KINDS:
         if kind.recognises(head):
