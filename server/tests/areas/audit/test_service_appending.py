@@ -1,6 +1,7 @@
 """Appending: what was administered becomes a row, chained to the one before, without a gap."""
 
 import json
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +14,11 @@ from mainstay_server.contracts.tenancy import (
     PersonSignInRefused,
     ProjectRemoved,
 )
-from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.database import (
+    engine,
+    reading,
+    transaction,
+)
 from mainstay_server.kernel.events import (
     Audited,
     Origin,
@@ -26,6 +31,7 @@ from tests.areas.audit.worlds import (
     ALICE,
     NOON,
     SHIPS,
+    append_apart,
     bodies,
     exported,
     faults,
@@ -180,3 +186,22 @@ def test_whoever_appends_at_once_makes_one_chain(any_log: None) -> None:
     sign()
     report = verified()
     assert (faults(report), report.covered) == ([], 600)
+
+
+@pytest.mark.slow
+def test_several_processes_that_append_at_once_make_one_unbroken_chain(any_log: None) -> None:
+    """The benchmark does 100,000 rows; here are enough that all of them meet at the end."""
+    processes, batches, batch = 3, 10, 40
+    url = engine().url.render_as_string(hide_password=False)
+    context = multiprocessing.get_context("spawn")
+    told = (url, batches, batch)
+    started = [context.Process(target=append_apart, args=told) for _ in range(processes)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * processes
+
+    sign()
+    report = verified()
+    assert (faults(report), report.covered) == ([], processes * batches * batch)

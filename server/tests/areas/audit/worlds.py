@@ -12,8 +12,8 @@ from mainstay_cli.audit_verifier.verifying import verify
 from mainstay_server.areas import audit
 from mainstay_server.areas.audit.models import AuditCheckpoint
 from mainstay_server.areas.audit.schemas import RowFilter
-from mainstay_server.areas.audit.service import checkpoints, exporting, signing
-from mainstay_server.contracts.tenancy import ProjectChanged
+from mainstay_server.areas.audit.service import appending, checkpoints, exporting, signing
+from mainstay_server.contracts.tenancy import ProjectChanged, ProjectRemoved
 from mainstay_server.kernel.database import (
     Base,
     close_database,
@@ -22,7 +22,14 @@ from mainstay_server.kernel.database import (
     reading,
     transaction,
 )
-from mainstay_server.kernel.events import Origin, install_reactions, run_waiting, say, spoken_by
+from mainstay_server.kernel.events import (
+    Heard,
+    Origin,
+    install_reactions,
+    run_waiting,
+    say,
+    spoken_by,
+)
 from sqlalchemy.orm import Session
 from tests.servers.postgres import running_postgres
 
@@ -73,6 +80,17 @@ def rename(count: int = 1, *, organization: str = SHIPS, now: datetime = NOON) -
             )
             say(session, changed, now=now)
     run_waiting(now=now)
+
+
+def append_apart(url: str, batches: int, batch: int) -> None:
+    """What each of several processes does: append to the one log, as its own reaction would."""
+    open_database(url)
+    removed = ProjectRemoved(organization_id=SHIPS, project_id="p", slug="gone")
+    heard = [Heard(position=n, event=removed, origin=ALICE, said_at=NOON) for n in range(batch)]
+    for _ in range(batches):
+        with transaction() as session:
+            appending.append(session, heard, now=NOON)
+    close_database()
 
 
 def sign(*, now: datetime = NOON) -> None:
