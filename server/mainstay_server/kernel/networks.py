@@ -65,6 +65,12 @@ def network_of(address: str, ipv6_prefix_length: int = IPV6_NETWORK_BITS) -> str
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
+def shown(network: str) -> str:
+    """A network as people write it: a single address without its prefix."""
+    parsed = ipaddress.ip_network(network)
+    return str(parsed[0]) if parsed.num_addresses == 1 else network
+
+
 def _number(text: str) -> tuple[int, int]:
     try:
         address = ipaddress.ip_address(text)

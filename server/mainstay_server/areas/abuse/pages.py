@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from mainstay_server.kernel.area import Panel, PanelRequest
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.networks import shown
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
@@ -90,6 +91,7 @@ def draw_panel(asked: PanelRequest) -> str:
         ],
         may_administer=asked.may_administer,
         now=asked.now,
+        shown=shown,
     )
 
 

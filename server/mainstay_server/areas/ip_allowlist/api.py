@@ -6,6 +6,7 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.networks import shown
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
@@ -86,7 +87,7 @@ def check_address(
     entries = service.list_entries(session, instance.id)
     found, active = service.find_entry_for(entries, address)
     return AddressAnswer(
-        address=service.shown(service.clean_network(address)),
+        address=shown(service.clean_network(address)),
         allowed=found is not None or not active,
         active=active,
         entry_id=found.id if found else None,
@@ -102,7 +103,7 @@ def _answer(session: Session, instance: InstanceRef) -> AllowlistAnswer:
 
 
 def _entry(entry: AllowlistEntry) -> EntryAnswer:
-    single = service.shown(entry.network) != entry.network
+    single = shown(entry.network) != entry.network
     return EntryAnswer(
         id=entry.id,
         ip_address=entry.network.partition("/")[0],

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from mainstay_server.kernel.area import Panel, PanelRequest
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.networks import shown
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
@@ -70,7 +71,7 @@ def draw_panel(asked: PanelRequest) -> str:
         "ip_allowlist/panel.html",
         instance=asked.instance,
         entries=entries,
-        shown=service.shown,
+        shown=shown,
         active=any(entry.enabled for entry in entries),
         may_administer=asked.may_administer,
     )

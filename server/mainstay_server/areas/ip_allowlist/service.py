@@ -17,7 +17,7 @@ from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.guard import GuardStep, Passage, touch_policies
 from mainstay_server.kernel.guard.steps import Section
-from mainstay_server.kernel.networks import Networks
+from mainstay_server.kernel.networks import Networks, shown
 from mainstay_server.kernel.problems import Conflict, Forbidden, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Instance
@@ -181,12 +181,6 @@ def clean_network(text: str, prefix: str | int | None = None) -> str:
             f"{given[:60]!r} is no address or network; write it like 203.0.113.7 or 10.0.0.0/8."
         ) from None
     return str(Networks.unmapped(network))
-
-
-def shown(network: str) -> str:
-    """A network as people write it: a single address without its prefix."""
-    parsed = ipaddress.ip_network(network)
-    return str(parsed[0]) if parsed.num_addresses == 1 else network
 
 
 def publish(session: Session, instance: InstanceRef, _now: datetime) -> dict[str, Any] | None:
