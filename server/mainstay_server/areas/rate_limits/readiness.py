@@ -41,4 +41,5 @@ def no_limit_only_simulates(session: Session, instance: InstanceRef, now: dateti
             fix="Look whom it would hold back, then let it refuse.",
             fix_url=instance.page("rate-limits"),
         )
-    return Passed(evidence=f"{sum(policy.enabled for policy in found)} limits refuse.")
+    refusing = sum(policy.enabled for policy in found)
+    return Passed(evidence=f"{refusing} {'limit refuses' if refusing == 1 else 'limits refuse'}.")

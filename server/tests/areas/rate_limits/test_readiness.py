@@ -14,7 +14,7 @@ def test_the_default_limit_is_enough(session: Session, instance: InstanceRef) ->
     found = ask(readiness.every_endpoint_is_limited, session, instance)
     assert found == Passed(evidence="default: 100 in 60 s, by caller.")
     assert ask(readiness.no_limit_only_simulates, session, instance) == Passed(
-        evidence="1 limits refuse."
+        evidence="1 limit refuses."
     )
 
 
