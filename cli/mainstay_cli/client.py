@@ -16,6 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 TIMEOUT_SECONDS = 30
 EXIT_REFUSED = 2
+OTHER = "make another under Your account in Mainstay, and set MAINSTAY_TOKEN."
 errors = Console(stderr=True)
 
 
@@ -64,6 +65,9 @@ class Server:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             give_up(f"The server at {self._http.base_url} does not answer: {error}")
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            url = str(self._http.base_url).rstrip("/")
+            give_up(f"{url} does not know this access token, or it has ended; {OTHER}")
         if not answer.is_success:
             give_up(_reason(answer))
         return answer

@@ -116,6 +116,15 @@ def test_what_is_refused_is_2_and_a_sentence(
     assert ended.stdout == ""
 
 
+def test_a_token_that_nobody_knows_is_named_and_not_the_sign_in_page(server: Mainstay) -> None:
+    ended = keys(server, "list", "--token", "mst_of_last_year")
+
+    assert ended.returncode == 2
+    assert f"{server.url} does not know this access token" in ended.stderr
+    assert "set MAINSTAY_TOKEN" in ended.stderr
+    assert "/login" not in ended.stderr
+
+
 def test_the_verb_explains_itself(server: Mainstay) -> None:
     clean = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PATH": os.environ["PATH"]}
     for words in (["keys"], ["keys", "create"], ["keys", "rotate"], ["keys", "revoke"]):
