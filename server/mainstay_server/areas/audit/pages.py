@@ -36,6 +36,7 @@ PATH = "/dashboard/organization/audit"
 PER_PAGE = 50
 IN_PANEL = 10
 LONGEST_POSITION = 18  # digits that a database can compare
+WRITTEN = {word: word.upper() for word in ("api", "cors", "id", "ip", "url")}  # initials
 FILTERS = ("q", "action", "actor", "from", "to")
 
 
@@ -154,7 +155,7 @@ def _lines(found: Sequence[rows.Found]) -> list[Line]:
         Line(
             row=each.row,
             at=datetime.fromisoformat(each.row.at),
-            words=each.row.action.replace(".", " ").replace("_", " ").capitalize(),
+            words=_words(each.row.action.replace(".", " ")),
             facts=list(_facts(each)),
         )
         for each in found
@@ -170,11 +171,17 @@ def _facts(found: rows.Found) -> Iterator[tuple[str, str]]:
     if row.client:
         yield "Program", row.client
     if row.target.id:
-        yield row.target.kind.replace("_", " ").capitalize() or "Target", row.target.id
+        yield _words(row.target.kind) or "Target", row.target.id
     for name, value in row.details.items():
-        yield name.replace("_", " ").capitalize(), str(value)
+        yield _words(name), str(value)
     yield "Time", row.at
     yield f"Hash of row {row.position:,}", found.hash
+
+
+def _words(name: str) -> str:
+    """A name of the log as a sentence begins: `api_key created` is "API key created"."""
+    first, *others = (WRITTEN.get(word, word) for word in name.replace("_", " ").split(" "))
+    return " ".join((first[:1].upper() + first[1:], *others))
 
 
 panel = Panel(page="security", name="audit", title="Audit log", order=90, draw=draw_panel)

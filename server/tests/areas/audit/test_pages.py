@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from mainstay_server.areas import audit
+from mainstay_server.areas.audit import pages
 from mainstay_server.areas.audit.service import checkpoints
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
@@ -86,3 +87,16 @@ def test_what_people_called_a_thing_is_shown_as_text(world: World) -> None:
     run_waiting(now=utc_now())
 
     assert "<script>alert(1)" not in world.alice.get(ORGANIZATION).text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("api_key created", "API key created"),
+        ("ip_allowlist changed", "IP allowlist changed"),
+        ("rate_limit created", "Rate limit created"),
+        ("", ""),
+    ],
+)
+def test_actions_are_told_as_people_write_them(name: str, words: str) -> None:
+    assert pages._words(name) == words
