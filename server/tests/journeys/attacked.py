@@ -165,6 +165,11 @@ def _what_comes_by_itself(attacked: Attacked, instance: str) -> None:
         {"action": "add", "ipAddress": "203.0.113.0", "cidr": "24", "description": "office"},
     )
     hers["entryId"] = str(entry["allowlist"][0]["id"])
+    scans = "/api/instances/{instanceId}/vulnerability-scans"
+    content = attacked.document["paths"][scans]["post"]["requestBody"]["content"]
+    attacked.made(f"{instance}/vulnerability-scans", content["application/json"]["example"])
+    found = mainstay.get(f"{instance}/vulnerabilities")["vulnerabilities"]
+    hers["findingId"] = str(found[0]["id"])
     stored = mainstay.ask(
         "POST",
         f"/api/{hers['number']}/store/",

@@ -37,6 +37,10 @@ ROLES = {"ann": Role.ADMIN, "bob": Role.MEMBER, "vera": Role.VIEWER, "dora here"
 EVIL = "https://evil.example"
 UNHURRIED = {"MAINSTAY_LIMIT_API_PER_MINUTE": "0", "MAINSTAY_LIMIT_ADDRESS_PER_MINUTE": "0"}
 
+# Its body is a document of others, of which what nobody asks for is left unread, and which is long.
+SCANS = "/api/instances/{instanceId}/vulnerability-scans"
+LARGEST_SCAN = 33 << 20
+
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
@@ -158,7 +162,7 @@ def test_api3_broken_object_property_level_authorization(attacked: Attacked) -> 
     asked = 0
     for method, path, operation in attacked.operations():
         body = attacked.body_of(operation)
-        if body is None or method in READING:
+        if body is None or method in READING or path == SCANS:
             continue
         known = attacked.shape_of(operation).get("properties", {})
         for name in smuggled.keys() - known.keys():
@@ -190,7 +194,8 @@ def test_api4_unrestricted_resource_consumption(attacked: Attacked) -> None:
                     joined = f"{where}{'&' if '?' in where else '?'}{parameter['name']}={much}"
                     assert attacked.ask("alice", method, joined).status_code == 400, joined
         if "requestBody" in operation:
-            for content, statuses in ((b'"' + b"x" * 6_000_000 + b'"', {413}), (deep, {400, 413})):
+            too_much = LARGEST_SCAN if path == SCANS else 6_000_000
+            for content, statuses in ((b'"' + b"x" * too_much + b'"', {413}), (deep, {400, 413})):
                 answer = attacked.ask(
                     "alice",
                     method,
