@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -429,3 +430,61 @@ def test_the_environment_variable_names_the_folder(
     assert source()._saved._path.parent == folder / "of the user" / "mainstay"
     mainstay.close()
     assert os.listdir(folder.parent) == []  # noqa: PTH208 - nothing is made before it is needed
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_the_first_request_of_all_waits_for_the_policy_that_refuses_it(kind: str) -> None:
+    with a_policy_server() as server:
+        server.publish(1, keys={**a_policy()["keys"], "required": ["/*"]})
+        mainstay.init(server.dsn, policy_cache=False)
+        told = a_world(kind).ask("/docs")
+        mainstay.close()
+
+    assert (told.status, told.code) == (401, "key-missing")
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_without_a_policy_everybody_passes_and_the_log_says_it_once(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mainstay.init(f"http://ingest:{KEY}@127.0.0.1:9/7", policy_cache=False)
+    world = a_world(kind)
+    told = [world.ask(), world.ask()]
+    mainstay.close()
+
+    assert [each.status for each in told] == [200, 200]
+    assert [
+        record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
+    ] == ["The guard has no policy, and lets every request pass until it has; see its guard key."]
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_an_app_that_must_not_be_open_answers_503_until_there_is_a_policy(kind: str) -> None:
+    with a_policy_server() as server:
+        server.say(503, b"")
+        mainstay.init(server.dsn, policy_cache=False)
+        world = a_world(kind, require_policy=True)
+        early = world.ask()
+        server.publish(1)
+        eventually(lambda: version_of(world) == 1)
+        later = world.ask()
+        mainstay.close()
+
+    assert (early.status, early.code, early.headers["retry-after"]) == (503, "no-policy", "1")
+    assert early.passage is None
+    assert later.status == 200
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_a_server_that_says_nothing_holds_nobody_up_for_long(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        mainstay.init(f"http://ingest:{KEY}@127.0.0.1:{port}/7", policy_cache=False)
+        world = a_world(kind)
+        first = world.ask()
+        still = source().seconds_to_first_answer()
+        second = world.ask()
+        mainstay.close()
+
+    assert (first.status, second.status) == (200, 200)
+    assert still == 0

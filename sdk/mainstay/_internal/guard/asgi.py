@@ -21,6 +21,7 @@ from mainstay._internal.guard.base import Guard, enforced
 from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
 from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, body_too_large, is_cause
+from mainstay._internal.guard.rules import Rules
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import UNMATCHED, Seen, asgi_path, without_ids
@@ -31,6 +32,7 @@ _SWITCHING_PROTOCOLS = 101
 _FORBIDDEN = 403
 _NO_CONTENT = 204
 _LEAST_ERROR = 400
+_GLANCE_SECONDS = 0.01
 
 
 class ASGIPassage(Passage):
@@ -99,7 +101,10 @@ class Door(Guard):
             return
         client = active_client()
         now = self.clock.wall()
-        passage = ASGIPassage(self.limiter, self.rules(client), now, routed=self.routed)
+        rules = self.rules(client)
+        if rules is self._bare:
+            rules = await self._wait(client)
+        passage = ASGIPassage(self.limiter, rules, now, routed=self.routed)
         above, scope[KEY] = scope.get(KEY), passage
         token = CURRENT.set(passage)
         try:
@@ -117,6 +122,12 @@ class Door(Guard):
             passage.let_go()
             if isinstance(above, Seen):
                 above.route, above.routed = passage.route, passage.routed
+
+    async def _wait(self, client: Client | None) -> Rules:
+        source = self.source_of_first(client)
+        while source is not None and source.seconds_to_first_answer():  # noqa: ASYNC110 - a thread's event
+            await asyncio.sleep(_GLANCE_SECONDS)
+        return self.first_rules(client)
 
     async def _answer(self, exchange: "_Exchange", passage: ASGIPassage, scope: Scope) -> None:
         waits = self.limiter.shared is not None

@@ -17,10 +17,11 @@ from mainstay._internal.guard.limiter import Limiter, SharedStore
 from mainstay._internal.guard.limits import NO_LIMITS, SECOND_US, Buckets, Charge, Decision
 from mainstay._internal.guard.passage import Passage
 from mainstay._internal.guard.policy import DEFAULT_POLICY, Policy, load_policy, read_policy
-from mainstay._internal.guard.refusals import Refusal, limiter_unavailable, rate_limited
+from mainstay._internal.guard.refusals import NO_POLICY, Refusal, limiter_unavailable, rate_limited
 from mainstay._internal.guard.rules import Rules
+from mainstay._internal.guard.source import PolicySource
 from mainstay._internal.health import Health
-from mainstay._internal.shield import SHIELD
+from mainstay._internal.shield import SHIELD, logger
 
 _ASGI_PARAMETERS = 3
 _DEFAULT = read_policy(DEFAULT_POLICY)
@@ -38,8 +39,10 @@ class Guard:
 
     The policy comes from the server when ``init`` knows the guard key, in the background, and
     from its last copy on disk while the server is away; or from ``policy``, a document or the
-    path of a JSON file. Until there is any, the guard sets ids and a few headers and refuses
-    bodies over 10 MiB.
+    path of a JSON file. The first requests of a process that has none wait for it, two seconds
+    at most. Should there be none then, the guard sets ids and a few headers, refuses bodies over
+    10 MiB, and lets everybody pass, which it says in the log; with ``require_policy`` it refuses
+    with 503 instead, until there is one.
 
     ``health`` is served as the middlewares do. ``redis`` is the URL of a Redis for limits that
     all processes share (``pip install 'mainstay[redis]'``). ``dry_run`` refuses nothing and only
@@ -68,6 +71,7 @@ class Guard:
         policy: Mapping[str, Any] | str | Path | None = None,
         redis: str | None = None,
         dry_run: bool = False,
+        require_policy: bool = False,
         person: WhoAsks | None = None,
         max_buckets: int = 100_000,
         clock: Clock | None = None,
@@ -85,6 +89,9 @@ class Guard:
         self._is_local = policy is not None
         self._policy = _DEFAULT if policy is None else load_policy(policy)
         self._rules = Rules(self._policy, dry_run=dry_run)
+        self._bare = None if self._is_local else self._rules
+        self._without_policy = NO_POLICY if require_policy else None
+        self._has_warned = False
         self._adopting = threading.Lock()
         _renew_locks_after_fork(self)
 
@@ -100,6 +107,21 @@ class Guard:
             if policy is not None and policy is not self._policy:
                 self._adopt(policy)
         return self._rules
+
+    def source_of_first(self, client: Client | None) -> PolicySource | None:
+        """Return what gives the first policy; None as soon as there is one."""
+        if self.rules(client) is not self._bare or client is None:
+            return None
+        return client.policies
+
+    def first_rules(self, client: Client | None) -> Rules:
+        """Return the rules after the wait for the first policy, and say once when there is none."""
+        rules = self.rules(client)
+        if rules is self._bare and not self._has_warned:
+            self._has_warned = True
+            does = "refuses every request" if self._without_policy else "lets every request pass"
+            logger.warning("The guard has no policy, and %s until it has; see its guard key.", does)
+        return rules
 
     def admit(self, passage: Passage, carrier: Any) -> Refusal | None:  # noqa: ANN401 - scope or environ
         """Decide; with a shared store this waits for the network, at most its time-out.
@@ -142,6 +164,8 @@ class Guard:
         rules = passage.rules
         rules.find_client(passage, passage.read(carrier))
         refusal = rules.judge_address(passage)
+        if refusal is None and rules is self._bare:
+            refusal = self._without_policy
         if refusal is not None:
             return refusal
         if passage.method == "OPTIONS" and rules.policy.cors is not None and _asks_first(passage):

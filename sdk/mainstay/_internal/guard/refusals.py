@@ -130,6 +130,14 @@ GUARD_FAILED: Final = Refusal(
 )
 
 
+NO_POLICY: Final = Refusal(
+    503,
+    "no-policy",
+    "This service has not been told yet whom it may let in; try again in a moment.",
+    headers=(("retry-after", str(_AWAY_SECONDS)),),
+)
+
+
 def body_too_large(most_bytes: int) -> Refusal:
     """The body is longer than the policy allows."""
     return Refusal(TOO_LARGE, "body-too-large", f"The body may have {most_bytes} bytes; send less.")

@@ -23,6 +23,8 @@ _MOST_BYTES = 64 * 1024 * 1024
 # Whatever the server does: four questions a second at most.
 _LEAST_BETWEEN_SECONDS = 0.25
 _LAST_JOIN_SECONDS = 0.5
+# So long the first requests of a process wait for its first policy; no longer, were it to be away.
+_FIRST_ANSWER_SECONDS = 2.0
 
 
 class PolicySource:
@@ -68,8 +70,19 @@ class PolicySource:
             with self._lock:
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, name="mainstay-policy", daemon=True)
+                    self._wait_until = time.monotonic() + _FIRST_ANSWER_SECONDS
                     thread.start()
                     self._thread = thread
+
+    def seconds_to_first_answer(self) -> float:
+        """How long it is still worth to wait for the first answer to this process; 0 after it."""
+        if self._is_answered.is_set() or self._thread is None:
+            return 0.0
+        return max(self._wait_until - time.monotonic(), 0.0)
+
+    def wait_for_first_answer(self) -> None:
+        """Wait until the server gave a policy, or said no; two seconds at most."""
+        self._is_answered.wait(self.seconds_to_first_answer())
 
     def stop(self, timeout_seconds: float = _LAST_JOIN_SECONDS) -> None:
         """End the thread, and cut its question short."""
@@ -90,6 +103,8 @@ class PolicySource:
         self._transport = Transport(self._dsn, timeout_seconds=_TIMEOUT_SECONDS)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._is_answered = threading.Event()
+        self._wait_until = 0.0
         self._thread = None
 
     def _load(self) -> None:
@@ -108,6 +123,7 @@ class PolicySource:
             # A bug in here must not end the thread: revoked keys would stay good for ever.
             with SHIELD:
                 fetched = self._ask()
+            self._is_answered.set()
             failures = 0 if fetched else failures + 1
             pause = _LEAST_BETWEEN_SECONDS if fetched else pause_seconds(failures - 1)
             self._stopping.wait(max(began + pause - time.monotonic(), 0.01))

@@ -10,6 +10,7 @@ from mainstay._internal.guard.base import Guard, enforced
 from mainstay._internal.guard.frameworks import refused_in
 from mainstay._internal.guard.passage import CURRENT, Passage
 from mainstay._internal.guard.refusals import TOO_LARGE, Refusal, Refused, body_too_large, is_cause
+from mainstay._internal.guard.rules import Rules
 from mainstay._internal.message import MeasuredRequest, known_method
 from mainstay._internal.metrics import Metrics
 from mainstay._internal.routes import UNMATCHED, Seen, without_ids
@@ -78,7 +79,10 @@ class Door(Guard):
                 return body
         client = active_client()
         now = self.clock.wall()
-        passage = WSGIPassage(self.limiter, self.rules(client), now, routed=self.routed)
+        rules = self.rules(client)
+        if rules is self._bare:
+            rules = self._wait(client)
+        passage = WSGIPassage(self.limiter, rules, now, routed=self.routed)
         above, environ[KEY] = environ.get(KEY), passage
         exchange = _Exchange(
             environ, start_response, seen=passage, client=client, metrics=self.metrics
@@ -92,6 +96,12 @@ class Door(Guard):
         if passage.is_preflight:
             return exchange.answer_preflight()
         return self._ask_app(exchange, passage, environ)
+
+    def _wait(self, client: Client | None) -> Rules:
+        source = self.source_of_first(client)
+        if source is not None:
+            source.wait_for_first_answer()
+        return self.first_rules(client)
 
     def _ask_app(
         self, exchange: "_Exchange", passage: WSGIPassage, environ: Environ
