@@ -41,12 +41,12 @@ function focusSearch(): boolean {
   return box !== null;
 }
 
-/** Moves the focus to the first link of the next or previous row; Enter then does what a link does. */
+/** Moves the focus to what opens the next or previous row, a link or a summary; Enter then does what it does. */
 function walk(step: 1 | -1): boolean {
   const here = document.activeElement?.closest("table[data-rows]");
   const table = here ?? document.querySelector("table[data-rows]");
   if (!table) return false;
-  const links = [...table.querySelectorAll("tbody tr")].flatMap((row) => row.querySelector<HTMLElement>("a[href]") ?? []);
+  const links = [...table.querySelectorAll("tbody tr")].flatMap((row) => row.querySelector<HTMLElement>("a[href], summary") ?? []);
   const current = links.findIndex((link) => link.closest("tr")?.contains(document.activeElement) ?? false);
   const next = links[current < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(Math.max(current + step, 0), links.length - 1)];
   next?.focus();
