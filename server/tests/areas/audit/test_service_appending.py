@@ -3,15 +3,21 @@
 import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import rfc8785
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as some
 from mainstay_cli.audit_verifier.merkle import leaf_hash
 from mainstay_server.areas.audit.models import AuditLog, AuditRow
+from mainstay_server.areas.audit.service import appending
+from mainstay_server.areas.audit.service.rows import canonical
 from mainstay_server.contracts.tenancy import (
     InstanceRemoved,
     PersonSignInRefused,
+    ProjectChanged,
     ProjectRemoved,
 )
 from mainstay_server.kernel.database import (
@@ -21,6 +27,7 @@ from mainstay_server.kernel.database import (
 )
 from mainstay_server.kernel.events import (
     Audited,
+    Heard,
     Origin,
     changes_between,
     run_waiting,
@@ -104,6 +111,45 @@ def test_each_row_names_the_hash_of_the_one_before_and_is_one_text_for_one_meani
         assert row.hash == leaf_hash(row.body.encode()).hex()
         before = row.hash
     assert head == before
+
+
+TEXTS = some.text(some.characters(exclude_categories=["Cs"]))
+VALUES = (
+    some.none()
+    | some.booleans()
+    | some.integers(-(2**53) + 1, 2**53 - 1)
+    | some.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | some.lists(TEXTS)
+)
+
+
+@given(
+    changes=some.dictionaries(TEXTS, some.tuples(VALUES, VALUES).map(list)),
+    details=some.dictionaries(TEXTS, VALUES),
+)
+def test_the_quick_way_to_write_a_row_is_byte_for_byte_the_standards(
+    changes: dict[str, object], details: dict[str, object]
+) -> None:
+    row = {"version": 1, "changes": changes, "details": details}
+
+    assert canonical(row) == rfc8785.dumps(row)
+
+
+def test_a_batch_asks_and_writes_the_end_of_the_log_once(log: None) -> None:
+    rename(1)
+    changed = ProjectChanged(organization_id=SHIPS, project_id="p", slug="inspections")
+    heard = [Heard(position=n, event=changed, origin=ALICE, said_at=NOON) for n in range(5)]
+    said: list[str] = []
+
+    def note(*told: Any) -> None:
+        said.append(told[2].split()[0])
+
+    with transaction() as session:
+        sa.event.listen(session.connection(), "before_cursor_execute", note)
+        appending.append(session, heard, now=NOON)
+
+    assert said == ["SELECT", "SELECT", "INSERT", "UPDATE"]  # log, names; rows, log
 
 
 def test_the_server_itself_and_strangers_are_told_apart(log: None) -> None:

@@ -1,6 +1,6 @@
 """Appending: audited events become rows, chained, and leaves of the tree, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,21 +32,19 @@ def append(session: Session, heard: Sequence[Heard], *, now: datetime) -> int:
         return 0  # before the first start made one, there is nobody whose log it could be
     log = locked_log(session, organization_id)
     names = _names(session, heard)
-    tree = tree_of(log)
+    tree, head = tree_of(log), log.head
     rows: list[dict[str, Any]] = []
     subtrees: list[dict[str, Any]] = []
     for each in heard:
-        text = text_of(
-            each, position=tree.size + 1, previous=log.head, row_id=new_id(), names=names
-        )
+        text = text_of(each, position=tree.size + 1, previous=head, row_id=new_id(), names=names)
         leaf = leaf_hash(text)
-        log.head = leaf.hex()
-        rows.append(columns_of(text, log.head))
+        head = leaf.hex()
+        rows.append(columns_of(text, head))
         subtrees += _kept(organization_id, tree.append(leaf), size=tree.size)
-    session.execute(sa.insert(AuditRow), rows)
+    session.execute(sa.insert(AuditRow.__table__), rows)
     if subtrees:
-        session.execute(sa.insert(AuditSubtree), subtrees)
-    log.size, log.whole = tree.size, [subtree.hex() for subtree in tree.whole]
+        session.execute(sa.insert(AuditSubtree.__table__), subtrees)
+    log.size, log.head, log.whole = tree.size, head, [subtree.hex() for subtree in tree.whole]
     session.flush()
     if log.size - log.signed_size >= of(AuditSettings).audit_checkpoint_rows:
         sign_checkpoint(session, log, now=now)
@@ -55,9 +53,17 @@ def append(session: Session, heard: Sequence[Heard], *, now: datetime) -> int:
 
 def locked_log(session: Session, organization_id: str) -> AuditLog:
     """The end of a log, made if there is none, held until the transaction ends."""
-    made = insert(AuditLog).values(**unlogged(organization_id)).on_conflict_do_nothing()
-    session.execute(made)
-    return session.get_one(AuditLog, organization_id, with_for_update=True, populate_existing=True)
+    log = _log(session, organization_id)
+    if log is None:
+        made = insert(AuditLog).values(**unlogged(organization_id)).on_conflict_do_nothing()
+        session.execute(made)
+        log = _log(session, organization_id)
+    assert log is not None, "it was made, by us or by somebody else at the same moment"
+    return log
+
+
+def _log(session: Session, organization_id: str) -> AuditLog | None:
+    return session.get(AuditLog, organization_id, with_for_update=True, populate_existing=True)
 
 
 def tree_of(log: AuditLog) -> Tree:
@@ -87,6 +93,12 @@ def _names(session: Session, heard: Sequence[Heard]) -> Names:
     slugs = sa.select(Project.id, Project.slug).where(Project.id.in_(projects))
     environments = sa.select(Instance.id, Instance.environment).where(Instance.id.in_(instances))
     return Names(
-        projects=removed | {row.id: row.slug for row in session.execute(slugs)},
-        environments=removed | {row.id: row.environment for row in session.execute(environments)},
+        projects=removed | _pairs(session, slugs, asked=projects),
+        environments=removed | _pairs(session, environments, asked=instances),
     )
+
+
+def _pairs(
+    session: Session, statement: sa.Select[str, str], *, asked: Collection[str]
+) -> dict[str, str]:
+    return {row[0]: row[1] for row in session.execute(statement)} if asked else {}

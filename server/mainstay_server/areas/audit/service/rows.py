@@ -1,11 +1,12 @@
 """Rows: an audited event as the one text that is hashed, and back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import rfc8785
 
 from mainstay_server.areas.audit.models import AuditRow
@@ -55,7 +56,26 @@ def text_of(heard: Heard, *, position: int, previous: str, row_id: str, names: N
         "details": {name: _exact(value) for name, value in event.details.items()},
         "prevHash": previous,
     }
+    return canonical(row)
+
+
+def canonical(row: Mapping[str, Any]) -> bytes:
+    """A row in canonical JSON, byte for byte as RFC 8785 has it.
+
+    msgspec writes the same some 100 times faster, but for two things: fractions, which ECMAScript
+    writes its own way, and names beyond ASCII, which the standard sorts by UTF-16.
+    """
+    if _is_plain(row["details"].values()) and all(
+        _is_plain(pair) for pair in row["changes"].values()
+    ):
+        text = msgspec.json.encode(row, order="sorted")
+        if text.isascii() or all(name.isascii() for name in (*row["changes"], *row["details"])):
+            return text
     return rfc8785.dumps(row)
+
+
+def _is_plain(values: Iterable[Value]) -> bool:
+    return not any(isinstance(value, float) for value in values)
 
 
 def columns_of(text: bytes, leaf: str) -> dict[str, Any]:
