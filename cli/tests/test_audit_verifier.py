@@ -2,13 +2,18 @@
 
 import base64
 import hashlib
+import io
+import tracemalloc
+import zipfile
+from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mainstay_cli.audit_verifier.bundles import Bundle
+from mainstay_cli.audit_verifier import bundles
+from mainstay_cli.audit_verifier.bundles import Bundle, read_bundle
 from mainstay_cli.audit_verifier.ed25519 import is_signed
 from mainstay_cli.audit_verifier.merkle import Tree, leaf_hash
 from mainstay_cli.audit_verifier.notes import Key, open_note
@@ -195,3 +200,40 @@ def test_a_report_is_told_in_lines_that_name_each_fault() -> None:
         "Log log: 3 rows, 0 signed checkpoints.",
         "FAULT row_changed: Row 2 was changed.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "most_files"), [(1_000_000, 100), (100_000_000, 2)], ids=["bytes", "files"]
+)
+def test_a_small_bundle_that_unpacks_to_too_much_is_refused_before_it_does(
+    most_bytes: int, most_files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(bundles, "MOST_FILES", most_files)
+    bomb, folder = tmp_path / "bomb.zip", tmp_path / "folder"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.jsonl", b"\n" * 1_100_000)
+        archive.writestr("keys.txt", "")
+        archive.writestr("checkpoints/1.txt", "")
+        archive.extractall(folder)
+
+    for source in (bomb, bomb.read_bytes(), folder):
+        with pytest.raises(ValueError, match="export fewer days at once"):
+            read_bundle(source)
+
+
+def test_a_bundle_that_understates_its_size_is_not_read_beyond_it(tmp_path: Path) -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.jsonl", b"\n" * 50_000_000)
+        archive.writestr("keys.txt", "")
+    honest = (50_000_000).to_bytes(4, "little")
+    lying = bomb.getvalue().replace(honest, (9).to_bytes(4, "little"))
+    assert lying.count(honest) == 0
+
+    tracemalloc.start()
+    with pytest.raises(zipfile.BadZipFile):
+        read_bundle(lying)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 5_000_000

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MOST_FILES = 10_000  # an export has some 400
+MOST_BYTES = 2 << 30  # some two million rows; all of them are held in memory
+STEP_BYTES = 1 << 20
+
 
 @dataclass
 class Bundle:
@@ -52,13 +56,28 @@ def read_kept(places: Iterable[Path]) -> dict[str, str]:
 
 def _files(source: Path | bytes) -> dict[str, bytes]:
     if isinstance(source, Path) and source.is_dir():
-        return {
-            file.relative_to(source).as_posix(): file.read_bytes()
-            for file in source.rglob("*")
-            if file.is_file()
-        }
+        found = [file for file in source.rglob("*") if file.is_file()]
+        _refuse_beyond(len(found), sum(file.stat().st_size for file in found))
+        return {file.relative_to(source).as_posix(): file.read_bytes() for file in found}
     with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        entries = archive.infolist()
+        _refuse_beyond(len(entries), sum(entry.file_size for entry in entries))
+        return {entry.filename: _unpacked(archive, entry) for entry in entries}
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """A file, no longer than the archive says it is: read at once, one that lies would be."""
+    with archive.open(entry) as file:
+        return b"".join(iter(lambda: file.read(STEP_BYTES), b""))
+
+
+def _refuse_beyond(files: int, size_bytes: int) -> None:
+    """Refuse what no export is like, before any of it is unpacked: a few bytes may be gigabytes."""
+    if files > MOST_FILES or size_bytes > MOST_BYTES:
+        raise ValueError(
+            f"it has {files:,} files with {size_bytes:,} bytes unpacked, and {MOST_FILES:,} with"
+            f" {MOST_BYTES:,} are read; export fewer days at once"
+        )
 
 
 def _texts(files: dict[str, bytes], folder: str) -> dict[str, str]:
