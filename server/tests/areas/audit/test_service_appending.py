@@ -131,7 +131,7 @@ VALUES = (
 def test_the_quick_way_to_write_a_row_is_byte_for_byte_the_standards(
     changes: dict[str, object], details: dict[str, object]
 ) -> None:
-    row = {"version": 1, "changes": changes, "details": details}
+    row: dict[str, Any] = {"version": 1, "changes": changes, "details": details}
 
     assert canonical(row) == rfc8785.dumps(row)
 

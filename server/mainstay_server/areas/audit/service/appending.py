@@ -41,9 +41,9 @@ def append(session: Session, heard: Sequence[Heard], *, now: datetime) -> int:
         head = leaf.hex()
         rows.append(columns_of(text, head))
         subtrees += _kept(organization_id, tree.append(leaf), size=tree.size)
-    session.execute(sa.insert(AuditRow.__table__), rows)
+    session.execute(sa.insert(AuditRow), rows)
     if subtrees:
-        session.execute(sa.insert(AuditSubtree.__table__), subtrees)
+        session.execute(sa.insert(AuditSubtree), subtrees)
     log.size, log.head, log.whole = tree.size, head, [subtree.hex() for subtree in tree.whole]
     session.flush()
     if log.size - log.signed_size >= of(AuditSettings).audit_checkpoint_rows:
