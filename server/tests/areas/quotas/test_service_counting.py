@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mainstay_server.areas.quotas.models import QuotaUse
-from mainstay_server.areas.quotas.service import counting, plans
+from mainstay_server.areas.quotas.service import counting, plans, telling
 from mainstay_server.areas.quotas.settings import PlanLimit, QuotaSettings
 from mainstay_server.contracts.guard import Use
 from mainstay_server.contracts.quotas import QuotaThresholdReached
@@ -99,6 +99,43 @@ def test_a_month_turns_at_midnight_of_its_time_zone(zone: str, now: str, begins:
     found, ends = plans.period_of("calls", zone, at)
     assert found == datetime.fromisoformat(begins)
     assert found <= at < ends
+
+
+def test_the_history_is_told_on_a_month_that_begins_on_a_leap_day_of_utc(session: Session) -> None:
+    instance = a_project(session, now=NOON)
+    now = datetime(2028, 3, 1, 12, tzinfo=UTC)
+    plans.change_plan(session, instance.organization_id, time_zone="Europe/Berlin", now=now)
+    counting.record_use(session, instance=instance, batch_id="march", uses=calls(7), now=now)
+    subject = plans.organization_subject(session, instance.organization_id)
+
+    (march,) = telling.history_of(session, subject, months=12, now=now).history
+    assert march.period_begins == datetime(2028, 2, 29, 23, tzinfo=UTC)
+    assert march.meters == {"calls": 7}
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_a_clock_that_jumps_over_the_end_of_a_month_and_back_tells_and_counts_nothing_twice(
+    zone: str, session: Session, free_by_default: None, said: Said
+) -> None:
+    instance = a_project(session, now=NOON)
+    plans.change_plan(session, instance.organization_id, time_zone=zone, now=NOON)
+    day = timedelta(days=1)
+    midnight = plans.period_of("calls", zone, NOON)[1]
+
+    for jump, amount in ((-day / 2, 85), (day / 2, 95), (-day / 2, 10), (day / 2, 5)):
+        at = midnight + jump
+        for _ in range(2):
+            counting.record_use(
+                session, instance=instance, batch_id=f"{amount}", uses=calls(amount), now=at
+            )
+
+    assert warnings(said) == [80, 80, 90, 90, 100]
+    assert [
+        counting.quota_left(
+            session, instance.organization_id, meter="calls", now=midnight + jump
+        ).used
+        for jump in (-day / 2, day / 2)
+    ] == [95, 100]
 
 
 def test_a_hard_limit_is_never_passed_and_a_refusal_takes_nothing(

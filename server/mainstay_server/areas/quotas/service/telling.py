@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -54,7 +54,7 @@ def usage_of(session: Session, subject: Subject, *, now: datetime) -> UsageAnswe
 def history_of(session: Session, subject: Subject, *, months: int, now: datetime) -> HistoryAnswer:
     """What a subject used in each of the last months in which it used anything, newest first."""
     begins, _ = period_of(CALLS, subject.time_zone, now)
-    first = begins.replace(year=begins.year - months // 12 - 1)
+    first = begins - timedelta(days=366 * (months // 12 + 1))
     rows = session.scalars(
         sa.select(QuotaUse)
         .where(
