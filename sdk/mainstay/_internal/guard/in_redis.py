@@ -33,6 +33,7 @@ end
 local tats, fits, admitted = {}, {}, true
 for i = 1, #KEYS do
   tats[i] = tonumber(redis.call('GET', KEYS[i]) or '0')
+  if tats[i] - now > tonumber(ARGV[3 * i]) + 60000000 then tats[i] = 0 end
   fits[i] = math.max(tats[i], now) + tonumber(ARGV[3 * i - 1]) - now <= tonumber(ARGV[3 * i])
   if not fits[i] and ARGV[3 * i + 1] == '0' then admitted = false end
 end

@@ -11,6 +11,8 @@ from mainstay._internal.guard.paths import Patterns
 from mainstay._internal.guard.reading import MOST, Section
 
 SECOND_US: Final = 1_000_000
+# Further ahead than its tolerance and this, a bucket was written before the clock was set back.
+SET_BACK_US: Final = 60 * SECOND_US
 LOCAL, DENY, ALLOW = "local", "deny", "allow"
 BY: Final = ("caller", "key", "address", "owner", "plan", "instance", "person")
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
@@ -200,7 +202,7 @@ class Buckets:
             afters: list[int] = []
             for charge in charges:
                 found, after = tats.get(charge.bucket), charge.amount_us
-                if found is not None and found[0] > now_us:
+                if found is not None and 0 < found[0] - now_us <= found[1] + SET_BACK_US:
                     after += found[0] - now_us
                 afters.append(after)
                 if after > charge.tolerance_us and not charge.limit.simulate:

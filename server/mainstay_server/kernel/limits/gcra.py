@@ -23,6 +23,10 @@ LONGEST_BURST_SECONDS = 10 * 366 * 86_400
 LONGEST_KEY = 200
 # A full bucket and none are the same, unless a clock is set back: they are kept for that long.
 KEPT_FULL_US = 60 * SECOND_US
+# No clock that only goes forward leaves a tat further ahead than the tolerance. One that is so much
+# further was written before the clock was set back, and counts as none: nobody waits for a day. A
+# little further is no more than threads and machines that are not quite of one time.
+SET_BACK_US = 60 * SECOND_US
 
 
 class OnError(StrEnum):

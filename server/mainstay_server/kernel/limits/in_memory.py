@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
 
-from .gcra import KEPT_FULL_US, Bucket, Verdict, judge
+from .gcra import KEPT_FULL_US, SET_BACK_US, Bucket, Verdict, judge
 
 MOST_BUCKETS = 200_000
 SWEPT_PER_NEW_BUCKET = 8
@@ -41,6 +41,8 @@ class MemoryBuckets:
             for bucket in buckets:
                 ahead = max(known.get(bucket.key, now_us) - now_us, 0)
                 rate = bucket.rate
+                if ahead > rate.tolerance_us + SET_BACK_US:
+                    ahead = 0
                 if ahead + rate.period_us * bucket.cost * cost > rate.tolerance_us:
                     admitted = False
                 ahead_us.append(ahead)

@@ -10,7 +10,7 @@ from redis.retry import Retry
 
 from mainstay_server.kernel.problems import Unavailable
 
-from .gcra import KEPT_FULL_US, Bucket, Verdict, charge_of, judge
+from .gcra import KEPT_FULL_US, SET_BACK_US, Bucket, Verdict, charge_of, judge
 
 PREFIX = "mainstay:limits:"
 CONNECT_SECONDS = 0.5
@@ -29,6 +29,7 @@ end
 local tats, admitted = {{}}, 1
 for i, key in ipairs(KEYS) do
   local tat = math.max(now, tonumber(redis.call('GET', key) or 0))
+  if tat - now > tonumber(ARGV[2 * i + 1]) + {SET_BACK_US} then tat = now end
   if tat - now + tonumber(ARGV[2 * i]) > tonumber(ARGV[2 * i + 1]) then admitted = 0 end
   tats[i] = tat
 end

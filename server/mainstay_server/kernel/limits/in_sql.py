@@ -9,13 +9,17 @@ from sqlalchemy.orm import Session
 from mainstay_server.kernel.database import is_sqlite, rows_changed, transaction
 from mainstay_server.kernel.jobs import job
 
-from .gcra import KEPT_FULL_US, Bucket, Verdict, charge_of, judge, microseconds
+from .gcra import KEPT_FULL_US, SET_BACK_US, Bucket, Verdict, charge_of, judge, microseconds
 from .models import LimitBucket
 
 # The start of the transaction on the database's own clock, the same for all buckets of a verdict.
 ITS_CLOCK = "CAST(EXTRACT(EPOCH FROM transaction_timestamp()) * 1000000 AS BIGINT)"
 GIVEN_CLOCK = "CAST(:now AS BIGINT)"
-AHEAD = "CASE WHEN limit_buckets.tat_us > {now} THEN limit_buckets.tat_us - {now} ELSE 0 END"
+AHEAD = (
+    "CASE WHEN limit_buckets.tat_us - {now}"
+    f" BETWEEN 0 AND CAST(:tolerance AS BIGINT) + {SET_BACK_US}"
+    " THEN limit_buckets.tat_us - {now} ELSE 0 END"
+)
 # A row comes back only if it admits. One that does not is locked all the same until the end.
 CHARGE = f"""
 INSERT INTO limit_buckets (key, tat_us) VALUES (:key, {{now}} + :charge)
@@ -74,16 +78,17 @@ class SqlBuckets:
         admitted = True
         # In one order everywhere, so that no two verdicts wait for each other.
         for bucket in sorted(buckets, key=lambda each: each.key):
-            charge, about = charge_of(bucket, cost), {"key": bucket.key, "now": now_us}
-            asked = about | {"charge": charge, "tolerance": bucket.rate.tolerance_us}
+            charge, tolerance = charge_of(bucket, cost), bucket.rate.tolerance_us
+            about = {"key": bucket.key, "now": now_us, "tolerance": tolerance}
+            asked = about | {"charge": charge}
             after = None
-            if admitted and 0 < charge <= bucket.rate.tolerance_us:
+            if admitted and 0 < charge <= tolerance:
                 after = session.scalar(self._charge, asked)
             if after is not None:
                 charged[bucket.key], ahead_us[bucket.key] = charge, after
                 continue
             ahead_us[bucket.key] = session.scalar(self._look, about) or 0
-            if charge or ahead_us[bucket.key] > bucket.rate.tolerance_us:
+            if charge or ahead_us[bucket.key] > tolerance:
                 admitted = False
         if not admitted and charged:
             for key, charge in charged.items():
