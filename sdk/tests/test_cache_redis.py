@@ -197,6 +197,16 @@ def test_a_pattern_and_a_tag_delete_in_redis_what_they_name_and_count_it(url: st
         assert by_hand.exists("not ours:1")
 
 
+def test_a_tag_does_not_count_what_was_deleted_before(url: str) -> None:
+    with a_cache(url) as cache:
+        for name in ("kept", "gone"):
+            cache.set(name, 1, tags=("some",))
+        assert cache.delete("gone")
+
+        assert cache.delete_tagged("some") == 1
+        assert cache.delete_tagged("some") == 0
+
+
 def test_expired_entries_leave_redis_by_themselves(url: str) -> None:
     with a_cache(url) as cache, redis.Redis.from_url(url) as by_hand:
         cache.set("it", 1, 0.05)
