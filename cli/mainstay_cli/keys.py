@@ -93,7 +93,7 @@ def create_key(  # noqa: PLR0913, PLR0917 - the fields of a key
         "expiresAt": ends_at,
     }
     made = server.post(_path(server, project, environment), wanted)
-    _show_once(made, f"{name} works until {_day(made['endsAt'])}.", as_json=as_json)
+    _show_once(made, f"{name} works {_until(made['endsAt'])}.", as_json=as_json)
 
 
 @app.command("rotate")
@@ -192,6 +192,10 @@ def _show_once(made: dict[str, Any], told: str, *, as_json: bool) -> None:
 
 def _day(moment: str | None) -> str:
     return moment[:10] if moment else "never"
+
+
+def _until(moment: str | None) -> str:
+    return f"until {moment[:10]}" if moment else "for good"
 
 
 def _moment(moment: str) -> str:

@@ -63,6 +63,10 @@ def test_a_script_gets_the_key_alone_and_a_person_what_to_do_with_it(server: Mai
     assert key["endsAt"] is not None
 
 
+def test_a_key_without_an_end_is_said_to_work_for_good(server: Mainstay) -> None:
+    assert "works for good." in keys(server, "create", "printer", "--days", "0").stderr
+
+
 def test_a_key_is_rotated_by_its_name(server: Mainstay) -> None:
     old = made(server, "to rotate", "--days", "0")
     assert old["endsAt"] is None
