@@ -50,14 +50,15 @@ def verify(  # noqa: PLR0913 - one argument an option
     not, 2: it could not be read.
     """
     try:
+        # First: a checkpoint that is signed while the log is on its way here has rows that are not.
+        places = [*(checkpoint or ()), *([keep] if keep and keep.is_dir() else ())]
+        kept = read_kept(places)
         source: Path | bytes = bundle or server_of(url, token).download(
             "/api/audit-logs", export="bundle"
         )
         exported = read_bundle(source)
-        places = [*(checkpoint or ()), *([keep] if keep and keep.is_dir() else ())]
-        report = verify_bundle(
-            exported, kept=read_kept(places), trusted=[*(key or ()), *_remembered(keep)]
-        )
+        trusted = [*(key or ()), *_remembered(keep)]
+        report = verify_bundle(exported, kept=kept, trusted=trusted)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         give_up(f"The log cannot be read: {error}")
     if keep and report.verified:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from mainstay_cli.audit_verifier.merkle import leaf_hash
 from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
+from tests.servers.http import Answer, running_http
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,31 @@ def test_a_log_that_nobody_touched_verifies_as_a_file_a_folder_and_from_the_serv
     report = json.loads(said)
     assert (code, report["verified"], report["faults"]) == (VERIFIES, True, [])
     assert report["covered"] == report["last"] >= ROWS
+
+
+def test_a_checkpoint_that_is_signed_while_the_log_is_on_its_way_is_no_fault(
+    server: Mainstay, bundle: Path, tmp_path: Path
+) -> None:
+    kept, arrived = tmp_path / "kept", threading.Event()
+    kept.mkdir()
+    administer(server, 1)
+    newer = server.get("/api/audit/checkpoints")["checkpoints"][0]["note"]
+    with running_http() as slow:
+        slow.answer_at("/api/audit-logs", Answer(body=bundle.read_bytes(), held_until=arrived))
+
+        def sign() -> None:
+            slow.wait_for(1)
+            (kept / "newer.txt").write_text(newer, encoding="utf-8")
+            arrived.set()
+
+        signing = threading.Thread(target=sign, daemon=True)
+        signing.start()
+        code, said = verify("--url", slow.url, "--token", TOKEN, "--checkpoint", kept)
+        signing.join()
+    assert code == VERIFIES, said
+
+    code, said = verify(bundle, "--checkpoint", kept)
+    assert (code, "gone" in said) == (DOES_NOT, True), "what was there before does count"
 
 
 def changed(lines: Lines) -> Lines:
