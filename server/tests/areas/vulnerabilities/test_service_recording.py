@@ -1,6 +1,7 @@
 """What a scan changes: new, still there, gone, back; and nothing that is not its own."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.vulnerabilities.models import Decision, Scan, Status
@@ -137,6 +138,17 @@ def test_a_clock_that_is_ahead_does_not_shut_out_the_scans_after_it(
 ) -> None:
     uploaded(session, instance, sarif(result("B602")), scanned_at=NOON + 900 * DAY)
     assert uploaded(session, instance, sarif(), now=NOON + HOUR).outdated is False
+    assert states(session) == {"B602": "fixed"}
+
+
+def test_a_clock_that_is_set_back_shuts_out_no_scan_and_a_little_apart_still_orders_them(
+    session: Session, instance: InstanceRef
+) -> None:
+    uploaded(session, instance, sarif(result("B602")), now=NOON)
+    assert uploaded(session, instance, sarif(), now=NOON - timedelta(minutes=5)).outdated is True
+    assert states(session) == {"B602": "open"}
+
+    assert uploaded(session, instance, sarif(), now=NOON - DAY).outdated is False
     assert states(session) == {"B602": "fixed"}
 
 

@@ -90,7 +90,7 @@ def record_scan(
     branch = "" if about.branch == settings.main_branch else about.branch
     name = one_line(about.source or document.source or document.tool or document.kind, LONGEST_NAME)
     scanned_at = min(about.scanned_at or document.scanned_at or now, now)
-    source, outdated = _source(session, instance.id, (name, branch), about, scanned_at)
+    source, outdated = _source(session, instance.id, (name, branch), about, scanned_at, now=now)
     outcome = _Outcome()
     complete = about.complete and document.complete
     if not outdated:
@@ -129,8 +129,14 @@ def _source(
     names: tuple[str, str],
     about: About,
     scanned_at: datetime,
+    *,
+    now: datetime,
 ) -> tuple[ScanSource, bool]:
-    """The line of scans that this one belongs to, and whether it is behind what is known of it."""
+    """The line of scans that this one belongs to, and whether it is behind what is known of it.
+
+    A line whose newest scan lies well ahead of now is from before the clock was set back; it holds
+    no scan up.
+    """
     name, branch = names
     source = session.scalar(
         sa.select(ScanSource).where(
@@ -152,7 +158,7 @@ def _source(
         session.add(source)
         session.flush()
         return source, False
-    if scanned_at < source.scanned_at:
+    if scanned_at < source.scanned_at <= now + CLOCKS_DIFFER:
         return source, True
     source.scanned_at, source.commit = scanned_at, about.commit
     session.flush()
