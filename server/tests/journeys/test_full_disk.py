@@ -1,15 +1,18 @@
 """No room: events are refused with the time to come back, nobody falls over, and it heals."""
 
+import json
 import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 from tests.journeys.crashing import issues_of
+from tests.journeys.guarding import COST, Operating, address_of, until_answered
 from tests.journeys.loads import Sending, Sent, sending_to
 from tests.journeys.running import Mainstay, running_mainstay
 from tests.servers.clickhouse import clickhouse_server
@@ -131,6 +134,52 @@ def test_a_full_disk_refuses_for_now_and_heals_by_itself(tmp_path: Path) -> None
         tries = sending.stop()
         assert tries[-1].acknowledged
         assert_counted_exactly(mainstay, tries)
+        assert mainstay.stop() == 0
+
+
+def assert_each_is_there_once(mainstay: Mainstay) -> None:
+    """Two reports were counted, and one scan and each ban are there, with a log that is whole."""
+    used = {meter["meter"]: meter["used"] for meter in mainstay.get("/api/v1/usage")["meters"]}
+    assert used["calls"] == 2 * COST
+    path = f"/api/instances/{mainstay.instance_id}"
+    (scan,) = mainstay.get(f"{path}/vulnerability-scans")["scans"]
+    (found,) = mainstay.get(f"{path}/vulnerabilities")["vulnerabilities"]
+    assert (scan["new"], found["package"]) == (1, "package-1")
+    banned = [ban["network"] for ban in mainstay.get(f"{path}/bans")["bans"]]
+    assert f"{address_of(1)}/32" in banned
+    assert len(banned) == len(set(banned))
+    assert mainstay.get("/api/audit/verify")["faults"] == []
+
+
+def test_a_full_disk_keeps_no_part_of_a_report_a_ban_or_a_scan_and_heals(tmp_path: Path) -> None:
+    plans = {"ONLY": {"calls": {"limit": 2 * COST, "mode": "soft"}}}
+    environment = {"MAINSTAY_PLANS": json.dumps(plans), "MAINSTAY_DEFAULT_PLAN": "ONLY"}
+    with (
+        small_disk(tmp_path / "disk") as disk,
+        running_mainstay(environment, data_dir=disk / "data") as mainstay,
+    ):
+        doing = Operating(mainstay)
+        every = (
+            partial(doing.send_report, "batch-of-one"),
+            partial(doing.send_ban, 1),
+            partial(doing.send_scan, 1),
+        )
+        assert doing.send_report("batch-before").status_code == 200
+
+        fill(disk / "filler")
+        eventually(lambda: doing.send_ban(0).status_code == 503)
+        for _ in range(3):
+            refused = [send() for send in every]
+            assert [answer.status_code for answer in refused] == [503] * len(every)
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+
+        (disk / "filler").unlink()
+        healed = [until_answered(send).status_code for send in every]
+        assert healed == [200, 201, 201]
+        assert doing.send_report("batch-of-one").status_code == 200, (
+            "sent again, as if not answered"
+        )
+        assert_each_is_there_once(mainstay)
         assert mainstay.stop() == 0
 
 
