@@ -17,8 +17,7 @@ from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import done_or_refused, project_frame
+from mainstay_server.tenancy.frame import done_or_refused, may_administer, project_frame
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import fragment, render
@@ -69,7 +68,7 @@ def show_rate_limits(
         **frame,
         **_shown(found, instance, hours=frame["hours"], now=now),
         edited=edited,
-        may_administer=_may_administer(request),
+        may_administer=may_administer(request),
         presets=[preset for name, preset in PRESETS.items() if name not in _names(found)],
         windows=_windows(edited),
         by_choices=[(by.value, words) for by, words in BY_WORDS.items()],
@@ -156,7 +155,7 @@ def draw_panel(asked: PanelRequest) -> str:
         **_shown(found, asked.instance, hours=asked.hours, now=asked.now),
         instance=asked.instance,
         hours=asked.hours,
-        may_administer=_may_administer(asked.request),
+        may_administer=may_administer(asked.request),
     )
 
 
@@ -187,11 +186,6 @@ def _shown(
         "limited_count": len(held or ()),
         "rate_in_words": rate_in_words,
     }
-
-
-def _may_administer(request: Request) -> bool:
-    caller: Caller = request.state.caller
-    return caller.role.covers(Role.ADMIN)
 
 
 def _names(found: list[Policy]) -> set[str]:

@@ -220,9 +220,26 @@ def find_active(
     ).first()
 
 
-def list_bans(session: Session, instance_id: str, *, limit: int, cursor: str) -> Page[Ban]:
-    """All bans of an instance, simulated and past ones too, the newest first."""
+def list_bans(
+    session: Session,
+    instance_id: str,
+    *,
+    limit: int,
+    cursor: str,
+    search: str = "",
+    active_at: datetime | None = None,
+) -> Page[Ban]:
+    """All bans of an instance, the newest first; simulated and past ones too without `active_at`.
+
+    `search` is a part of the network, the rule or the reason.
+    """
     statement = sa.select(Ban).where(Ban.instance_id == instance_id)
+    if active_at is not None:
+        statement = statement.where(*_is_active(instance_id, active_at))
+    if search.strip():
+        parts = (Ban.network, Ban.rule, Ban.reason)
+        matching = [part.icontains(search.strip(), autoescape=True) for part in parts]
+        statement = statement.where(sa.or_(*matching))
     position = decode_cursor(cursor, parts=1)
     if position is not None:
         statement = statement.where(Ban.id < str(position[0]))
