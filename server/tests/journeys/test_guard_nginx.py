@@ -88,6 +88,8 @@ def test_only_good_keys_reach_the_app_and_it_is_told_whose(site: Site) -> None:
     missing = site.get()
     assert missing.status_code == 401
     assert missing.headers["www-authenticate"] == 'Bearer realm="api"'
+    assert missing.headers["content-type"] == "application/problem+json"
+    assert missing.json()["code"] == "key-missing"
     assert site.get(authorization=f"Bearer {key['key'][:-1]}!").status_code == 401
     assert len(site.app.requests) == reached, "what is refused never reaches the app"
 
@@ -117,6 +119,7 @@ def test_a_limit_of_a_key_is_429_with_the_wait(site: Site) -> None:
     key = new_key(site.mainstay, limits=[{"quota": 2, "windowSeconds": 3600}])["key"]
     answers = [site.get(authorization=f"Bearer {key}") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].json()["code"] == "rate-limited"
     assert 1700 < int(answers[2].headers["retry-after"]) <= 1800
     assert '"key";r=0;t=' in answers[1].headers["ratelimit"]
 

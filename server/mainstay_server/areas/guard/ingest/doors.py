@@ -1,6 +1,7 @@
 """What proxies, SDKs and servers ask very often: verdicts, policies, and reports of what passed."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -27,7 +28,13 @@ from mainstay_server.areas.guard.service.verdicts import tally
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.guard import GuardedRequest
-from mainstay_server.kernel.problems import Forbidden, Invalid, MethodNotAllowed, Unauthenticated
+from mainstay_server.kernel.problems import (
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    Problem,
+    Unauthenticated,
+)
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import send_problem
@@ -39,6 +46,7 @@ MOST_REPORT_BYTES = 2 * 1024 * 1024
 MOST_VERIFY_BYTES = 64 * 1024
 LONGEST_CREDENTIAL = 500
 LONGEST_WAIT_SECONDS = 55
+PROBLEM = "x-mainstay-problem"
 
 _verify_decoder = msgspec.json.Decoder(VerifyBody)
 _encoder = msgspec.json.Encoder()
@@ -91,9 +99,8 @@ async def check(scope: Scope, _receive: Receive, send: Send) -> None:
     status = outcome.problem.status if outcome.problem else 200
     tally.add(outcome, status=status, source="check")
     if outcome.problem is not None:
-        await send_problem(
-            send, outcome.problem, path=request.path, headers=outcome.passage.headers
-        )
+        headers = {**outcome.passage.headers, PROBLEM: _in_a_header(outcome.problem)}
+        await send_problem(send, outcome.problem, path=request.path, headers=headers)
         return
     await _send(send, b"", headers=_told(outcome), content_type=None)
 
@@ -206,6 +213,14 @@ def _forwarded_request(scope: Scope, asked: _Asked, policy: Policy) -> GuardedRe
         key_required=True,
         ipv6_prefix_length=policy.client.get("ipv6PrefixLength", 64),
     )
+
+
+def _in_a_header(problem: Problem) -> str:
+    """The problem document in ASCII, for nginx, which throws bodies of such answers away.
+
+    It lacks the path, which may be longer than a header that nginx takes.
+    """
+    return json.dumps(problem.to_json())
 
 
 def _target(asked: _Asked) -> str:
