@@ -15,11 +15,12 @@ from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
 from tests.column_stores import empty_columns, let_go_of_columns
-from tests.databases import forget_template, fresh_sqlite
+from tests.databases import forget_template, fresh_sqlite, open_fresh_postgres
+from tests.servers.postgres import postgres
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
 
-__all__ = ["client_for"]
+__all__ = ["client_for", "postgres"]
 
 # What a real server behind a parameter is called in the names of tests.
 REAL_SERVERS = ("postgres", "clickhouse", "redis", "s3")
@@ -57,11 +58,19 @@ Said = Callable[[], list[Event]]
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A fresh SQLite database with the tables of everything imported, and a data dir beside it."""
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A fresh database with the tables of everything imported, and a data dir beside it.
+
+    It is in SQLite, and in PostgreSQL too for tests that are marked `on_both_stores`.
+    """
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
     forget_settings()
-    open_database(fresh_sqlite(tmp_path))
+    if getattr(request, "param", "sqlite") == "postgres":
+        open_fresh_postgres(request.getfixturevalue("postgres"))
+    else:
+        open_database(fresh_sqlite(tmp_path))
     yield
     close_database()
     forget_settings()

@@ -4,7 +4,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from mainstay_server.kernel.database import Base, close_database, engine, open_database
+from tests.servers.postgres import PostgresServer
+
+# For tests of what both relational stores must promise: `pytestmark = on_both_stores`.
+on_both_stores = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
 
 class _Template:
@@ -23,6 +28,12 @@ def fresh_sqlite(folder: Path) -> str:
     file = folder / "mainstay.db"
     shutil.copyfile(_template(), file)
     return f"sqlite:///{file}"
+
+
+def open_fresh_postgres(server: PostgresServer) -> None:
+    """Open a database of the server with the tables of everything imported."""
+    open_database(server.url_of(server.new_database()))
+    Base.metadata.create_all(engine())
 
 
 def forget_template() -> None:

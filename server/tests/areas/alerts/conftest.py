@@ -32,11 +32,10 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, install_reactions, run_waiting, said_events, say
 from mainstay_server.kernel.subjects import InstanceRef
 from tests.servers.http import http_receiver
-from tests.servers.postgres import postgres
 from tests.servers.smtp import smtp
 from tests.world import a_project
 
-__all__ = ["http_receiver", "postgres", "smtp"]
+__all__ = ["http_receiver", "smtp"]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

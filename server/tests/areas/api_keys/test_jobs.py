@@ -19,7 +19,7 @@ from tests.world import a_project
 
 
 @pytest.fixture
-def instance(shared_store: None, database: None) -> Iterator[InstanceRef]:
+def instance(shared_memory: None, database: None) -> Iterator[InstanceRef]:
     install_jobs(api_keys.area.jobs)
     with transaction() as session:
         made = a_project(session, now=NOON)

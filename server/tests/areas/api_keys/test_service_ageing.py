@@ -8,8 +8,9 @@ from mainstay_server.areas.api_keys.service import ageing, asking, keys, listing
 from mainstay_server.contracts.api_keys import ApiKeyExpiring, ApiKeyNeedsRotation
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
 from tests.conftest import Said
+from tests.databases import on_both_stores
 from tests.world import a_project
 
 pytestmark = on_both_stores

@@ -7,8 +7,9 @@ from mainstay_server.contracts.api_keys import ApiKeyLeaked
 from mainstay_server.kernel.guard import policy_version
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import HOUR, NOON, a_key, on_both_stores
+from tests.areas.api_keys.conftest import HOUR, NOON, a_key
 from tests.conftest import Said
+from tests.databases import on_both_stores
 from tests.world import a_project
 
 pytestmark = on_both_stores

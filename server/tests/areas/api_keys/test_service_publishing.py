@@ -8,7 +8,8 @@ from mainstay_server.areas.api_keys.settings import ApiKeyAreaSettings
 from mainstay_server.kernel.settings import override_settings
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.databases import on_both_stores
 
 pytestmark = on_both_stores
 

@@ -37,7 +37,7 @@ def instance(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     postgres: PostgresServer,
-    shared_store: None,
+    shared_memory: None,
 ) -> Iterator[InstanceRef]:
     monkeypatch.setenv("MAINSTAY_DATA_DIR", str(tmp_path))
     forget_settings()

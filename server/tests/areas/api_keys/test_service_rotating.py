@@ -15,8 +15,9 @@ from mainstay_server.kernel.problems import Conflict, Problem
 from mainstay_server.kernel.settings import override_settings
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
 from tests.conftest import Said
+from tests.databases import on_both_stores
 
 pytestmark = on_both_stores
 

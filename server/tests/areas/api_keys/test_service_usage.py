@@ -9,7 +9,8 @@ from mainstay_server.contracts.guard import KeyUse, use_of_keys
 from mainstay_server.kernel.ports import install_answers
 from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy.orm import Session
-from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key, on_both_stores
+from tests.areas.api_keys.conftest import DAY, HOUR, NOON, a_key
+from tests.databases import on_both_stores
 
 MINUTE = timedelta(minutes=1)
 

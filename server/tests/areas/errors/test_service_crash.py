@@ -19,10 +19,7 @@ from mainstay_server.areas.errors.service.folding import Place, Seen
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import (
-    Base,
     close_database,
-    engine,
-    open_database,
     reading,
     transaction,
 )
@@ -30,13 +27,12 @@ from mainstay_server.kernel.subjects import InstanceRef
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from tests.column_stores import let_go_of_columns
-from tests.servers.postgres import PostgresServer, postgres
+from tests.databases import open_fresh_postgres
+from tests.servers.postgres import PostgresServer
 from tests.waiting import PATIENCE_SECONDS
 
 from .conftest import KEY, NOON, event_envelope, our_project
 from .test_service_intake import a_kind
-
-__all__ = ["postgres"]
 
 SERVER = """
 import asyncio, sys, uvicorn
@@ -117,8 +113,7 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_counts_are_exact(
 
 @pytest.fixture
 def on_postgres(postgres: PostgresServer) -> Iterator[InstanceRef]:
-    open_database(postgres.url_of(postgres.new_database()))
-    Base.metadata.create_all(engine())
+    open_fresh_postgres(postgres)
     yield our_project()
     close_database()
 

@@ -1,6 +1,5 @@
 """Uptime against an oracle that looks at every second, on both databases."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -17,41 +16,14 @@ from mainstay_server.areas.health_checks.service.uptime import (
     uptime_of,
     worst_in_slots,
 )
-from mainstay_server.kernel.database import (
-    Base,
-    close_database,
-    engine,
-    open_database,
-    transaction,
-)
+from mainstay_server.kernel.database import transaction
 from sqlalchemy.orm import Session
 from tests.areas.health_checks.worlds import GRACE, MINUTE, NOON, SECOND, a_check, finished
-from tests.databases import fresh_sqlite
-from tests.servers.postgres import PostgresServer, running_postgres
+from tests.databases import on_both_stores
 
 H, D, U = HealthState.HEALTHY, HealthState.DEGRADED, HealthState.UNHEALTHY
 INTERVAL, TIMEOUT = 20, 3
 ALLOWED = INTERVAL + 2 * TIMEOUT + GRACE
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def either_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    if request.param == "sqlite":
-        open_database(fresh_sqlite(tmp_path_factory.mktemp("uptime")))
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        open_database(server.url_of(server.new_database()))
-        Base.metadata.create_all(engine())
-    yield
-    close_database()
 
 
 @st.composite
@@ -102,10 +74,11 @@ def _with_silences(seconds: list[str], history: list[tuple[int, str]], end: int)
     return seconds
 
 
+@on_both_stores
 @settings(max_examples=60, deadline=None, suppress_health_check=[Unhealthy.function_scoped_fixture])
 @given(history=histories(), window=st.tuples(st.integers(0, 2500), st.integers(1, 2500)))
 def test_uptime_is_true_to_the_second(
-    either_database: None, history: list[tuple[int, str]], window: tuple[int, int]
+    database: None, history: list[tuple[int, str]], window: tuple[int, int]
 ) -> None:
     end = history[-1][0] + 7
     since, length = window[0] % end, window[1]

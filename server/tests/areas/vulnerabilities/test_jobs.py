@@ -10,12 +10,12 @@ from tests.areas.vulnerabilities.worlds import (
     DAY,
     NOON,
     findings,
-    on_both_stores,
     result,
     sarif,
     states,
     uploaded,
 )
+from tests.databases import on_both_stores
 
 pytestmark = on_both_stores
 

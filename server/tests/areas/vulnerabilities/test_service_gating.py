@@ -14,11 +14,11 @@ from tests.areas.vulnerabilities.worlds import (
     HOUR,
     NOON,
     findings,
-    on_both_stores,
     result,
     sarif,
     uploaded,
 )
+from tests.databases import on_both_stores
 
 pytestmark = on_both_stores
 

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from tests.areas.vulnerabilities.worlds import (
     DAY,
     NOON,
-    on_both_stores,
     pip_audit,
     result,
     sarif,
     uploaded,
 )
+from tests.databases import on_both_stores
 
 pytestmark = on_both_stores
 

@@ -20,7 +20,6 @@ from tests.areas.vulnerabilities.worlds import (
     HOUR,
     NOON,
     findings,
-    on_both_stores,
     osv_scan,
     pip_audit,
     result,
@@ -29,6 +28,7 @@ from tests.areas.vulnerabilities.worlds import (
     uploaded,
 )
 from tests.conftest import Said
+from tests.databases import on_both_stores
 from tests.world import a_project
 
 pytestmark = on_both_stores
@@ -270,7 +270,7 @@ def test_an_instance_that_is_full_says_so_and_loses_nothing(
 
 
 def test_two_uploads_at_the_same_moment_make_one_finding(
-    shared_store: None, database: None
+    shared_memory: None, database: None
 ) -> None:
     with transaction() as session:
         instance = a_project(session, now=NOON)

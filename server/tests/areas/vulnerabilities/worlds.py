@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from mainstay_server.areas.vulnerabilities.models import Scan, Status, VulnerabilityFinding
 from mainstay_server.areas.vulnerabilities.service.reading import read_scan
 from mainstay_server.areas.vulnerabilities.service.recording import About, record_scan
@@ -15,9 +14,6 @@ from sqlalchemy.orm import Session
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-
-# For tests of what both relational stores must promise: `pytestmark = on_both_stores`.
-on_both_stores = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
 
 def result(
