@@ -160,7 +160,7 @@ def test_the_doctor_ends_with_0_once_nothing_that_must_be_is_missing(server: Ser
     [
         (["--project", "nowhere"], "There is no project 'nowhere'"),
         (["--environment", "moon"], "has no environment 'moon'; it has production"),
-        (["--token", "mst_wrong"], "Sign in"),
+        (["--token", "mst_wrong"], "does not know this access token"),
         (["--url", "http://127.0.0.1:9"], "does not answer"),
         (["--url", "no address"], "does not answer"),
         (["--project", "../../healthz"], "Not Found"),

@@ -1,16 +1,17 @@
 """Django under WSGI and ASGI: one line in wsgi.py or asgi.py, and the right names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import mainstay
 import pytest
-from django import conf, http, setup, urls
+from django import http, urls
 from django.core import asgi as core_asgi
 from django.core import wsgi as core_wsgi
 from tests.app_servers import PATIENCE_SECONDS, ask, served_asgi, served_wsgi
 from tests.capture_server import a_server
+from tests.django_project import django_project
 
 
 def ok(request: http.HttpRequest, **captured: object) -> http.HttpResponse:
@@ -30,15 +31,9 @@ class Urls:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _a_django_project() -> None:
-    conf.settings.configure(
-        ROOT_URLCONF=Urls,
-        ALLOWED_HOSTS=["127.0.0.1"],
-        SECRET_KEY="for this test only",
-        LOGGING_CONFIG=None,
-        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-    )
-    setup()
+def _a_django_project() -> Iterator[None]:
+    with django_project(Urls, middleware=["django.middleware.common.CommonMiddleware"]):
+        yield
 
 
 def wsgi() -> AbstractContextManager[int]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import mainstay
 import pytest
-from django import conf, setup, urls
 from django import http as django_http
+from django import urls
 from django.core import asgi as django_asgi
 from django.core import wsgi as django_wsgi
 from fastapi import Depends, FastAPI
@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from tests.app_servers import served_asgi, served_wsgi
+from tests.django_project import django_project
 from tests.guarding import READER, WRITER, Told, a_limit, a_policy, a_world, asked_wsgi, bearer
 
 MOST = 100_000
@@ -258,15 +259,9 @@ class Urls:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _a_django_project() -> None:
-    conf.settings.configure(
-        ROOT_URLCONF=Urls,
-        ALLOWED_HOSTS=["127.0.0.1"],
-        SECRET_KEY="for this test only",
-        LOGGING_CONFIG=None,
-        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-    )
-    setup()
+def _a_django_project() -> Iterator[None]:
+    with django_project(Urls, middleware=["django.middleware.common.CommonMiddleware"]):
+        yield
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
-import django.conf
 import mainstay
 import pydantic
 import pytest
@@ -25,6 +24,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from tests.app_servers import PATIENCE_SECONDS, served_asgi, served_wsgi
+from tests.django_project import django_project
 
 LIMITS = Limits(most_bytes=1_000)
 GOOD = b'{"article": 7}'
@@ -110,15 +110,8 @@ urlpatterns = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _django() -> Iterator[None]:
-    if not django.conf.settings.configured:
-        django.conf.settings.configure(SECRET_KEY="x", ALLOWED_HOSTS=["*"])
-        django.setup()
-    before = getattr(django.conf.settings, "ROOT_URLCONF", None)
-    django.conf.settings.ROOT_URLCONF = __name__
-    django.urls.clear_url_caches()
-    yield
-    django.conf.settings.ROOT_URLCONF = before
-    django.urls.clear_url_caches()
+    with django_project(__name__):
+        yield
 
 
 Served = Callable[[], AbstractContextManager[int]]

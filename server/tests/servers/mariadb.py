@@ -36,7 +36,7 @@ class MariadbServer:
                 "--no-defaults",
                 *(f"--datadir={folder / 'data'}", f"--socket={folder / 'socket'}"),
                 *(f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder / 'pid'}"),
-                f"--init-file={folder / 'init.sql'}",
+                *(f"--init-file={folder / 'init.sql'}", f"--tmpdir={folder}"),
                 *FAST_AND_FORGETFUL,
             ],
             log=folder / "server.log",
@@ -85,21 +85,24 @@ def running_mariadb() -> Iterator[MariadbServer]:
         if user is not None:
             account = pwd.getpwnam(user)
             os.chown(folder, account.pw_uid, account.pw_gid)
-        subprocess.run(
+        made = subprocess.run(
             [
                 required_program("mariadb-install-db", package=PACKAGE),
                 *("--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db"),
                 *("--auth-root-authentication-method=normal", "--skip-name-resolve"),
                 *FAST_AND_FORGETFUL[:2],
             ],
-            check=True,
+            check=False,
             cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(folder)},  # the tests' own is not open to the user
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             user=user,
             group=user,
             extra_groups=None if user is None else [],
         )
+        assert made.returncode == 0, made.stdout
         server = MariadbServer(folder, free_port(), user)
         server.start()
         try:
