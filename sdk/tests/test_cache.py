@@ -14,7 +14,7 @@ from uuid import UUID
 
 import mainstay
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mainstay._internal.caching.codec import Codec, Unreadable
 from mainstay._internal.clock import Clock
@@ -126,9 +126,16 @@ def test_a_pickle_is_opened_only_with_the_secret_and_under_its_own_key() -> None
             codec.decode(name, content)
 
 
-PARTS = st.lists(st.text(alphabet="a:*=(+),~%", max_size=4) | st.lists(st.text("a+(", max_size=2)))
+TEXTS = st.text(alphabet="a:*=(+),~%", max_size=2)
+PARTS = st.lists(
+    TEXTS | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=2
+)
 
 
+@example([[]], [[""]])
+@example([[]], [{}])
+@example([{}], [{"": ""}])
+@example([[[]]], [[[""]]])
 @given(PARTS, PARTS)
 def test_different_parts_never_make_one_key(one: list[Any], other: list[Any]) -> None:
     assert (key(*one) == key(*other)) is (one == other or (one, other) in (([], [""]), ([""], [])))

@@ -78,11 +78,13 @@ class Places:
         changed = self._mainstay.call("PATCH", self._instance, json={"url": url})
         if not changed.is_success:
             return str(changed.json()["code"])
-        checks = self._mainstay.get(f"{self._instance}/health-checks")
-        host = url.split("/")[2]
-        (own,) = [check for check in checks["healthChecks"] if host in check["url"]]
+        own = eventually(lambda: self._check_of(url.split("/")[2]))  # once the change is heard of
         path = f"{self._instance}/health-checks/{own['id']}/run"
         return self._mainstay.call("POST", path).text
+
+    def _check_of(self, host: str) -> Any:
+        checks = self._mainstay.get(f"{self._instance}/health-checks")["healthChecks"]
+        return next((check for check in checks if host in check["url"]), None)
 
     def channel(self, kind: str, config: dict[str, str]) -> str:
         """What became of a test of an alert channel, once it is over."""

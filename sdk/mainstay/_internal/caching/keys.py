@@ -100,9 +100,14 @@ def _told(part: object) -> str:
         text = str(part).lower() if isinstance(part, bool) else str(part)
         return quote(text, safe=_SAFE, errors="surrogatepass").replace("~", "%7E")
     if isinstance(part, (list, tuple)):
-        return f"({'+'.join(_told(each) for each in part)})"
+        return f"({'+'.join(map(_inside, part))})"
     if isinstance(part, dict):
-        return f"({'+'.join(f'{_told(k)}={_told(v)}' for k, v in sorted(part.items()))})"
+        pairs = [f"{_inside(name)}={_inside(value)}" for name, value in sorted(part.items())]
+        return f"({'+'.join(pairs) or '='})"
     if isinstance(part, bytes):
         return "~" + part.hex()
     raise TypeError(f"a {type(part).__name__} has no place in a key; say key=, or give its id")
+
+
+def _inside(part: object) -> str:
+    return _told(part) or "~empty"  # else a list of one empty text would be an empty list
