@@ -120,10 +120,18 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield found
 
 
+# Between two turns: of one that is under way only the end would be noted.
+FORGET_TURNS = """
+    WITH idle AS (SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE owner <> '')),
+    forgotten AS (DELETE FROM turns WHERE EXISTS (SELECT 1 FROM idle))
+    SELECT 1 FROM idle
+"""
+
+
 @pytest.fixture
 def fleet(processes: Fleet) -> Iterator[Fleet]:
     """The processes, all alive, with nothing noted; whoever a test kills is started again."""
-    processes.sql("DELETE FROM turns")
+    eventually(lambda: processes.sql(FORGET_TURNS))
     yield processes
     processes.restart_killed()
 
