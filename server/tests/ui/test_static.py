@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from starlette.testclient import TestClient
 
 
 @pytest.fixture(autouse=True)
-def forget_manifest() -> None:
+def own_manifest() -> Iterator[None]:
+    """Neither what another test read of the build is known here, nor what is read here after it."""
+    static._manifest.cache_clear()
+    yield
     static._manifest.cache_clear()
 
 
