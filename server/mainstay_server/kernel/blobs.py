@@ -66,7 +66,7 @@ def open_blobs(url: str) -> None:
     elif parts.scheme == "memory":
         _open.append(_Open(MemoryStore(), None, sorted=True))
     else:
-        _open.append(_Open(_cloud_store(url), None, sorted=True))
+        _open.append(_Open(cloud_store(url), None, sorted=True))
 
 
 def close_blobs() -> None:
@@ -74,7 +74,8 @@ def close_blobs() -> None:
     _open.clear()
 
 
-def _cloud_store(url: str) -> ObjectStore:
+def cloud_store(url: str, *, name: str = "MAINSTAY_BLOBS_URL") -> ObjectStore:
+    """The store of an `s3://`, `gs://` or `az://` URL; a `ValueError` calls the URL `name`."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     prefix = parts.path.strip("/") or None
@@ -83,7 +84,7 @@ def _cloud_store(url: str) -> ObjectStore:
     kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     kind = kinds.get(parts.scheme)
     if kind is None or not parts.netloc:
-        raise ValueError("MAINSTAY_BLOBS_URL must be file:///…, s3://bucket, gs://… or az://…")
+        raise ValueError(f"{name} must be file:///…, s3://bucket, gs://… or az://…")
     try:
         store: ObjectStore = kind(
             parts.netloc,
@@ -93,7 +94,7 @@ def _cloud_store(url: str) -> ObjectStore:
             retry_config={"max_retries": 3, "retry_timeout": RETRY_TIME},
         )
     except BaseError as error:
-        raise ValueError(f"MAINSTAY_BLOBS_URL does not open: {error}") from None
+        raise ValueError(f"{name} does not open: {error}") from None
     return store
 
 
@@ -157,7 +158,7 @@ def _put_in_folder(folder: Path, key: str, data: Data) -> None:
     # obstore renames into place but never syncs, so a power cut could leave an empty file under
     # the key. Its listings pass over names that end in # and digits: that is why ours does.
     target = folder / key
-    _make_folders(folder, target.parent)
+    make_folders(folder, target.parent)
     unfinished = target.with_name(f"{target.name}#{secrets.randbits(64)}")
     try:
         with unfinished.open("xb") as file:
@@ -169,20 +170,22 @@ def _put_in_folder(folder: Path, key: str, data: Data) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _make_folders(root: Path, wanted: Path) -> None:
+def make_folders(root: Path, wanted: Path) -> None:
+    """Make the folders that are missing below `root`, so that a power cut leaves them."""
     missing = []
     while wanted != root and not wanted.is_dir():
         missing.append(wanted)
         wanted = wanted.parent
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

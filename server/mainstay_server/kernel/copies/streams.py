@@ -1,0 +1,118 @@
+"""Streams: pieces of bytes, hashed on the way and made ahead of whoever takes them."""
+
+import fcntl
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+PIECE_BYTES = 256 << 10
+PIPE_BYTES = 1 << 20
+AHEAD = 8
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Linux has and Python's fcntl names only there
+
+
+class Tally:
+    """How many bytes passed, and their SHA-256."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Give the pieces on, counted and hashed."""
+        for piece in pieces:
+            self._hash.update(piece)
+            self.size_bytes += len(piece)
+            yield piece
+
+    def to_json(self) -> dict[str, str | int]:
+        """What a manifest says of the stream."""
+        return {"bytes": self.size_bytes, "sha256": self._hash.hexdigest()}
+
+
+def pieces_of(descriptor: int) -> Iterator[bytes]:
+    """What can be read, until it ends."""
+    while piece := os.read(descriptor, PIECE_BYTES):
+        yield piece
+
+
+def write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
+    """Write everything, whatever the pipe takes at once."""
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+
+def wide_pipe() -> tuple[int, int]:
+    """A pipe that holds a megabyte where the system allows it."""
+    reader, writer = os.pipe()
+    with suppress(OSError):
+        fcntl.fcntl(writer, SET_PIPE_SIZE, PIPE_BYTES)
+    return reader, writer
+
+
+@contextmanager
+def repeating(act: Callable[[], None], *, every_seconds: float) -> Generator[None]:
+    """Do something again and again meanwhile, and once more at the end."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(every_seconds):
+            act()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+    thread.join()
+    act()
+
+
+@contextmanager
+def ahead(pieces: Iterable[bytes]) -> Generator[Iterator[bytes]]:
+    """Let a thread of its own make the pieces, a few of them ahead.
+
+    Hashing, compressing and the system's calls leave Python's lock alone, so each stage has a
+    core. What a stage raises is raised where its pieces are taken: a stream that broke does not
+    look like one that ended.
+    """
+    waiting: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
+    left = threading.Event()
+
+    def make() -> None:
+        last: BaseException | None = None
+        try:
+            for piece in pieces:
+                _put(waiting, piece, left)
+        except BaseException as error:  # noqa: BLE001 - told to whoever takes the pieces
+            last = error
+        _put(waiting, last, left)
+
+    def taken() -> Iterator[bytes]:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        yield taken()
+    finally:
+        left.set()
+
+
+def _put(
+    waiting: "queue.Queue[bytes | BaseException | None]",
+    item: bytes | BaseException | None,
+    left: threading.Event,
+) -> None:
+    while not left.is_set():
+        with suppress(queue.Full):
+            waiting.put(item, timeout=1.0)
+            return

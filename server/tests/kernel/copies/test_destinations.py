@@ -1,0 +1,181 @@
+"""Destinations show whole objects only, keep what is locked, and say why they cannot."""
+
+import http.client
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from mainstay_server.kernel.copies.destinations import CopyMissing, DestinationFailed, Locked
+from mainstay_server.kernel.copies.opened import open_destination
+from mainstay_server.kernel.copies.running import CopyFailed, WritePlan
+from tests.kernel.copies.worlds import Key, content, key, opened_by_tools, write_copy
+from tests.servers.processes import free_port
+from tests.servers.s3 import S3Server, s3
+
+__all__ = ["key", "s3"]
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+COPY = "shop/one.dump.zst.age"
+MIB = 1 << 20
+
+
+def ask(s3: S3Server, method: str, path: str, headers: dict[str, str], body: str = "") -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", s3.port, timeout=60)
+    who = "AWS4-HMAC-SHA256 Credential=test/20260601/us-east-1/s3/aws4_request"
+    signed = {"authorization": f"{who}, SignedHeaders=host, Signature=moto-reads-none"}
+    connection.request(method, path, body=body, headers={**signed, **headers})
+    answer = connection.getresponse()
+    assert answer.status == http.client.OK, answer.read()
+    connection.close()
+
+
+def locking_bucket(s3: S3Server) -> str:
+    """A bucket whose objects can be locked; it keeps every version, as such buckets must."""
+    url = s3.new_bucket()
+    name = urlsplit(url).netloc
+    ask(s3, "PUT", f"/locking-{name}", {"x-amz-bucket-object-lock-enabled": "true"})
+    return url.replace(name, f"locking-{name}")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
+    return s3.new_bucket() if request.param == "bucket" else f"file://{tmp_path}/copies"
+
+
+def test_what_is_put_is_listed_streamed_and_removed(url: str) -> None:
+    destination = open_destination(url)
+    destination.put("shop/b.json", b"first")
+    destination.put("shop/b.json", b"second")
+    destination.put("other/a.json", b"x")
+
+    assert destination.keys("shop") == ["shop/b.json"]
+    assert destination.keys("") == ["other/a.json", "shop/b.json"]
+    assert b"".join(destination.stream("shop/b.json")) == b"second"
+    destination.remove("shop/b.json", now=NOON)
+    destination.remove("shop/b.json", now=NOON)
+    assert destination.keys("shop") == []
+    with pytest.raises(CopyMissing, match="There is no shop/b"):
+        destination.stream("shop/b.json")
+
+
+def test_an_aborted_upload_leaves_nothing(url: str) -> None:
+    destination = open_destination(url)
+    upload = destination.begin(COPY, expected_bytes=0)
+    for _ in range(18):
+        upload.write(bytes(MIB))
+
+    upload.abort()
+
+    assert destination.keys("") == []
+    assert destination.sweep("", running=()) == []
+
+
+def test_the_janitor_removes_what_a_crash_left_but_not_what_still_runs(url: str) -> None:
+    destination = open_destination(url)
+    uploads = [destination.begin(f"shop/{n}.age", expected_bytes=0) for n in ("one", "two")]
+    for upload in uploads:
+        for _ in range(18):
+            upload.write(bytes(MIB))
+
+    assert destination.sweep("other", running=()) == []
+    assert destination.sweep("shop", running=["shop/one.age"]) == ["shop/two.age"]
+    assert destination.sweep("shop", running=()) == ["shop/one.age"]
+    assert destination.sweep("", running=()) == []
+    for upload in uploads:
+        upload.abort()  # what the janitor took already is no error
+
+
+def test_a_locked_object_stays_and_says_until_when(s3: S3Server) -> None:
+    url = locking_bucket(s3)
+    destination = open_destination(url)
+    destination.put(COPY, b"kept")
+    until = NOON + timedelta(days=30)
+    parts = urlsplit(url)
+    path = f"/{parts.netloc}{parts.path}/{COPY}?retention"
+    rule = (
+        "<Retention><Mode>COMPLIANCE</Mode>"
+        f"<RetainUntilDate>{until:%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>"
+    )
+    ask(s3, "PUT", path, {}, rule)
+
+    with pytest.raises(Locked, match=r"is locked until 2026-07-01T12:00:00\+00:00") as refusal:
+        destination.remove(COPY, now=NOON)
+
+    assert refusal.value.until == until
+    assert destination.keys("") == [COPY]
+
+
+def test_in_a_bucket_with_versions_the_version_itself_is_deleted(s3: S3Server) -> None:
+    url = locking_bucket(s3)
+    destination = open_destination(url)
+    destination.put(COPY, b"gone")
+
+    destination.remove(COPY, now=NOON)
+
+    bucket = urlsplit(url).netloc
+    connection = http.client.HTTPConnection("127.0.0.1", s3.port, timeout=60)
+    connection.request("GET", f"/{bucket}?versions")
+    listed = connection.getresponse().read()
+    assert COPY.encode() not in listed
+
+
+@contextmanager
+def small_disk(folder: Path, *, mib: int) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "mainstay-copies", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.fail(
+            f"A small disk cannot be mounted ({mounted.stderr.strip()}). Run the tests as root, in"
+            " a container with --cap-add SYS_ADMIN.",
+            pytrace=False,
+        )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_costs_no_old_copy(key: Key, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mib=20) as disk:
+        urls = {"disk": f"file://{disk}"}
+        old = content(4 * MIB)
+        plan = WritePlan(COPY, urls, [key.public])
+        assert write_copy(plan, old)[1] == {"disk": None}
+        too_much = WritePlan("shop/two.dump.zst.age", urls, [key.public])
+
+        with pytest.raises(CopyFailed, match="The disk is full; free some space"):
+            write_copy(too_much, content(60 * MIB))
+
+        assert sorted(path.name for path in (disk / "shop").iterdir()) == [
+            "one.dump.zst.age",
+            "one.manifest.json",
+        ]
+        assert opened_by_tools(disk / COPY, key, tmp_path) == old
+        assert write_copy(too_much, content(4 * MIB))[1] == {"disk": None}
+
+
+def test_a_store_that_is_away_says_so(s3: S3Server) -> None:
+    url = s3.new_bucket().replace(str(s3.port), str(free_port()))
+
+    with pytest.raises(DestinationFailed, match="did not answer"):
+        open_destination(url).sweep("", running=())
+
+
+def test_an_url_that_opens_nothing_is_refused() -> None:
+    for url in ("file://host", "s3://", "ftp://there/x", "/a/path"):
+        with pytest.raises(ValueError, match="A destination's URL must be"):
+            open_destination(url)
+    with pytest.raises(ValueError, match="lacks access_key_id and secret_access_key"):
+        open_destination("s3://bucket/prefix")
+
+
+def test_no_key_leaves_the_folder(tmp_path: Path) -> None:
+    for path in ("../x", "/x", "a//b", "a/../b"):
+        with pytest.raises(ValueError, match="not a valid"):
+            open_destination(f"file://{tmp_path}").put(path, b"")
