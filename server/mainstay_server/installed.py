@@ -5,6 +5,7 @@ from mainstay_server.areas import (
     alerts,
     api_keys,
     audit,
+    backups,
     errors,
     guard,
     health_checks,
@@ -30,5 +31,6 @@ AREAS: tuple[Area, ...] = (
     rate_limits.area,
     vulnerabilities.area,
     audit.area,
+    backups.area,
     scorecard.area,
 )

@@ -1,0 +1,38 @@
+"""Options of backups, for operators."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.settings import Settings, of
+
+
+class BackupSettings(Settings):
+    """What of this machine may be backed up and restored."""
+
+    backup_folders: str = Field(
+        "",
+        description="Folders of this machine, separated by `:`, whose files may be backed up and"
+        " restored to; none by default.",
+    )
+
+
+def allowed_path(path: object) -> Path:
+    """The path without links in it, if it lies inside of a folder that the operator named.
+
+    Raises `Invalid` otherwise: whoever may set up a backup could else read all files of the server.
+    """
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        raise Invalid("The path must be absolute, such as /srv/app/data.")
+    found = Path(path).resolve()
+    folders = [
+        Path(each).resolve() for each in of(BackupSettings).backup_folders.split(":") if each
+    ]
+    if not any(found.is_relative_to(folder) for folder in folders):
+        raise Invalid(
+            f"{path} lies in no folder that may be backed up; the operator names those in"
+            " MAINSTAY_BACKUP_FOLDERS.",
+            code="path-not-allowed",
+        )
+    return found
