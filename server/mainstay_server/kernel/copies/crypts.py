@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyrage
 from pyrage import x25519
@@ -17,6 +18,7 @@ from mainstay_server.kernel.copies.streams import pieces_of, wide_pipe, write_al
 MOST_FILES = 1024
 MOST_RECIPIENTS = 20
 HEADER_BYTES = 16 << 10
+NONCE_BYTES = 16
 VERSION_LINE = b"age-encryption.org/v1"
 
 Turn = Callable[[str, str], None]
@@ -101,17 +103,27 @@ def recipient_of(identity: str) -> str | None:
     return None
 
 
-def recipients_in(head: bytes) -> int | None:
-    """For how many X25519 recipients a file is sealed, by its first bytes; None if it is no age.
+@dataclass(frozen=True)
+class Header:
+    """What an age file says before its first chunk: for how many X25519 recipients it is."""
+
+    recipients: int
+    size_bytes: int
+
+
+def header_of(head: bytes) -> Header | None:
+    """Read a file's first bytes; None if it is no age file.
 
     The header is text: a line of the version, two lines or more for each recipient, and a line
-    that begins with `---` (age-encryption.org/v1).
+    that begins with `---`; a nonce follows it (age-encryption.org/v1).
     """
     version, _, rest = head.partition(b"\n")
-    stanzas, found, _ = rest.partition(b"\n--- ")
-    if version != VERSION_LINE or not found:
+    stanzas, found, last = rest.partition(b"\n--- ")
+    mac, ended, _ = last.partition(b"\n")
+    if version != VERSION_LINE or not found or not ended:
         return None
-    return (b"\n" + stanzas).count(b"\n-> X25519 ")
+    size = len(version) + 1 + len(stanzas) + len(found) + len(mac) + 1 + NONCE_BYTES
+    return Header((b"\n" + stanzas).count(b"\n-> X25519 "), size)
 
 
 def _be_crypt(turn: Turn, source: int, target: int, words: int) -> None:

@@ -16,8 +16,8 @@ from mainstay_server.kernel.copies.crypts import (
     HEADER_BYTES,
     Crypt,
     CryptFailed,
+    header_of,
     opening,
-    recipients_in,
 )
 from mainstay_server.kernel.copies.destinations import CopyMissing, reason_of
 from mainstay_server.kernel.copies.frames import FrameBroken, decompressed
@@ -58,10 +58,12 @@ class Reader:
 
     def say_read(self, *, opened: bool, fault: str | None) -> None:
         """Tell what it was."""
+        header = header_of(self._head)
         event = {
             "event": "read",
             "sealed": self._sealed.to_json(),
-            "recipients": recipients_in(self._head),
+            "recipients": header and header.recipients,
+            "headerBytes": header and header.size_bytes,
             "fault": fault,
         }
         if opened:

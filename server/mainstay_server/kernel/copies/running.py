@@ -66,10 +66,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Read:
-    """What a copy turned out to be; `plain` only where it could be opened to its end."""
+    """What a copy turned out to be.
+
+    `recipients` and `header_bytes` only where it begins as an age file, `plain` and `compressed`
+    only where it could be opened to its end.
+    """
 
     sealed: Digest
     recipients: int | None
+    header_bytes: int | None
     plain: Digest | None = None
     compressed: Digest | None = None
     fault: str | None = None
@@ -318,6 +323,7 @@ def _read(event: Mapping[str, Any]) -> Read:
     return Read(
         sealed=Digest.from_json(event["sealed"]),
         recipients=event["recipients"],
+        header_bytes=event["headerBytes"],
         plain=Digest.from_json(event["plain"]) if opened else None,
         compressed=Digest.from_json(event["compressed"]) if opened else None,
         fault=event["fault"],

@@ -1,0 +1,1 @@
+"""Every rule of backups: manifests, verifying, retention and the recovery sheet."""

@@ -1,0 +1,135 @@
+"""The recovery sheet: one page to print, with which a backup is restored when Mainstay is gone."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+from mainstay_server.areas.backups.service.manifests import Manifest, public_key
+from mainstay_server.kernel.clock import rfc3339
+
+KEY_FILE = "key.txt"
+SUMS = {"plain": "Dump", "compressed": "Compressed (zstd)", "sealed": "Sealed (age)"}
+RESTORES: dict[str, tuple[str, ...]] = {
+    "postgresql": (
+        "createdb restored",
+        "pg_restore --exit-on-error --no-owner --no-privileges --dbname restored {dump}",
+    ),
+    "sqlite": ("sqlite3 {dump} 'PRAGMA integrity_check'", "cp {dump} restored.db"),
+    "files": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
+}
+PACKAGES = {"postgresql": "postgresql-client", "sqlite": "sqlite3", "files": "tar"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do: what for, and the commands, a line each."""
+
+    title: str
+    commands: tuple[str, ...]
+
+
+def commands(manifest: Manifest) -> list[str]:
+    """Every command of the sheet, in order, as a shell takes them."""
+    return [command for step in steps(manifest) for command in step.commands]
+
+
+def steps(manifest: Manifest) -> list[Step]:
+    """What to do, from the sealed file to the restored target.
+
+    They begin in a folder that has the copy, as it lies at a destination, and the secret key.
+    """
+    sealed = quote(manifest.key.rpartition("/")[2])
+    dump = quote(_dump_name(manifest))
+    packages = " ".join(("age", "zstd", *sorted({PACKAGES.get(manifest.engine, "")} - {""})))
+    sums = manifest.sealed
+    return [
+        Step("Install what it takes", (f"apt-get install {packages}",)),
+        Step(
+            "Check that the copy is as it was written",
+            (f"echo '{sums.sealed.sha256}  '{sealed} | sha256sum --check",),
+        ),
+        Step(
+            "Open it with the secret key",
+            (f"age --decrypt --identity {KEY_FILE} {sealed} | zstd --decompress -o {dump}",),
+        ),
+        Step(
+            "Check that the dump is what was dumped",
+            (f"echo '{sums.plain.sha256}  '{dump} | sha256sum --check",),
+        ),
+        Step(
+            "Restore it",
+            tuple(each.format(dump=dump) for each in RESTORES.get(manifest.engine, ()))
+            or tuple(manifest.restore),
+        ),
+    ]
+
+
+def as_text(manifest: Manifest) -> str:
+    """The sheet as plain text."""
+    facts = "\n".join(f"{name}: {value}" for name, value in _facts(manifest))
+    parts = [f"{_title(manifest)}\n{'=' * len(_title(manifest))}\n\n{_introduction()}\n\n{facts}"]
+    for number, step in enumerate(steps(manifest), 1):
+        lines = "\n".join(f"    {command}" for command in step.commands)
+        parts.append(f"{number}. {step.title}\n\n{lines}")
+    return "\n\n".join(parts) + "\n"
+
+
+def as_html(manifest: Manifest) -> str:
+    """The sheet as one page that needs nothing else, made to be printed."""
+    title = html.escape(_title(manifest))
+    facts = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in _facts(manifest)
+    )
+    listed = "".join(
+        f"<li>{html.escape(step.title)}<pre>{html.escape(chr(10).join(step.commands))}</pre></li>"
+        for step in steps(manifest)
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{html.escape(_introduction())}</p>"
+        f"<table>{facts}</table><ol>{listed}</ol></body></html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:11pt/1.4 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
+    "th{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}"
+    "td,pre{font-family:ui-monospace,monospace;font-size:9pt;overflow-wrap:anywhere}"
+    "pre{white-space:pre-wrap;background:#f3f3f3;padding:.5rem}li{break-inside:avoid}"
+)
+
+
+def _title(manifest: Manifest) -> str:
+    return f"How to restore {manifest.target} of {rfc3339(manifest.started_at)[:10]}"
+
+
+def _introduction() -> str:
+    return (
+        "This needs no Mainstay: only the copy, a secret key that belongs to one of the recipients"
+        f" below (in {KEY_FILE}), and common tools."
+    )
+
+
+def _facts(manifest: Manifest) -> Sequence[tuple[str, str]]:
+    sums = manifest.sealed
+    streams = ((sums.plain, "plain"), (sums.compressed, "compressed"), (sums.sealed, "sealed"))
+    return (
+        ("Backup", manifest.id),
+        ("Made", f"{rfc3339(manifest.started_at)} to {rfc3339(manifest.finished_at)}"),
+        ("Of", f"{manifest.target} ({manifest.engine} {manifest.server})"),
+        ("With", manifest.tools),
+        ("Copy", manifest.key),
+        ("Manifest", manifest.manifest_key),
+        ("Manifest is signed by", public_key()),
+        *(("Recipient", each) for each in manifest.recipients),
+        *(
+            (SUMS[name], f"{each.size_bytes} bytes, SHA-256 {each.sha256}")
+            for each, name in streams
+        ),
+    )
+
+
+def _dump_name(manifest: Manifest) -> str:
+    return manifest.key.rpartition("/")[2].removesuffix(".age").removesuffix(".zst")
