@@ -15,7 +15,7 @@ from mainstay_server.kernel.copies.destinations import (
     reason_of,
 )
 
-WAITING_PIECES = 16
+WAITING_PIECES = 8
 LOOK_SECONDS = 0.2
 FINISH_SECONDS = 600.0
 CLOSE_SECONDS = 30.0
@@ -89,7 +89,7 @@ class Delivery:
                 self._waiting.get_nowait()
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=CLOSE_SECONDS)
-        self._thread.join(CLOSE_SECONDS)
+        self._thread.join(min(CLOSE_SECONDS, self._stall_seconds))
 
     def _send(self, item: Callable[[], None] | bytes) -> None:
         deadline = time.monotonic() + self._stall_seconds

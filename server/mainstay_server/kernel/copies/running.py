@@ -21,6 +21,13 @@ END_SECONDS = 60.0
 MOST_LINE_BYTES = 1 << 20
 SOURCES = Path(__file__).parents[3]
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# Without this glibc gives each piece's memory back to the system and faults it in anew: measured
+# 154,000 page faults for a gigabyte, and 11,000 with it. What is not glibc does not read it.
+KEEPING_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_ARENA_MAX": "2",
+}
 
 
 class CopyFailed(Exception):
@@ -153,7 +160,7 @@ class _Child:
                 stdin=stdin,
                 stdout=stdout,
                 pass_fds=(orders, events),
-                env={**kept, "PYTHONPATH": str(SOURCES)},
+                env={**kept, **KEEPING_MEMORY, "PYTHONPATH": str(SOURCES)},
                 start_new_session=True,
             )
         finally:

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-PIECE_BYTES = 256 << 10
+PIECE_BYTES = 512 << 10
 PIPE_BYTES = 1 << 20
-AHEAD = 8
+AHEAD = 4
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Linux has and Python's fcntl names only there
 
 
@@ -34,7 +34,8 @@ class Tally:
 
 
 def pieces_of(descriptor: int) -> Iterator[bytes]:
-    """What can be read, until it ends."""
+    """What can be read, until it ends; a pipe is made wide, for each turn costs two switches."""
+    _widen(descriptor)
     while piece := os.read(descriptor, PIECE_BYTES):
         yield piece
 
@@ -50,9 +51,13 @@ def write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
 def wide_pipe() -> tuple[int, int]:
     """A pipe that holds a megabyte where the system allows it."""
     reader, writer = os.pipe()
-    with suppress(OSError):
-        fcntl.fcntl(writer, SET_PIPE_SIZE, PIPE_BYTES)
+    _widen(writer)
     return reader, writer
+
+
+def _widen(descriptor: int) -> None:
+    with suppress(OSError):  # no pipe, or more than the system gives
+        fcntl.fcntl(descriptor, SET_PIPE_SIZE, PIPE_BYTES)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +112,19 @@ def test_a_failing_destination_does_not_lose_the_others(
     open_destination(bucket).sweep("shop", running=())
     assert write_copy(plan({"cut": bucket}, key), data)[1] == {"cut": None}
     assert open_destination(bucket).sweep("shop", running=()) == []
+
+
+def test_one_that_takes_nothing_is_left_behind(key: Key, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        options = f"endpoint=http://127.0.0.1:{port}&access_key_id=a&secret_access_key=b"
+        urls = {"disk": f"file://{tmp_path}/copies", "silent": f"s3://bucket/x?{options}"}
+        data = content(60 * MIB)
+
+        _, reasons = write_copy(plan(urls, key, stall_seconds=3), data)
+
+    assert reasons == {"disk": None, "silent": "It took nothing for 3 s."}
+    assert opened_by_tools(tmp_path / "copies" / COPY, key, tmp_path) == data
 
 
 def test_where_every_destination_fails_the_run_fails_with_the_reason(
