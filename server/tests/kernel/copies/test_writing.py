@@ -5,8 +5,10 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from mainstay_server.kernel.copies.opened import open_destination
@@ -240,3 +242,31 @@ def test_a_recipient_that_is_none_is_refused(key: Key) -> None:
     for wrong in ([], ["age1typo"], [key.secret]):
         with pytest.raises(Invalid, match=r"age-keygen"):
             WritePlan(COPY, {"disk": "file:///x"}, wrong)
+
+
+@pytest.mark.slow
+def test_killed_while_it_shows_a_copy_no_manifest_is_there_without_it(
+    key: Key, tmp_path: Path, s3: S3Server
+) -> None:
+    urls = {"disk": f"file://{tmp_path}/copies", "bucket": s3.new_bucket()}
+    data = content(20 * MIB)
+
+    for n in range(6):
+        with piped(data) as dump, Writing(plan(urls, key), plain=dump) as writing:
+            list(writing)
+            killer = Timer(n * 0.02, os.killpg, (writing.pid, signal.SIGKILL))
+            killer.start()
+            with suppress(CopyFailed):
+                writing.commit(key=MANIFEST, data=b"{}")
+            killer.join()
+        for url in urls.values():
+            shown = open_destination(url).keys("")
+            assert shown in ([], [COPY], [COPY, MANIFEST])
+            if shown:
+                with Reading(ReadPlan(COPY, url, [key.secret])) as copy:
+                    assert copy.found().plain == writing.sealed.plain
+            open_destination(url).sweep("", running=())
+            for each in shown:
+                open_destination(url).remove(each, now=NOON)
+
+    assert write_copy(plan(urls, key), data)[1] == {"disk": None, "bucket": None}
