@@ -82,7 +82,7 @@ def test_a_destroyed_folder_comes_back_entry_for_entry(
 
     assert listed(data) == before
     assert len(before) == 13
-    assert files.fingerprints(config) == taken.fingerprints
+    assert files.fingerprints(config, folder=folder) == taken.fingerprints
     assert abs((data / "a.txt").stat().st_mtime - time) <= 1
     assert taken.notes == ()
     assert "\\xff\\xfe" in {each.name for each in taken.fingerprints}
@@ -110,7 +110,7 @@ def test_a_flipped_bit_is_named(config: dict[str, Any], folder: Path) -> None:
 
 
 def test_every_kind_of_change_is_named(config: dict[str, Any], data: Path, folder: Path) -> None:
-    before = files.fingerprints(config)
+    before = files.fingerprints(config, folder=folder)
     (data / "a.txt").unlink()
     (data / "new").touch()
     (data / "sub" / "zero").write_text("1")
@@ -118,7 +118,10 @@ def test_every_kind_of_change_is_named(config: dict[str, Any], data: Path, folde
     (data / "link").unlink()
     (data / "link").symlink_to("sub/zero")
 
-    assert [(each.name, each.what) for each in compare(before, files.fingerprints(config))] == [
+    assert [
+        (each.name, each.what)
+        for each in compare(before, files.fingerprints(config, folder=folder))
+    ] == [
         ("a.txt", What.MISSING),
         ("link", What.CONTENT),
         ("new", What.EXTRA),
@@ -170,7 +173,7 @@ def test_what_changes_meanwhile_is_told_and_the_archive_stays_whole(
 
     assert notes == ("grows changed while it was read.", "shrinks changed while it was read.")
     assert [each.rows for each in before] == [50_000, 50_000, 50_000]
-    assert files.fingerprints({"path": str(tmp_path / "there")}) == before
+    assert files.fingerprints({"path": str(tmp_path / "there")}, folder=folder) == before
 
 
 def test_special_files_are_left_out_by_name_and_holes_are_told(

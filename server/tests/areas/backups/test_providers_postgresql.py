@@ -86,7 +86,7 @@ def test_a_destroyed_database_comes_back_row_for_row(postgres: PostgresServer) -
         restore(postgresql, config, taken, folder)
 
     assert rows(config) == before
-    assert postgresql.fingerprints(config) == taken.fingerprints
+    assert postgresql.fingerprints(config, folder=folder) == taken.fingerprints
     assert {"public.people": 2000, "public.visits": 5000, "public.days_2026": 1}.items() <= {
         each.name: each.rows for each in taken.fingerprints
     }.items()
@@ -112,7 +112,9 @@ def test_writers_during_the_dump_cause_no_false_alarm(postgres: PostgresServer) 
             for _ in range(3):
                 taken = back_up(postgresql, config, folder)
                 assert drill(postgresql, taken, folder) == []
-                assert postgresql.fingerprints(config) != taken.fingerprints, "it was written"
+                assert postgresql.fingerprints(config, folder=folder) != taken.fingerprints, (
+                    "it was written"
+                )
     finally:
         enough.set()
         writer.join()
@@ -214,7 +216,7 @@ def test_a_user_who_may_only_read_suffices_and_one_from_whom_rows_are_hidden_fai
             dump.stream.read()
             dump.finish()
         with pytest.raises(EngineFailed, match="row-level security"):
-            postgresql.fingerprints(reader)
+            postgresql.fingerprints(reader, folder=folder)
 
 
 def test_the_password_is_on_no_command_line_and_in_no_error(postgres: PostgresServer) -> None:

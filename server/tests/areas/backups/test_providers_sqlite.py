@@ -77,7 +77,7 @@ def test_a_destroyed_database_comes_back_with_all_that_lay_in_the_wal(
     restore(sqlite, config, taken, folder)
 
     assert rows(config) == before
-    assert sqlite.fingerprints(config) == taken.fingerprints
+    assert sqlite.fingerprints(config, folder=folder) == taken.fingerprints
     assert ("people", 5000) in {(each.name, each.rows) for each in taken.fingerprints}
     assert list(folder.iterdir()) == []
 

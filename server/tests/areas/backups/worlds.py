@@ -63,7 +63,7 @@ def drill(engine: Engine, taken: Taken, folder: Path) -> list[Difference]:
     """Restore into a scratch server and say what differs."""
     with engine.scratch(taken.versions, folder=folder) as config:
         restore(engine, config, taken, folder)
-        return compare(taken.fingerprints, engine.fingerprints(config))
+        return compare(taken.fingerprints, engine.fingerprints(config, folder=folder))
 
 
 def with_flipped_bit(content: bytes, marker: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from mainstay_server.areas.backups.schemas import Fingerprints, Versions
 
-from . import files, postgresql, sqlite
+from . import files, postgresql, redis, sqlite
 
 
 class Dump(Protocol):
@@ -79,7 +79,7 @@ class Engine(Protocol):
         Raises `RestoreFailed`; what could be undone of it has been.
         """
 
-    def fingerprints(self, config: Mapping[str, Any]) -> Fingerprints:
+    def fingerprints(self, config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
         """Of what is there now."""
 
     def scratch(
@@ -95,4 +95,5 @@ ENGINES: dict[str, Engine] = {
     "postgresql": postgresql,
     "sqlite": sqlite,
     "files": files,
+    "redis": redis,
 }

@@ -152,7 +152,7 @@ def _refuse_broken(path: Path) -> None:
             raise RestoreFailed(f"The dump is a broken database: {verdict}")
 
 
-def fingerprints(config: Mapping[str, Any]) -> Fingerprints:
+def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now, in one transaction."""
     with _failing_as(EngineFailed), _opened(Path(config["path"])) as connection:
         connection.execute("BEGIN")

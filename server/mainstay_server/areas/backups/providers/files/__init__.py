@@ -64,7 +64,7 @@ def restore(
     unpack(stream, Path(config["path"]))
 
 
-def fingerprints(config: Mapping[str, Any]) -> Fingerprints:
+def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now: one for each entry; a dump that nobody keeps."""
     packing = Packing(_unmoved(config))
     for _ in packing:

@@ -199,7 +199,7 @@ def restore(
             raise RestoreFailed(str(error)) from None
 
 
-def fingerprints(config: Mapping[str, Any]) -> Fingerprints:
+def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now, in one snapshot."""
     with connected(config) as connection, snapshot(connection):
         return fingerprints_in_snapshot(connection)
