@@ -18,6 +18,7 @@ from mainstay_server.kernel.programs import told_by
 PROGRAM_FOLDERS = Path("/usr/lib/postgresql")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LONGEST = 255
+OLDEST_SERVER = 140_000  # the first that hashes rows
 CONNECT_SECONDS = 10
 # So that neither another person's password file nor service file lends a target its rights.
 NOBODYS_FILE = "/nonexistent"
@@ -151,6 +152,12 @@ def versions_on(connection: Connection) -> Versions:
     tools = re.search(r"\) (\S+)", told)
     assert tools is not None, told
     number = connection.info.server_version
+    if number < OLDEST_SERVER:
+        raise Conflict(
+            "The server is older than PostgreSQL 14, whose rows cannot be compared here; upgrade"
+            " it, as nobody mends that version any more.",
+            code="server-too-old",
+        )
     server = f"{number // 10000}.{number % 10000}"
     if major(tools.group(1)) < major(server):
         raise Conflict(

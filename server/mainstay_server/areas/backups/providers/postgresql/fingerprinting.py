@@ -28,22 +28,25 @@ FUNCTIONS = OURS.format("p", "pg_proc")
 TABLES = f"""
 SELECT n.nspname, c.relname,
     coalesce(array_agg(a.attname::text ORDER BY a.attname) FILTER (WHERE a.attnum > 0), '{{}}'),
+    coalesce(array_agg(t.typname::text ORDER BY a.attname) FILTER (WHERE a.attnum > 0), '{{}}'),
     coalesce(string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', '
         ORDER BY a.attname) FILTER (WHERE a.attnum > 0), '')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.attnum > 0
+LEFT JOIN pg_type AS t ON t.oid = a.atttypid AND t.typnamespace = 'pg_catalog'::regnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {RELATIONS}
 GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - made of constants
-# `OFFSET 0` keeps the planner from hashing every row twice. Sums of bigint are exact.
+# Hashed as they are, nine times as fast as their text. These functions never change, since tables
+# are partitioned by them; those of other types may (an enum's takes a number that a restore gives
+# anew), or are missing (json). Sums of bigint are exact.
+RAW = frozenset({"bool", "int2", "int4", "int8", "uuid", "date", "bytea", "float4", "float8"})
+RAW |= {"timestamp", "timestamptz"}
 ROWS = """
-SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0),
-    coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)
-FROM (SELECT md5({row}) AS h FROM {table} OFFSET 0) AS hashed
+SELECT count(*), coalesce(sum(hash_record_extended({row}, 0)), 0),
+    coalesce(sum(hash_record_extended({row}, 1)), 0) FROM {table}
 """
-UTF8_ROW = "ROW({})::text"
-OTHER_ROW = "convert_to(ROW({})::text, 'UTF8')"
-LARGE_OBJECTS = "oid::text || ' ' || md5(lo_get(oid))"
+LARGE_OBJECTS = "ROW(oid::text, lo_get(oid))"
 STRUCTURE = f"""
 SELECT c.relkind::text, n.nspname, c.relname FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -80,16 +83,25 @@ def fingerprints_in_snapshot(connection: Connection) -> Fingerprints:
     Sequences are left out: their values belong to no snapshot.
     """
     tables = connection.execute(TABLES).fetchall()
-    row = UTF8_ROW if connection.info.parameter_status("server_encoding") == "UTF8" else OTHER_ROW
+    in_utf8 = connection.info.parameter_status("server_encoding") == "UTF8"
     found = [_structure(connection)]
-    for schema, table, columns, shape in tables:
-        text = sql.SQL(row).format(sql.SQL(", ").join(sql.Identifier(each) for each in columns))
+    for schema, table, columns, types, shape in tables:
+        values = [_value(*column, in_utf8=in_utf8) for column in zip(columns, types, strict=True)]
+        text = sql.SQL("ROW({})").format(sql.SQL(", ").join(values))
         source = sql.SQL("ONLY {}").format(sql.Identifier(schema, table))
         found.append(_rows(connection, f"{schema}.{table}", shape, text, source))
     if connection.execute("SELECT FROM pg_largeobject_metadata LIMIT 1").fetchone() is not None:
         whole, objects = sql.SQL(LARGE_OBJECTS), sql.SQL("pg_largeobject_metadata")
         found.append(_rows(connection, LARGE_OBJECTS_NAME, "", whole, objects))
     return tuple(sorted(found))
+
+
+def _value(name: str, kind: str | None, *, in_utf8: bool) -> sql.Composed:
+    """What of a column is hashed: the same bytes whatever the encoding and collation are."""
+    if kind in RAW:
+        return sql.Identifier(name) + sql.SQL("")
+    text = '{}::text COLLATE "C"' if in_utf8 else "convert_to({}::text, 'UTF8')"
+    return sql.SQL(text).format(sql.Identifier(name))
 
 
 def _rows(
