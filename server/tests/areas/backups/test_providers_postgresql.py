@@ -23,6 +23,7 @@ from mainstay_server.areas.backups.schemas import (
     ScratchFailed,
     Versions,
     What,
+    compare,
 )
 from mainstay_server.kernel.problems import Conflict, Invalid
 from tests.areas.backups.worlds import back_up, drill, restore, shared_folder, with_flipped_bit
@@ -348,3 +349,30 @@ def test_garbage_is_no_dump(postgres: PostgresServer) -> None:
             versions=postgresql.find_versions(config),
             folder=folder,
         )
+
+
+def test_every_kind_of_column_and_another_encoding_come_back(postgres: PostgresServer) -> None:
+    name = postgres.new_database()
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}_latin TEMPLATE template0 ENCODING 'LATIN1'")
+    config = postgresql.checked({"url": postgres.dsn_of(f"{name}_latin")})
+    with asked(config) as connection:
+        connection.execute("""
+            CREATE TYPE mood AS ENUM ('gut', 'übel');
+            CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+            CREATE TYPE pair AS (a int, b mood);
+            CREATE TABLE kinds (e mood, es mood[], p pair, d positive, j json, jb jsonb, x xml,
+                n numeric, i interval, c char(5), v varchar, t text COLLATE "C", at timestamptz,
+                net inet, r int4range, pt point, f real, u uuid, b bit(3), o oid, m money, k name);
+            INSERT INTO kinds VALUES ('übel', '{gut,übel}', '(1,übel)', 7, '{"b": 1, "a":2}',
+                '{"b": 1, "a": 2}', '<a/>', 1.00, '1 mon 2 days', 'ab', 'é', 'ÿ', now(),
+                '10.0.0.0/8', '[1,5)', '(1,2)', 0.1, gen_random_uuid(), '101', 7, 12.5, 'k');
+            INSERT INTO kinds (e) VALUES (NULL)""")
+    with shared_folder() as folder:
+        taken = back_up(postgresql, config, folder)
+        assert drill(postgresql, taken, folder) == []
+        with asked(config) as connection:
+            connection.execute("UPDATE kinds SET n = 1.0 WHERE n = 1")
+        assert compare(taken.fingerprints, postgresql.fingerprints(config, folder=folder)) == [
+            Difference(name="public.kinds", what=What.CONTENT, rows=(2, 2))
+        ]
