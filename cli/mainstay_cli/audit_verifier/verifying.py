@@ -56,7 +56,8 @@ def verify(
 def _say_what_was_not_asked(report: Report, *, is_key_known: bool, is_kept: bool) -> None:
     newest = report.last - report.covered
     if report.verified and newest > 0:
-        report.notes.append(f"The {newest} newest rows are in no checkpoint yet.")
+        rows = "newest row is" if newest == 1 else f"{newest} newest rows are"
+        report.notes.append(f"The {rows} in no checkpoint yet.")
     if not is_key_known:
         report.notes.append("The key came with the rows; compare it with one that you kept.")
     if not is_kept:

@@ -131,7 +131,7 @@ def running(  # noqa: PLR0913 - all that a child is given, by name
         group=None if user is None else pwd.getpwnam(user).pw_gid,
         extra_groups=None if user is None else [],
         start_new_session=True,
-        preexec_fn=_dying_with(os.getpid(), ends_by),  # noqa: PLW1509 - takes no lock
+        preexec_fn=dying_with(os.getpid(), ends_by),  # noqa: PLW1509 - takes no lock
     )
     program = Program(process, Path(command[0]).name, secrets)
     try:
@@ -182,8 +182,11 @@ def own_folder(path: Path, user: str | None) -> Path:
     return path
 
 
-def _dying_with(parent: int, by: int) -> Callable[[], None] | None:
-    """What a child does before it begins, so that it ends when its parent dies; Linux only."""
+def dying_with(parent: int, by: int = signal.SIGKILL) -> Callable[[], None] | None:
+    """What a child does before it begins, so that it ends when its parent dies; Linux only.
+
+    It is for `preexec_fn`, and None elsewhere.
+    """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -13,11 +13,11 @@ import importlib.util
 import json
 import os
 import secrets
-import stat
 import subprocess
 import sys
 from pathlib import Path
 
+from .kept import keep
 from .places import SAMPLE
 
 DEFAULT_DATA_DIR = Path(".demo")
@@ -119,9 +119,7 @@ def _made_for(data_dir: Path) -> dict[str, str]:
         raise SystemExit(f"{data_dir} holds data that no demo made; choose another --data-dir.")
     made = {"password": secrets.token_urlsafe(9), "token": f"demo_{secrets.token_urlsafe(32)}"}
     data_dir.mkdir(parents=True, exist_ok=True)
-    only_mine = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-    with os.fdopen(only_mine, "w", encoding="utf-8") as file:
-        json.dump(made, file)
+    keep(path, made)
     return made
 
 

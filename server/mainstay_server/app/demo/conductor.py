@@ -1,7 +1,6 @@
 """The conductor: starts the sample app and those around it, and ends with the server."""
 
 import contextlib
-import ctypes
 import json
 import os
 import secrets
@@ -16,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mainstay_server.kernel.programs import dying_with
+
 from .api import ANSWER_SECONDS, Api
 from .guarding import Guarding
 from .places import PLACES, SAMPLE, Place
@@ -23,7 +24,6 @@ from .places import PLACES, SAMPLE, Place
 STOP_SECONDS = 4.0
 PATIENCE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 1.0
-PR_SET_PDEATHSIG = 1
 NOT_FOUND = 404
 
 
@@ -137,7 +137,8 @@ class Conductor:
                 stdout=log,
                 stderr=log,
                 env={**inherited, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **environment},
-                preexec_fn=_dying_with(os.getpid()),  # noqa: PLW1509 - the conductor has no threads
+                # Elsewhere than on Linux the visitors notice by themselves that the app is gone.
+                preexec_fn=dying_with(os.getpid()),  # noqa: PLW1509 - the conductor has no threads
             )
 
 
@@ -192,23 +193,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _dying_with(parent: int) -> Callable[[], None] | None:
-    """What a child does before it begins, so that it is killed when its parent dies; Linux only.
-
-    Elsewhere the visitors notice by themselves, and the app stays when the conductor is killed.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask_the_kernel() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask_the_kernel
 
 
 def _say(text: str) -> None:

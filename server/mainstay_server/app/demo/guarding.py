@@ -1,13 +1,12 @@
 """What guards the sample app: a guard key, keys of its customers, limits, bans."""
 
 import json
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .api import Api
+from .kept import keep
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Guarding:
         if "guardKey" not in self._kept:
             path = f"/api/projects/{self._project}/guard-keys"
             self._kept["guardKey"] = self._api.call("POST", path, {"name": "web servers"})["key"]
-            self._keep()
+            keep(self._path, self._kept)
         scheme, _, rest = dsn.partition("://")
         ingest_key, _, place = rest.partition("@")
         return f"{scheme}://{ingest_key}:{self._kept['guardKey']}@{place}"
@@ -76,14 +75,5 @@ class Guarding:
                 )["key"]
                 for each in CUSTOMERS
             ]
-            self._keep()
+            keep(self._path, self._kept)
         return list(self._kept[environment])
-
-    def _keep(self) -> None:
-        unfinished = self._path.with_suffix(".unfinished")
-        only_mine = os.open(
-            unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR
-        )
-        with os.fdopen(only_mine, "w", encoding="utf-8") as file:
-            json.dump(self._kept, file)
-        unfinished.replace(self._path)

@@ -117,3 +117,16 @@ def test_a_ban_of_another_instance_is_not_there(session: Session) -> None:
     ban = hand(session, instance, "198.51.100.4")
     with pytest.raises(NotFound):
         bans.lift(session, other, ban.id, now=NOON)
+
+
+@pytest.mark.parametrize("search", ["scanner paths", "scanner_paths", "198.51", "asked for"])
+def test_a_ban_is_found_by_network_by_reason_and_by_its_rule_as_shown(
+    session: Session, search: str
+) -> None:
+    instance = a_project(session, now=NOON)
+    facts = {"rule": "scanner_paths", "reason": "It asked for /.env."}
+    bans.impose(session, instance, "198.51.100.4/32", **facts, evidence={}, now=NOON)
+    found = bans.list_bans(session, instance.id, limit=5, cursor="", search=search)
+    assert len(found.items) == 1
+    missed = bans.list_bans(session, instance.id, limit=5, cursor="", search="spraying")
+    assert not missed.items

@@ -231,14 +231,21 @@ def list_bans(
 ) -> Page[Ban]:
     """All bans of an instance, the newest first; simulated and past ones too without `active_at`.
 
-    `search` is a part of the network, the rule or the reason.
+    `search` is a part of the network, the rule (as it is kept or shown) or the reason.
     """
     statement = sa.select(Ban).where(Ban.instance_id == instance_id)
     if active_at is not None:
         statement = statement.where(*_is_active(instance_id, active_at))
     if search.strip():
-        parts = (Ban.network, Ban.rule, Ban.reason)
-        matching = [part.icontains(search.strip(), autoescape=True) for part in parts]
+        wanted = search.strip()
+        matching = [
+            part.icontains(text, autoescape=True)
+            for part, text in (
+                (Ban.network, wanted),
+                (Ban.rule, wanted.replace(" ", "_")),
+                (Ban.reason, wanted),
+            )
+        ]
         statement = statement.where(sa.or_(*matching))
     position = decode_cursor(cursor, parts=1)
     if position is not None:
