@@ -22,7 +22,7 @@ from mainstay_server.kernel.copies.crypts import (
 from mainstay_server.kernel.copies.destinations import CopyMissing, reason_of
 from mainstay_server.kernel.copies.frames import FrameBroken, decompressed
 from mainstay_server.kernel.copies.opened import open_destination
-from mainstay_server.kernel.copies.streams import Tally, ahead, repeating, write_all
+from mainstay_server.kernel.copies.streams import Count, Tally, ahead, repeating, write_all
 from mainstay_server.kernel.copies.writing import SAY_EVERY_SECONDS, Say, teller
 
 STANDARD_OUTPUT = 1
@@ -33,7 +33,7 @@ class Reader:
 
     def __init__(self, plan: Mapping[str, Any], *, say: Say) -> None:
         self._say = say
-        self._plain, self._compressed, self._sealed = Tally(), Tally(), Tally()
+        self._plain, self._compressed, self._sealed = Count(), Count(), Tally()
         self._head = b""
         self._is_wanted = plan["isWanted"]
         self._pieces = open_destination(plan["destination"]).stream(plan["key"])
@@ -50,8 +50,7 @@ class Reader:
                     pass
                 return
             frame = stages.enter_context(crypt.turning(sealed))
-            hashed = stages.enter_context(ahead(self._compressed.passing(frame)))
-            content = stages.enter_context(ahead(decompressed(hashed)))
+            content = stages.enter_context(ahead(decompressed(self._compressed.passing(frame))))
             for piece in self._plain.passing(content):
                 if self._is_wanted:
                     write_all(STANDARD_OUTPUT, (piece,))
@@ -67,7 +66,8 @@ class Reader:
             "fault": fault,
         }
         if opened:
-            event |= {"plain": self._plain.to_json(), "compressed": self._compressed.to_json()}
+            event["plainBytes"] = self._plain.size_bytes
+            event["compressedBytes"] = self._compressed.size_bytes
         self._say(event)
 
     def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:

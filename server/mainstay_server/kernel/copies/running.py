@@ -53,11 +53,29 @@ class Digest:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What was written: the dump, its zstd frame, and the age file that lies at destinations."""
+    """What was written: how large the dump and its zstd frame are, and the age file itself.
 
-    plain: Digest
-    compressed: Digest
+    That file is what lies at destinations. Its SHA-256 stands for all three: age authenticates
+    the frame, which has a checksum of the dump.
+    """
+
+    plain_bytes: int
+    compressed_bytes: int
     sealed: Digest
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """As it stands in events and manifests."""
+        sizes = (int(value["plainBytes"]), int(value["compressedBytes"]))
+        return cls(*sizes, Digest.from_json(value["sealed"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in events and manifests."""
+        return {
+            "plainBytes": self.plain_bytes,
+            "compressedBytes": self.compressed_bytes,
+            "sealed": self.sealed.to_json(),
+        }
 
 
 @dataclass(frozen=True)
@@ -75,15 +93,15 @@ class Progress:
 class Read:
     """What a copy turned out to be.
 
-    `recipients` and `header_bytes` only where it begins as an age file, `plain` and `compressed`
-    only where it could be opened to its end.
+    `recipients` and `header_bytes` only where it begins as an age file, `plain_bytes` and
+    `compressed_bytes` only where it could be opened to its end.
     """
 
     sealed: Digest
     recipients: int | None
     header_bytes: int | None
-    plain: Digest | None = None
-    compressed: Digest | None = None
+    plain_bytes: int | None = None
+    compressed_bytes: int | None = None
     fault: str | None = None
 
 
@@ -245,8 +263,7 @@ class Writing:
             if event["event"] == "progress":
                 yield _progress(event, self._plan.size_bytes)
             elif event["event"] == "sealed":
-                names = ("plain", "compressed", "sealed")
-                self._sealed = Sealed(*(Digest.from_json(event[name]) for name in names))
+                self._sealed = Sealed.from_json(event)
                 return
             else:
                 raise CopyFailed(" ".join(sorted(set(_failed(event).values()))))
@@ -326,12 +343,12 @@ def _failed(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _read(event: Mapping[str, Any]) -> Read:
-    opened = event["fault"] is None and "plain" in event
+    opened = event["fault"] is None
     return Read(
         sealed=Digest.from_json(event["sealed"]),
         recipients=event["recipients"],
         header_bytes=event["headerBytes"],
-        plain=Digest.from_json(event["plain"]) if opened else None,
-        compressed=Digest.from_json(event["compressed"]) if opened else None,
+        plain_bytes=event.get("plainBytes") if opened else None,
+        compressed_bytes=event.get("compressedBytes") if opened else None,
         fault=event["fault"],
     )

@@ -8,24 +8,39 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from typing_extensions import override
+
 PIECE_BYTES = 512 << 10
 PIPE_BYTES = 1 << 20
 AHEAD = 4
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Linux has and Python's fcntl names only there
 
 
-class Tally:
-    """How many bytes passed, and their SHA-256."""
+class Count:
+    """How many bytes passed."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
-        self._hash = hashlib.sha256()
 
     def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Give the pieces on, counted and hashed."""
+        """Give the pieces on, counted."""
         for piece in pieces:
-            self._hash.update(piece)
             self.size_bytes += len(piece)
+            yield piece
+
+
+class Tally(Count):
+    """How many bytes passed, and their SHA-256."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hash = hashlib.sha256()
+
+    @override
+    def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Give the pieces on, counted and hashed."""
+        for piece in super().passing(pieces):
+            self._hash.update(piece)
             yield piece
 
     def to_json(self) -> dict[str, str | int]:

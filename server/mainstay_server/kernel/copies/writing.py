@@ -19,7 +19,7 @@ from mainstay_server.kernel.copies.crypts import Crypt, sealing
 from mainstay_server.kernel.copies.deliveries import Beside, Delivery, all_failed
 from mainstay_server.kernel.copies.frames import compressed
 from mainstay_server.kernel.copies.opened import open_destination
-from mainstay_server.kernel.copies.streams import Tally, ahead, pieces_of, repeating
+from mainstay_server.kernel.copies.streams import Count, Tally, ahead, pieces_of, repeating
 
 SAY_EVERY_SECONDS = 0.5
 STANDARD_INPUT = 0
@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self, plan: Mapping[str, Any], *, crypt: Crypt, say: Say) -> None:
         self._crypt, self._say = crypt, say
-        self._plain, self._compressed, self._sealed = Tally(), Tally(), Tally()
+        self._plain, self._compressed, self._sealed = Count(), Count(), Tally()
         self._deliveries = {
             name: Delivery(
                 open_destination(url),
@@ -63,12 +63,15 @@ class Writer:
 
     def say_sealed(self) -> None:
         """Tell what the streams were."""
-        tallies = {
-            "plain": self._plain.to_json(),
-            "compressed": self._compressed.to_json(),
-            "sealed": self._sealed.to_json(),
-        }
-        self._say({"event": "sealed", **tallies, "reasons": self._reasons()})
+        self._say(
+            {
+                "event": "sealed",
+                "plainBytes": self._plain.size_bytes,
+                "compressedBytes": self._compressed.size_bytes,
+                "sealed": self._sealed.to_json(),
+                "reasons": self._reasons(),
+            }
+        )
 
     def commit(self, beside: Beside) -> None:
         """Show the copies."""

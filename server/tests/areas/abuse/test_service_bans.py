@@ -124,8 +124,15 @@ def test_a_ban_is_found_by_network_by_reason_and_by_its_rule_as_shown(
     session: Session, search: str
 ) -> None:
     instance = a_project(session, now=NOON)
-    facts = {"rule": "scanner_paths", "reason": "It asked for /.env."}
-    bans.impose(session, instance, "198.51.100.4/32", **facts, evidence={}, now=NOON)
+    bans.impose(
+        session,
+        instance,
+        "198.51.100.4/32",
+        rule="scanner_paths",
+        reason="It asked for /.env.",
+        evidence={},
+        now=NOON,
+    )
     found = bans.list_bans(session, instance.id, limit=5, cursor="", search=search)
     assert len(found.items) == 1
     missed = bans.list_bans(session, instance.id, limit=5, cursor="", search="spraying")

@@ -45,7 +45,7 @@ def test_a_damaged_copy_does_not_open(url: str, key: Key, tmp_path: Path, damage
         found = copy.found()
 
     assert found.fault
-    assert found.plain is None
+    assert found.plain_bytes is None
     assert found.sealed.size_bytes == path.stat().st_size
 
 
@@ -54,7 +54,7 @@ def test_another_key_does_not_open_it(url: str) -> None:
         found = copy.found()
 
     assert "key" in str(found.fault).lower()
-    assert found.plain is None
+    assert found.plain_bytes is None
 
 
 def test_a_missing_copy_is_said(url: str) -> None:

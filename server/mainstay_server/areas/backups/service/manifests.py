@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mainstay_server.areas.backups.schemas import Fingerprint
 from mainstay_server.kernel.clock import rfc3339
-from mainstay_server.kernel.copies.running import Digest, Sealed
+from mainstay_server.kernel.copies.running import Sealed
 from mainstay_server.kernel.settings import secret_key
 
 FORMAT = "mainstay-backup/1"
@@ -73,9 +73,7 @@ class Manifest:
             "tools": self.tools,
             "startedAt": rfc3339(self.started_at),
             "finishedAt": rfc3339(self.finished_at),
-            "plain": self.sealed.plain.to_json(),
-            "compressed": self.sealed.compressed.to_json(),
-            "sealed": self.sealed.sealed.to_json(),
+            **self.sealed.to_json(),
             "recipients": list(self.recipients),
             # Numbers of rows may be beyond what JSON numbers hold exactly, and so they are texts.
             "fingerprints": [
@@ -88,7 +86,6 @@ class Manifest:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what was signed; raises `NotAManifest`."""
         try:
-            names = ("plain", "compressed", "sealed")
             return cls(
                 id=value["id"],
                 key=value["key"],
@@ -98,7 +95,7 @@ class Manifest:
                 tools=value["tools"],
                 started_at=datetime.fromisoformat(value["startedAt"]),
                 finished_at=datetime.fromisoformat(value["finishedAt"]),
-                sealed=Sealed(*(Digest.from_json(value[name]) for name in names)),
+                sealed=Sealed.from_json(value),
                 recipients=tuple(value["recipients"]),
                 fingerprints=tuple(
                     Fingerprint(name, int(rows), digest)

@@ -9,7 +9,6 @@ from mainstay_server.areas.backups.service.manifests import Manifest, public_key
 from mainstay_server.kernel.clock import rfc3339
 
 KEY_FILE = "key.txt"
-SUMS = {"plain": "Dump", "compressed": "Compressed (zstd)", "sealed": "Sealed (age)"}
 RESTORES: dict[str, tuple[str, ...]] = {
     "postgresql": (
         "createdb restored",
@@ -50,12 +49,8 @@ def steps(manifest: Manifest) -> list[Step]:
             (f"echo '{sums.sealed.sha256}  '{sealed} | sha256sum --check",),
         ),
         Step(
-            "Open it with the secret key",
+            "Open it with the secret key; both tools refuse what is not as it was written",
             (f"age --decrypt --identity {KEY_FILE} {sealed} | zstd --decompress -o {dump}",),
-        ),
-        Step(
-            "Check that the dump is what was dumped",
-            (f"echo '{sums.plain.sha256}  '{dump} | sha256sum --check",),
         ),
         Step(
             "Restore it",
@@ -114,7 +109,6 @@ def _introduction() -> str:
 
 def _facts(manifest: Manifest) -> Sequence[tuple[str, str]]:
     sums = manifest.sealed
-    streams = ((sums.plain, "plain"), (sums.compressed, "compressed"), (sums.sealed, "sealed"))
     return (
         ("Backup", manifest.id),
         ("Made", f"{rfc3339(manifest.started_at)} to {rfc3339(manifest.finished_at)}"),
@@ -124,10 +118,9 @@ def _facts(manifest: Manifest) -> Sequence[tuple[str, str]]:
         ("Manifest", manifest.manifest_key),
         ("Manifest is signed by", public_key()),
         *(("Recipient", each) for each in manifest.recipients),
-        *(
-            (SUMS[name], f"{each.size_bytes} bytes, SHA-256 {each.sha256}")
-            for each, name in streams
-        ),
+        ("Dump", f"{sums.plain_bytes} bytes"),
+        ("Compressed (zstd)", f"{sums.compressed_bytes} bytes"),
+        ("Sealed (age)", f"{sums.sealed.size_bytes} bytes, SHA-256 {sums.sealed.sha256}"),
     )
 
 

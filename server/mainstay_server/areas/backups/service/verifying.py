@@ -59,7 +59,7 @@ def verify(
     """Read a copy whole, and compare it with its signed manifest.
 
     Without identities: signature, size, SHA-256 and header of the sealed object. With them also
-    what age authenticates, zstd's checksum, and the SHA-256 of the frame and of the dump.
+    what age authenticates, zstd's checksum of the dump, and the sizes of the frame and the dump.
     `known` maps the SHA-256 of other backups' sealed objects to their ids, to name a swap.
     """
     try:
@@ -71,7 +71,7 @@ def verify(
     if manifest.id != backup_id or manifest.manifest_key != manifest_key:
         text = f"The manifest is that of another backup, {manifest.id}."
         return Verdict(Fault.MANIFEST_SWAPPED, text)
-    plan = ReadPlan(manifest.key, destination, identities, manifest.sealed.plain.size_bytes)
+    plan = ReadPlan(manifest.key, destination, identities, manifest.sealed.plain_bytes)
     try:
         with Reading(plan) as reading:
             found = reading.found()
@@ -122,9 +122,10 @@ def _outside(
 
 
 def _inside(manifest: Manifest, found: Read) -> tuple[Fault, str] | None:
-    if found.plain is None:
+    if found.plain_bytes is None:
         return Fault.NOT_OPENED, f"It was not opened: {found.fault}. Is it the right key?"
-    if (found.plain, found.compressed) != (manifest.sealed.plain, manifest.sealed.compressed):
+    sizes = (manifest.sealed.plain_bytes, manifest.sealed.compressed_bytes)
+    if (found.plain_bytes, found.compressed_bytes) != sizes:
         return Fault.CONTENT, "It opens, but holds something else than was dumped."
     return None
 
