@@ -2,10 +2,10 @@
 
 The yardstick is `SOURCE | zstd -3 | age -r …`, and its reverse. The source is a half-random file
 on a memory disk, which costs nothing to read and so shows what sealing costs alone, and then
-`pg_dump -Fc -Z0` of a database, as in a backup. The contender also takes the SHA-256 of the sealed
-file; a third line lets the plain tools do that as well. Rounds alternate,
-so a busy machine slows both. Memory is that of the contender's processes together, sampled, at one
-and at four times the file.
+`pg_dump -Fc -Z0` of a database, as in a backup, and `pg_restore` of it, as in a restore. The
+contender also takes the SHA-256 of the sealed file; a second line lets the plain tools do that as
+well. Rounds alternate, so a busy machine slows both. Memory is that of the contender's processes
+together, sampled, at one and at four times the file.
 """
 
 import hashlib
@@ -122,6 +122,18 @@ class Bench:
         with (self._folder / "back").open("wb") as back, Reading(plan, into=back) as reading:
             assert reading.found().plain_bytes is not None
 
+    def restore(self, target: str) -> None:
+        plan = ReadPlan(COPY, self._url, [self._secret])
+        with subprocess.Popen(["bash", "-c", target], stdin=subprocess.PIPE) as tool:  # noqa: S607
+            with Reading(plan, into=tool.stdin) as reading:
+                assert reading.found().plain_bytes is not None
+            assert tool.stdin is not None
+            tool.stdin.close()
+            assert tool.wait() == 0
+
+    def restore_plainly(self, target: str) -> None:
+        shell(f"age -d -i {self._folder}/key {self._folder}/plain.age | zstd -q -dc | {target}")
+
 
 def compare(what: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
     """Let them take turns, and say how many times as long the plain tools took."""
@@ -163,6 +175,12 @@ def main() -> None:
         with running_postgres() as postgres:
             dump = filled(postgres)
             compare("dump and seal", lambda: bench.seal(dump), lambda: bench.seal_plainly(dump))
+            into = f"pg_restore --exit-on-error --clean -d {dump.rpartition(' ')[2]}"
+            compare(
+                "open and restore",
+                lambda: bench.restore(into),
+                lambda: bench.restore_plainly(into),
+            )
 
 
 if __name__ == "__main__":
