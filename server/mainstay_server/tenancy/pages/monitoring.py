@@ -26,6 +26,8 @@ from mainstay_server.ui import render
 
 router = Router()
 
+MOST_AT_A_GLANCE = 3
+
 ViewedProject = Annotated[ProjectRef, access.project(Role.VIEWER)]
 
 
@@ -64,12 +66,14 @@ def _panels_page(
         (panel for area in installed() for panel in area.panels if panel.page == page),
         key=lambda panel: (panel.order, panel.name),
     )
+    jumps = [(panel.title, f"#panel-{panel.name}", False) for panel in panels]
     return render(
         request,
         "tenancy/panels.html",
         **project_frame(request, session, project, page=page, now=now),
         heading=title,
         panels=[(panel, _drawn(panel, request, session, project, now)) for panel in panels],
+        jumps=jumps if len(jumps) > MOST_AT_A_GLANCE else [],
         arrived=has_sent(project.id),
     )
 
