@@ -6,6 +6,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target
+from mainstay_server.kernel.networks import shown
 
 
 class AbuseDetected(Event, frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ class BanEvent(Audited, frozen=True, kw_only=True):
     @property
     @override
     def target(self) -> Target:
-        return Target(self.ban_id, self.network)
+        return Target(self.ban_id, shown(self.network))
 
 
 class BanImposed(BanEvent, frozen=True, kw_only=True):

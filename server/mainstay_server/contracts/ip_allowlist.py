@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Target
+from mainstay_server.kernel.networks import shown
 from mainstay_server.kernel.ports import port
 
 
@@ -22,7 +23,7 @@ class AllowlistEntryEvent(Audited, frozen=True, kw_only=True):
     @property
     @override
     def target(self) -> Target:
-        return Target(self.entry_id, self.network)
+        return Target(self.entry_id, shown(self.network))
 
 
 class AllowlistEntryAdded(AllowlistEntryEvent, frozen=True, kw_only=True):

@@ -131,7 +131,7 @@ def _found(
         "older": found[PER_PAGE - 1].row.position if len(found) > PER_PAGE else 0,
         "asked": asked,
         "problem": problem,
-        "actions": rows.actions_of(session, organization_id),
+        "actions": {each: _sentence(each) for each in rows.actions_of(session, organization_id)},
         "export": {
             form: f"{exports}?{urlencode({**kept, 'export': form})}" for form in ("csv", "jsonl")
         },
@@ -155,7 +155,7 @@ def _lines(found: Sequence[rows.Found]) -> list[Line]:
         Line(
             row=each.row,
             at=datetime.fromisoformat(each.row.at),
-            words=_words(each.row.action.replace(".", " ")),
+            words=_sentence(each.row.action),
             facts=list(_facts(each)),
         )
         for each in found
@@ -178,8 +178,13 @@ def _facts(found: rows.Found) -> Iterator[tuple[str, str]]:
     yield f"Hash of row {row.position:,}", found.hash
 
 
+def _sentence(action: str) -> str:
+    """An action as people read it: `api_key.created` is "API key created"."""
+    return _words(action.replace(".", " "))
+
+
 def _words(name: str) -> str:
-    """A name of the log as a sentence begins: `api_key created` is "API key created"."""
+    """A name of the log as a sentence begins: `api_key` is "API key"."""
     first, *others = (WRITTEN.get(word, word) for word in name.replace("_", " ").split(" "))
     return " ".join((first[:1].upper() + first[1:], *others))
 

@@ -47,8 +47,10 @@ def test_a_row_opens_to_what_was_before_and_after(world: World) -> None:
 def test_filters_leave_what_fits_and_say_when_nothing_does(world: World) -> None:
     act(world)
 
-    assert "Project created" not in world.alice.get(f"{ORGANIZATION}?action=project.changed").text
-    assert "Project created" in world.alice.get(f"{ORGANIZATION}?actor=bob").text
+    changed = world.alice.get(f"{ORGANIZATION}?action=project.changed").text
+    assert "Project created <" not in changed
+    assert 'aria-current="true">Project changed</a>' in changed
+    assert "Project created <" in world.alice.get(f"{ORGANIZATION}?actor=bob").text
     assert "Nothing fits" in world.alice.get(f"{ORGANIZATION}?q=no-such-thing").text
     assert "That is no date" in world.alice.get(f"{ORGANIZATION}?from=yesterday").text
     assert "/api/audit-logs?action=project&amp;export=csv" in (
