@@ -2,10 +2,12 @@
 
 from mainstay_server.kernel.area import Area
 
+from . import jobs
 from .settings import BackupSettings
 
 area = Area(
     name="backups",
     title="Backups",
+    jobs=(jobs.remove_old_backups, jobs.forget_old_runs),
     settings=(BackupSettings,),
 )

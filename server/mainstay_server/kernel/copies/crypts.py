@@ -96,6 +96,11 @@ def is_recipient(text: str) -> bool:
     return False
 
 
+def new_identity() -> str:
+    """A new secret key, `AGE-SECRET-KEY-1…`; nobody keeps it here."""
+    return str(x25519.Identity.generate())
+
+
 def recipient_of(identity: str) -> str | None:
     """The public key of a secret one, or None where it is no secret key of age."""
     with contextlib.suppress(pyrage.IdentityError):

@@ -8,6 +8,7 @@ from mainstay_server.kernel.outbound.fetching import (
     check_host_blocking,
     fetch,
     fetch_blocking,
+    refuse_forbidden_host,
 )
 from mainstay_server.kernel.outbound.gate import (
     close_outbound,
@@ -36,6 +37,7 @@ __all__ = [
     "fetch",
     "fetch_blocking",
     "open_outbound",
+    "refuse_forbidden_host",
     "send_mail",
     "send_mail_blocking",
 ]

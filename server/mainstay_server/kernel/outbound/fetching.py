@@ -13,6 +13,7 @@ import httpcore2 as httpcore
 import httpx2 as httpx
 from typing_extensions import Unpack
 
+from mainstay_server.kernel.outbound import addresses
 from mainstay_server.kernel.outbound.decoding import BoundedBody
 from mainstay_server.kernel.outbound.errors import OutboundError
 from mainstay_server.kernel.outbound.gate import Gate, gate
@@ -150,6 +151,23 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
 def fetch_blocking(method: str, url: str, **options: Unpack[FetchOptions]) -> Response:
     """Do what `fetch` does, from a thread that may wait; never call it on an event loop."""
     return gate().run(fetch(method, url, **options))
+
+
+def refuse_forbidden_host(host: str) -> None:
+    """Refuse a host whose very text says that no call may reach it; asks no name service.
+
+    Raises `OutboundError`.
+    """
+    refusal = "it names a cloud's metadata service, which is never open"
+    literal = addresses.parse(host.strip("[]"))
+    if literal is not None:
+        refused = addresses.refusal_of(literal, allow_private=gate().allow_private)
+        if refused is None:
+            return
+        refusal = refused
+    elif not addresses.is_forbidden_name(host):
+        return
+    raise OutboundError("blocked", f"{host} may not be reached: {refusal}.")
 
 
 def check_host_blocking(host: str, *, timeout_seconds: float = 5.0) -> None:

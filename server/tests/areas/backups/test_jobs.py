@@ -1,0 +1,154 @@
+"""Jobs of backups: what retention takes, and what it never does."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from mainstay_server.areas.backups import jobs
+from mainstay_server.areas.backups.models import (
+    Backup,
+    BackupCopy,
+    BackupKind,
+    BackupStatus,
+    BackupTarget,
+    CopyStatus,
+)
+from mainstay_server.areas.backups.service import keeping, removal, runs
+from mainstay_server.areas.backups.service.manifests import manifest_key_of
+from mainstay_server.contracts.backups import BackupRemoved
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.events import said_events
+from mainstay_server.kernel.problems import Conflict
+from sqlalchemy.orm import Session
+
+from .standing import DAY, NOON, a_folder, a_stored_backup, a_target, an_instance, way_out
+from .worlds import allow
+
+__all__ = ["way_out"]
+
+pytestmark = pytest.mark.usefixtures("way_out", "database", "shared_memory")
+
+
+def stored_with_files(
+    session: Session, tmp_path: Path, ages: list[int], *, verified: int = -1
+) -> tuple[list[Backup], Path]:
+    """Backups of so many days ago in the folder `disk`, each with its object and its manifest."""
+    allow(tmp_path)
+    instance = an_instance(session)
+    disk = a_folder(session, instance, tmp_path / "disk")
+    target = a_target(
+        session, instance, tmp_path, destinations=[disk.id], retention={"keep_days": 7}
+    )
+    made = [
+        a_stored_backup(session, target, at=NOON - age * DAY, is_verified=n == verified)
+        for n, age in enumerate(ages)
+    ]
+    for each in made:
+        for key in (each.key, manifest_key_of(each.key, backup_id=each.id)):
+            path = tmp_path / "disk" / key
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(each.id)
+    return made, tmp_path / "disk" / target.folder
+
+
+def there(folder: Path) -> set[str]:
+    return {each.read_text() for each in folder.iterdir()}
+
+
+def test_what_the_preview_says_is_what_happens(tmp_path: Path) -> None:
+    with transaction() as session:
+        made, folder = stored_with_files(session, tmp_path, [40, 30, 20, 3, 1], verified=1)
+        target = runs.get_backup(session, made[0].id).target_id
+        told = keeping.preview(session, session.get_one(BackupTarget, target), now=NOON)
+    stays = {each.backup.id for each in told if each.decision.stays}
+    assert stays == {made[1].id, made[3].id, made[4].id}
+
+    jobs.remove_old_backups.function(now=NOON)
+
+    assert there(folder) == stays
+    with reading() as session:
+        for each in made:
+            row = session.get_one(Backup, each.id)
+            assert (row.removed_at is None) is (each.id in stays)
+        page = runs.history(session, target_id=target, stored_only=True, limit=9)
+        assert {each.id for each in page.items} == stays
+
+
+def test_one_that_is_kept_by_hand_stays(tmp_path: Path) -> None:
+    with transaction() as session:
+        made, folder = stored_with_files(session, tmp_path, [40, 1])
+        runs.keep(session, made[0], is_kept=True, now=NOON)
+
+    jobs.remove_old_backups.function(now=NOON)
+    assert there(folder) == {made[0].id, made[1].id}
+
+    with transaction() as session:
+        runs.keep(session, session.get_one(Backup, made[0].id), is_kept=False, now=NOON)
+    jobs.remove_old_backups.function(now=NOON)
+    assert there(folder) == {made[1].id}
+
+
+def test_the_last_verified_one_is_not_removed_by_hand_without_a_word(tmp_path: Path) -> None:
+    with transaction() as session:
+        made, folder = stored_with_files(session, tmp_path, [3, 1], verified=0)
+
+    with pytest.raises(Conflict, match="known to restore"):
+        removal.remove_backup(made[0].id, now=NOON)
+    removal.remove_backup(made[1].id, now=NOON)
+    assert there(folder) == {made[0].id}
+
+    (outcome,) = removal.remove_backup(made[0].id, even_the_last=True, now=NOON)
+    assert outcome.is_removed
+    assert there(folder) == set()
+    with reading() as session:
+        said = [each for _, each in said_events(session) if isinstance(each, BackupRemoved)]
+    assert [each.backup_id for each in said] == [made[1].id, made[0].id]
+
+
+def test_a_store_that_is_away_keeps_the_row_and_the_next_round_finishes(tmp_path: Path) -> None:
+    with transaction() as session:
+        made, folder = stored_with_files(session, tmp_path, [40, 1])
+    away = tmp_path / "away"
+    folder.parent.rename(away)
+    folder.parent.write_text("in the way")
+
+    (outcome,) = removal.remove_backup(made[0].id, by_hand=False, now=NOON)
+
+    assert not outcome.is_removed
+    with reading() as session:
+        copy = session.scalars(sa.select(BackupCopy)).first()
+        assert copy is not None
+        assert copy.status == CopyStatus.STORED
+        assert copy.reason == outcome.reason != ""
+    folder.parent.unlink()
+    away.rename(folder.parent)
+    jobs.remove_old_backups.function(now=NOON)
+    assert there(folder) == {made[1].id}
+
+
+def test_what_is_not_finished_is_not_removed(tmp_path: Path) -> None:
+    with transaction() as session:
+        target = a_target(session, an_instance(session), tmp_path)
+        waiting = runs.ask(session, target, now=NOON)
+
+    with pytest.raises(Conflict, match="cancel it first"):
+        removal.remove_backup(waiting.id, now=NOON)
+
+
+def test_runs_of_long_ago_without_a_copy_are_forgotten(tmp_path: Path) -> None:
+    with transaction() as session:
+        target = a_target(session, an_instance(session), tmp_path)
+        old, new = NOON - 401 * DAY, NOON - 399 * DAY
+        ids = {}
+        for name, at in (("old", old), ("new", new)):
+            failed = runs.enqueue(session, target, BackupKind.SCHEDULED, due_at=at, now=at)
+            assert failed is not None
+            failed.status = BackupStatus.FAILED
+            session.flush()
+            ids[name] = failed.id
+        stored = a_stored_backup(session, target, at=old)
+
+        jobs.forget_old_runs.function(session, now=NOON)
+
+        left = {each.id for each in runs.history(session, target_id=target.id, limit=9).items}
+        assert left == {ids["new"], stored.id}
