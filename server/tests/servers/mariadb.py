@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pymysql
+import pytest
 from tests.servers.processes import ServerProcess, free_port, required_program
 
 PACKAGE = "mariadb-server"
@@ -80,7 +81,8 @@ def running_mariadb() -> Iterator[MariadbServer]:
     folder = Path(tempfile.mkdtemp(prefix="mainstay-mariadb-"))
     try:
         (folder / "init.sql").write_text(
-            "CREATE USER IF NOT EXISTS app@'127.0.0.1';\nGRANT ALL ON *.* TO app@'127.0.0.1';\n"
+            "CREATE USER IF NOT EXISTS app@'127.0.0.1';\n"
+            "GRANT ALL ON *.* TO app@'127.0.0.1' WITH GRANT OPTION;\n"
         )
         if user is not None:
             account = pwd.getpwnam(user)
@@ -111,3 +113,9 @@ def running_mariadb() -> Iterator[MariadbServer]:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    with running_mariadb() as server:
+        yield server

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from mainstay_server.kernel.settings import forget_settings
+from tests.servers.mariadb import mariadb
 from tests.servers.postgres import postgres
 
-__all__ = ["postgres"]
+__all__ = ["mariadb", "postgres"]
 
 
 @pytest.fixture(autouse=True)

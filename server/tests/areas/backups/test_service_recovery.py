@@ -10,13 +10,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from mainstay_server.areas.backups.providers import redis
 from mainstay_server.areas.backups.service import recovery
+from redis import Redis
 from tests.areas.backups.copies import Backup, back_up, key, trusting
 from tests.kernel.copies.worlds import Key
+from tests.servers.mariadb import MariadbServer, mariadb
 from tests.servers.postgres import PostgresServer, postgres
 from tests.servers.processes import required_program
+from tests.servers.redis import running_redis
 
-__all__ = ["key", "postgres", "trusting"]
+__all__ = ["key", "mariadb", "postgres", "trusting"]
 
 pytestmark = pytest.mark.usefixtures("trusting")
 
@@ -89,6 +93,43 @@ def test_it_restores_a_postgresql_database(
     assert ask("psql", "-Atc", count, "restored") == ask("psql", "-Atc", count, name)
     assert ask("psql", "-Atc", count, "restored").startswith(b"500|")
     ask("dropdb", "restored")
+
+
+@pytest.mark.slow
+def test_it_restores_a_mariadb_database(key: Key, tmp_path: Path, mariadb: MariadbServer) -> None:
+    login = ["-h127.0.0.1", f"-P{mariadb.port}", "-uapp"]
+    name = mariadb.new_database()
+
+    def ask(*command: str) -> bytes:
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    rows = "SELECT seq AS id, MD5(seq) AS note FROM seq_1_to_500"
+    ask("mariadb", *login, name, "-e", f"CREATE TABLE orders AS {rows}")
+    dump = ask("mariadb-dump", *login, "--single-transaction", "--hex-blob", name)
+    backup = back_up(tmp_path, key, dump, engine="mariadb", extension="sql")
+    ask("mariadb", *login, "-e", f"DROP DATABASE {name}; DROP DATABASE IF EXISTS restored")
+    (tmp_path / ".my.cnf").write_text(f"[client]\nhost=127.0.0.1\nport={mariadb.port}\nuser=app\n")
+
+    follow(backup, key, tmp_path / "elsewhere", HOME=str(tmp_path))
+
+    found = ask("mariadb", *login, "-Ne", "SELECT COUNT(*), MAX(note) FROM restored.orders")
+    assert found.startswith(b"500\tff")
+    ask("mariadb", *login, "-e", "DROP DATABASE restored")
+
+
+@pytest.mark.slow
+def test_it_restores_a_redis(key: Key, tmp_path: Path) -> None:
+    with running_redis() as server, Redis(port=server.port) as client:
+        client.mset({f"key {n}": n for n in range(500)})
+        with redis.dumping(redis.checked({"url": server.url}), folder=tmp_path) as taken:
+            dump = taken.stream.read()
+    backup = back_up(tmp_path, key, dump, engine="redis", extension="rdb")
+
+    follow(backup, key, tmp_path / "elsewhere")
+
+    with Redis(unix_socket_path=str(tmp_path / "elsewhere/restored/redis.sock")) as restored:
+        assert (restored.dbsize(), restored.get("key 499")) == (500, b"499")
+        restored.shutdown(nosave=True)
 
 
 def test_the_page_says_the_same_as_the_text(key: Key, tmp_path: Path) -> None:

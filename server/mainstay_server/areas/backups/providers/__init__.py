@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from mainstay_server.areas.backups.schemas import Fingerprints, Versions
 
-from . import files, postgresql, redis, sqlite
+from . import files, mariadb, postgresql, redis, sqlite
 
 
 class Dump(Protocol):
@@ -93,6 +93,7 @@ class Engine(Protocol):
 
 ENGINES: dict[str, Engine] = {
     "postgresql": postgresql,
+    "mariadb": mariadb,
     "sqlite": sqlite,
     "files": files,
     "redis": redis,

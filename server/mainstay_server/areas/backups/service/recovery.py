@@ -15,9 +15,27 @@ RESTORES: dict[str, tuple[str, ...]] = {
         "pg_restore --exit-on-error --no-owner --no-privileges --dbname restored {dump}",
     ),
     "sqlite": ("sqlite3 {dump} 'PRAGMA integrity_check'", "cp {dump} restored.db"),
+    "mariadb": (
+        "mariadb-admin create restored",
+        "mariadb --binary-mode --max-allowed-packet=1G restored < {dump}",
+    ),
+    "redis": (
+        "redis-check-rdb {dump}",
+        "mkdir restored",
+        "cp {dump} restored/dump.rdb",
+        "redis-server --dir restored --port 0 --unixsocket redis.sock --daemonize yes",
+        "until redis-cli -s restored/redis.sock ping | grep PONG; do sleep 1; done",
+        "redis-cli -s restored/redis.sock info keyspace",
+    ),
     "files": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
 }
-PACKAGES = {"postgresql": "postgresql-client", "sqlite": "sqlite3", "files": "tar"}
+PACKAGES = {
+    "postgresql": "postgresql-client",
+    "mariadb": "mariadb-client",
+    "redis": "redis-server redis-tools",
+    "sqlite": "sqlite3",
+    "files": "tar",
+}
 
 
 @dataclass(frozen=True)
