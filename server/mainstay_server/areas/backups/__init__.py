@@ -8,6 +8,14 @@ from .settings import BackupSettings
 area = Area(
     name="backups",
     title="Backups",
-    jobs=(jobs.remove_old_backups, jobs.forget_old_runs),
+    jobs=(
+        jobs.queue_due_backups,
+        jobs.mend_broken_runs,
+        jobs.tell_late_backups,
+        jobs.check_copies,
+        jobs.remove_old_backups,
+        jobs.forget_old_runs,
+    ),
+    loops=(jobs.work,),
     settings=(BackupSettings,),
 )

@@ -1,12 +1,49 @@
-"""What backups do at set times."""
+"""What backups do at set times, and the loop that makes them."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.kernel.area import Loop, StopSignal
+from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 
-from .service import keeping
+from .service import alarms, checking, due, keeping, sweeping
+from .service.working import Workers
+
+
+async def _work(stop: StopSignal) -> None:
+    await Workers(clock=utc_now).run(stop)
+
+
+work = Loop(name="backups.work", role="worker", run=_work)
+
+
+@job(every=timedelta(seconds=15), task="backup")
+def queue_due_backups(session: Session, *, now: datetime) -> None:
+    """Let every backup wait whose turn has come; the workers make them a few at a time."""
+    due.queue_due(session, now=now)
+
+
+@job(every=timedelta(minutes=1), at_start=True, in_transaction=False)
+def mend_broken_runs(*, now: datetime) -> None:
+    """End what killed processes were making, and sweep up what they left unfinished."""
+    sweeping.mend(now=now)
+
+
+@job(every=timedelta(minutes=5))
+def tell_late_backups(session: Session, *, now: datetime) -> None:
+    """Say which backups should be there by their schedules and are not, whoever is to blame."""
+    alarms.tell_late(session, now=now)
+
+
+@job(every=timedelta(minutes=1), in_transaction=False)
+def check_copies(*, now: datetime) -> None:  # noqa: ARG001 - reading takes hours, and clocks go on
+    """Read new copies, and those that were not read for a week, and compare them with the manifest.
+
+    From outside, without any key: signature, size, SHA-256 and header. At most for ten minutes.
+    """
+    checking.check_due(clock=utc_now)
 
 
 @job(every=timedelta(hours=1), task="cleanup", in_transaction=False)

@@ -202,7 +202,7 @@ class BackupTargetDestination(Base):
 
 
 class Backup(Leased, Base):
-    """One run of a target, and what came of it.
+    """One run of a target, and what came of it. `step` says what is done while it runs.
 
     It may begin at `due_at`. While it runs, `plain_bytes` and `sealed_bytes` are how far it is;
     afterwards, how large it is. `key` is where its copies lie below each destination, `beside` the
@@ -258,6 +258,9 @@ class Backup(Leased, Base):
     bytes_per_second: Mapped[float] = mapped_column(default=0.0)
     seconds_left: Mapped[float | None]
     progress_at: Mapped[datetime | None]
+    step: Mapped[str] = mapped_column(sa.String(30), default="")
+    # Whether nothing unfinished of it can be left at its destinations.
+    is_swept: Mapped[bool] = mapped_column(default=True)
 
     key: Mapped[str] = mapped_column(sa.String(400), default="")
     beside: Mapped[list[Any]]

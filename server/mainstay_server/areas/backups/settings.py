@@ -16,6 +16,17 @@ class BackupSettings(Settings):
         description="Folders of this machine, separated by `:`, whose files may be backed up and"
         " restored to; none by default.",
     )
+    backups_at_once: int = Field(
+        2, ge=0, le=32, description="How many backups one worker makes at once."
+    )
+    backup_work_folder: str = Field(
+        "",
+        description="Where SQLite's and Redis' snapshots lie while they are read; by default where"
+        " the system keeps what is temporary.",
+    )
+    backup_check_days: int = Field(
+        7, ge=1, le=365, description="After how many days each copy is read and compared again."
+    )
 
 
 def allowed_path(path: object) -> Path:

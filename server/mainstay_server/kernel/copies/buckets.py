@@ -104,9 +104,9 @@ class Bucket:
             raise Locked(key)
         _expect(removed, HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
-    def sweep(self, folder: str, *, running: Collection[str]) -> list[str]:
+    def sweep(self, folder: str, *, running: Collection[str] = (), of: str = "") -> list[str]:
         """Abort the multipart uploads of runs that ended without a word."""
-        return self.abort_uploads(lambda key: key not in running, folder=folder)
+        return self.abort_uploads(lambda key: of in key and key not in running, folder=folder)
 
     def free_bytes(self) -> int | None:
         """A bucket says nothing of its bounds."""

@@ -6,13 +6,14 @@ It is forked, not started: the caller has one thread yet, and the fork is there 
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyrage
 from pyrage import x25519
 
+from mainstay_server.kernel.copies.frames import compressed, decompressed
 from mainstay_server.kernel.copies.streams import pieces_of, wide_pipe, write_all
 
 MOST_FILES = 1024
@@ -86,6 +87,21 @@ def opening(identities: list[str]) -> Crypt:
     """Decrypt with age identities (`AGE-SECRET-KEY-1…`)."""
     known = [x25519.Identity.from_str(text) for text in identities]
     return Crypt(lambda source, target: pyrage.decrypt_file(source, target, known))
+
+
+def sealed_whole(data: bytes, recipients: Sequence[str]) -> bytes:
+    """Something small, compressed and encrypted at once, as a copy is."""
+    known = [x25519.Recipient.from_str(text) for text in recipients]
+    return bytes(pyrage.encrypt(b"".join(compressed((data,))), known))
+
+
+def opened_whole(data: bytes, identities: Sequence[str]) -> bytes:
+    """What `sealed_whole` sealed; raises `CryptFailed` or `FrameBroken`."""
+    known = [x25519.Identity.from_str(text) for text in identities]
+    try:
+        return b"".join(decompressed((pyrage.decrypt(data, known),)))
+    except pyrage.DecryptError as error:
+        raise CryptFailed(str(error)) from None
 
 
 def is_recipient(text: str) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mainstay_server.kernel.clock import utc_now
@@ -24,7 +24,7 @@ SPARE = 1.05  # a dump is rarely exactly as large as was expected
 
 @dataclass(frozen=True)
 class Beside:
-    """What is put beside the copy once it is there: its manifest, which makes it a backup."""
+    """What is put beside the copy once it is there; its manifest makes it a backup."""
 
     key: str
     data: bytes
@@ -63,18 +63,23 @@ class Delivery:
 
         self._wait_for(settle)
 
-    def commit(self, beside: Beside) -> None:
-        """Show the copy, then what is beside it: an object without that is no backup yet."""
+    def commit(self, besides: Sequence[Beside]) -> None:
+        """Show the copy, then what is beside it: an object without its manifest is no backup yet.
+
+        The manifest comes last.
+        """
 
         def show() -> None:
             assert self._upload is not None
             self._upload.commit()
             self._upload = None
             try:
-                self._destination.put(beside.key, beside.data)
+                for beside in besides:
+                    self._destination.put(beside.key, beside.data)
             except Exception:
-                with contextlib.suppress(Exception):
-                    self._destination.remove(self._key, now=utc_now())
+                for key in (self._key, *(beside.key for beside in besides)):
+                    with contextlib.suppress(Exception):
+                        self._destination.remove(key, now=utc_now())
                 raise
             self.is_delivered = True
 

@@ -61,8 +61,10 @@ class Destination(Protocol):
     def remove(self, key: str, *, now: datetime) -> None:
         """Delete the object for good; raises `Locked`. What is not there is no error."""
 
-    def sweep(self, folder: str, *, running: Collection[str]) -> list[str]:
+    def sweep(self, folder: str, *, running: Collection[str] = (), of: str = "") -> list[str]:
         """The janitor: remove what crashed runs left below a folder, except of running keys.
+
+        With `of` only what belongs to keys that hold this word.
 
         Returns the keys of which something unfinished was removed. Only what was never shown under
         its key is touched.

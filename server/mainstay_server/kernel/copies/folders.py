@@ -95,14 +95,14 @@ class Folder:
         if path.parent.is_dir():
             sync_folder(path.parent)
 
-    def sweep(self, folder: str, *, running: Collection[str]) -> list[str]:
+    def sweep(self, folder: str, *, running: Collection[str] = (), of: str = "") -> list[str]:
         """Remove the temporary files of runs that ended without a word."""
         swept = []
         for path in self._walk(folder, unfinished=True):
             parent, _, name = path.rpartition("/")
             target = name.removeprefix(UNFINISHED).partition("-")[2]
             key = f"{parent}/{target}" if parent else target
-            if key not in running:
+            if of in key and key not in running:
                 (self._root / path).unlink(missing_ok=True)
                 swept.append(key)
         return sorted(swept)

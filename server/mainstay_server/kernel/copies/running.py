@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -275,12 +276,16 @@ class Writing:
         assert self._sealed is not None, "iterate to the end first"
         return self._sealed
 
-    def commit(self, *, key: str, data: bytes) -> dict[str, str | None]:
+    def commit(
+        self, *, key: str, data: bytes, beside: Mapping[str, bytes] | None = None
+    ) -> dict[str, str | None]:
         """Show the copy everywhere, with `data` (its manifest) under `key` beside it.
 
-        Returns for each destination why it has no copy, or None where it has one.
+        What else is `beside` it, small and sealed already, comes first, by key. Returns for each
+        destination why it has no copy, or None where it has one.
         """
-        self._child.tell({"key": key, "data": data.decode()})
+        others = [[name, b64encode(each).decode()] for name, each in (beside or {}).items()]
+        self._child.tell({"key": key, "data": data.decode(), "beside": others})
         for event in self._events:
             if event["event"] == "ended":
                 return dict(event["reasons"])

@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, BinaryIO
@@ -73,10 +74,10 @@ class Writer:
             }
         )
 
-    def commit(self, beside: Beside) -> None:
+    def commit(self, besides: Sequence[Beside]) -> None:
         """Show the copies."""
         for delivery in self._deliveries.values():
-            delivery.commit(beside)
+            delivery.commit(besides)
 
     def close(self) -> None:
         """Leave nothing unfinished; tell how each destination ended."""
@@ -118,7 +119,8 @@ def write(control: BinaryIO, say: Say) -> int:
             return 1
         writer.say_sealed()
         order = next(orders)
-        writer.commit(Beside(order["key"], order["data"].encode()))
+        others = [Beside(key, b64decode(data)) for key, data in order["beside"]]
+        writer.commit([*others, Beside(order["key"], order["data"].encode())])
     except Cancelled:
         return 1
     except Exception as error:  # noqa: BLE001 - the parent tells it as the run's reason

@@ -19,20 +19,39 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mainstay_server.areas.backups.schemas import Fingerprint
+from mainstay_server.areas.backups.schemas import Fingerprint, Versions
 from mainstay_server.kernel.clock import rfc3339
-from mainstay_server.kernel.copies.running import Sealed
+from mainstay_server.kernel.copies.frames import FrameBroken, compressed, decompressed
+from mainstay_server.kernel.copies.running import Digest, Sealed
 from mainstay_server.kernel.settings import secret_key
 
 FORMAT = "mainstay-backup/1"
 PURPOSE = b"mainstay backup manifests"
 SEED_BYTES = 32
-MAX_MANIFEST_BYTES = 16 << 20
+MAX_MANIFEST_BYTES = 64 << 20  # 200,000 files with long names
 SUFFIX = ".manifest.json"
 
 
 class NotAManifest(Exception):
     """The text is no manifest, or not as it was signed; says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """A small file that belongs to the dump, such as the roles: sealed for the same recipients."""
+
+    name: str
+    key: str
+    sealed: Digest
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """As it stands in a manifest, and in a backup's row."""
+        return cls(str(value["name"]), str(value["key"]), Digest.from_json(value["sealed"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a manifest, and in a backup's row."""
+        return {"name": self.name, "key": self.key, "sealed": self.sealed.to_json()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +68,30 @@ class Manifest:
     target: str
     server: str
     tools: str
+    extensions: Sequence[str] = ()
+    roles: Sequence[str] = ()
     started_at: datetime
     finished_at: datetime
     sealed: Sealed
     recipients: Sequence[str]
     fingerprints: Sequence[Fingerprint] = ()
+    beside: Sequence[SealedFile] = ()
     restore: Sequence[str] = field(default=())
 
     @property
     def manifest_key(self) -> str:
         """Where the manifest itself lies."""
         return manifest_key_of(self.key, backup_id=self.id)
+
+    @property
+    def versions(self) -> Versions:
+        """What was running, and what it takes to restore it."""
+        return Versions(
+            server=self.server,
+            tools=self.tools,
+            extensions=tuple(self.extensions),
+            roles=tuple(self.roles),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What is signed."""
@@ -71,6 +103,8 @@ class Manifest:
             "target": self.target,
             "server": self.server,
             "tools": self.tools,
+            "extensions": list(self.extensions),
+            "roles": list(self.roles),
             "startedAt": rfc3339(self.started_at),
             "finishedAt": rfc3339(self.finished_at),
             **self.sealed.to_json(),
@@ -79,6 +113,7 @@ class Manifest:
             "fingerprints": [
                 [each.name, str(each.rows), each.digest] for each in self.fingerprints
             ],
+            "beside": [each.to_json() for each in self.beside],
             "restore": list(self.restore),
         }
 
@@ -93,6 +128,8 @@ class Manifest:
                 target=value["target"],
                 server=value["server"],
                 tools=value["tools"],
+                extensions=tuple(value["extensions"]),
+                roles=tuple(value["roles"]),
                 started_at=datetime.fromisoformat(value["startedAt"]),
                 finished_at=datetime.fromisoformat(value["finishedAt"]),
                 sealed=Sealed.from_json(value),
@@ -101,10 +138,24 @@ class Manifest:
                     Fingerprint(name, int(rows), digest)
                     for name, rows, digest in value["fingerprints"]
                 ),
+                beside=tuple(SealedFile.from_json(each) for each in value["beside"]),
                 restore=tuple(value["restore"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NotAManifest(f"It lacks or misspells {error}.") from None
+
+
+def packed(manifest: bytes) -> bytes:
+    """A signed manifest as a backup's row keeps it."""
+    return b"".join(compressed((manifest,)))
+
+
+def unpacked(row: bytes, *, trusted: Sequence[str]) -> Manifest:
+    """The manifest in a backup's row. Raises `NotAManifest`."""
+    try:
+        return read_signed(b"".join(decompressed((row,))), trusted=trusted)
+    except FrameBroken as error:
+        raise NotAManifest(f"It is broken: {error}.") from None
 
 
 def manifest_key_of(key: str, *, backup_id: str) -> str:

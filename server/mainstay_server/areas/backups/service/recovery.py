@@ -136,6 +136,7 @@ def _facts(manifest: Manifest) -> Sequence[tuple[str, str]]:
         ("Manifest", manifest.manifest_key),
         ("Manifest is signed by", public_key()),
         *(("Recipient", each) for each in manifest.recipients),
+        *((f"Beside it, {each.name}", each.key) for each in manifest.beside),
         ("Dump", f"{sums.plain_bytes} bytes"),
         ("Compressed (zstd)", f"{sums.compressed_bytes} bytes"),
         ("Sealed (age)", f"{sums.sealed.size_bytes} bytes, SHA-256 {sums.sealed.sha256}"),
