@@ -114,7 +114,7 @@ class Bench:
             for _ in writing:
                 pass
             assert dump.wait() == 0
-            assert writing.commit(key="shop/one.manifest.json", data=b"{}") == {"disk": None}
+            assert writing.show(key="shop/one.manifest.json", data=b"{}") == {"disk": None}
             return memory.stop()
 
     def open(self) -> None:

@@ -226,9 +226,9 @@ class _Child:
 
 
 class Writing:
-    """One copy being written: iterate over its progress, then `commit`, inside of `with`.
+    """One copy being written: iterate over its progress, then `show` it, inside of `with`.
 
-    Nothing shows at any destination before `commit`. Leaving without it cancels: temporary files
+    Nothing shows at any destination before `show`. Leaving without it cancels: temporary files
     and uploads are gone, unless a destination is away or the process is killed, and then the
     destination's `sweep` removes them.
     """
@@ -276,7 +276,7 @@ class Writing:
         assert self._sealed is not None, "iterate to the end first"
         return self._sealed
 
-    def commit(
+    def show(
         self, *, key: str, data: bytes, beside: Mapping[str, bytes] | None = None
     ) -> dict[str, str | None]:
         """Show the copy everywhere, with `data` (its manifest) under `key` beside it.

@@ -76,5 +76,5 @@ def back_up(
             restore=("pg_restore …",),
         )
         beside = manifest_key_of(copy, backup_id=name)
-        assert writing.commit(key=beside, data=signed(manifest)) == {"disk": None}
+        assert writing.show(key=beside, data=signed(manifest)) == {"disk": None}
     return Backup(manifest, place)

@@ -219,7 +219,7 @@ def test_killed_at_any_point_it_leaves_nothing_that_shows_or_stays(
             os.killpg(writing.pid, signal.SIGKILL)
             with pytest.raises(CopyFailed, match="SIGKILL"):
                 list(writing)
-                writing.commit(key=MANIFEST, data=b"{}")
+                writing.show(key=MANIFEST, data=b"{}")
         for url in urls.values():
             destination = open_destination(url)
             assert destination.keys("") == []
@@ -251,7 +251,7 @@ def test_killed_while_it_shows_a_copy_no_manifest_is_there_without_it(
             killer = Timer(n * 0.02, os.killpg, (writing.pid, signal.SIGKILL))
             killer.start()
             with suppress(CopyFailed):
-                writing.commit(key=MANIFEST, data=b"{}")
+                writing.show(key=MANIFEST, data=b"{}")
             killer.join()
         for url in urls.values():
             shown = open_destination(url).keys("")

@@ -72,4 +72,4 @@ def write_copy(plan: WritePlan, data: bytes) -> tuple[Sealed, dict[str, str | No
     with piped(data) as dump, Writing(plan, plain=dump) as writing:
         list(writing)
         manifest = plan.key.partition(".")[0] + ".manifest.json"
-        return writing.sealed, writing.commit(key=manifest, data=b"{}")
+        return writing.sealed, writing.show(key=manifest, data=b"{}")

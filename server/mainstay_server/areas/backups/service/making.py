@@ -136,7 +136,7 @@ def make(order: Order, pulse: Pulse, *, room: Path, clock: Clock) -> Made:
             raise CopyFailed(f"Its manifest is larger than {MAX_MANIFEST_BYTES >> 20} MiB.")
         notes = _bounded(dump.notes())
         pulse.note(SHOWING)
-        shown = writing.commit(key=manifest.manifest_key, data=data, beside=beside)
+        shown = writing.show(key=manifest.manifest_key, data=data, beside=beside)
     reasons = {**shown, **order.refused}
     if all(reason is not None for reason in reasons.values()):
         raise CopyFailed(" ".join(sorted({str(reason) for reason in reasons.values()})))
