@@ -46,7 +46,8 @@ def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 
 
 _STATUSES = {
-    "ok": "ok up healthy operational passing succeeded resolved active done verified live",
+    "ok": "ok up healthy operational passing passed succeeded stored resolved active done verified"
+    " live",
     "warn": "warn warning degraded late slow acknowledged expiring expired partial rotating",
     "critical": "critical down failed failing firing error fatal open outage banned overdue",
     "info": "info running new started maintenance scheduled monitoring investigating identified",

@@ -2,12 +2,14 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import jobs
+from . import api, jobs, pages
 from .settings import BackupSettings
 
 area = Area(
     name="backups",
     title="Backups",
+    api=api.router,
+    pages=pages.router,
     jobs=(
         jobs.queue_due_backups,
         jobs.mend_broken_runs,
@@ -18,4 +20,7 @@ area = Area(
     ),
     loops=(jobs.work,),
     settings=(BackupSettings,),
+    panels=(pages.panel,),
+    tiles=pages.tiles,
+    menu=(pages.menu,),
 )

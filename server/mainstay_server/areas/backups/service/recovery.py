@@ -101,12 +101,12 @@ def as_html(manifest: Manifest) -> str:
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{html.escape(_introduction())}</p>"
+        f"<style>{STYLE}</style></head><body><h1>{title}</h1><p>{html.escape(_introduction())}</p>"
         f"<table>{facts}</table><ol>{listed}</ol></body></html>\n"
     )
 
 
-_STYLE = (
+STYLE = (
     "body{font:11pt/1.4 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
     "th{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}"
     "td,pre{font-family:ui-monospace,monospace;font-size:9pt;overflow-wrap:anywhere}"

@@ -1,0 +1,434 @@
+"""Shapes: what the API of backups takes and gives."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mainstay_server.areas.backups.models import (
+    BackupKind,
+    BackupStatus,
+    CopyStatus,
+    DestinationKind,
+    Drills,
+    DrillStatus,
+    RestoreStatus,
+)
+from mainstay_server.areas.backups.service.retention import Policy
+from mainstay_server.areas.backups.service.targets import NewKey
+from mainstay_server.kernel.web import Answer, Body
+from mainstay_server.kernel.web.bodies import Instant
+
+MOST_KEPT = 3660
+MOST_CONFIG = 20
+LONGEST_KEY = 200
+LONGEST_URL = 2000
+
+Name = Annotated[str, Field(min_length=1, max_length=100, examples=["orders"])]
+Engine = Annotated[str, Field(max_length=20, examples=["postgresql"])]
+Config = Annotated[
+    dict[str, Any],
+    Field(
+        max_length=MOST_CONFIG,
+        examples=[{"url": "postgresql://reader:secret@db.example:5432/orders"}],
+    ),
+]
+Kept = Annotated[int, Field(ge=0, le=MOST_KEPT)]
+Tried = Annotated[int | None, Field(ge=0, le=MOST_KEPT, description="Another rule, tried only.")]
+Recipients = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_KEY)]], Field(min_length=1, max_length=20)
+]
+Ids = Annotated[list[Annotated[str, Field(max_length=36)]], Field(min_length=1, max_length=8)]
+SecretKey = Annotated[str, Field(max_length=LONGEST_KEY)]
+
+
+class NewBackupDestination(Body):
+    """A place for copies. The kind `server` has no url; the others have one.
+
+    `folder` is `file:///folder` inside of a folder that the operator named; `s3` is
+    `s3://bucket/prefix?access_key_id=…&secret_access_key=…`, and may name `endpoint` and `region`.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "This machine", "kind": "server"}]}
+    )
+
+    name: Name
+    kind: DestinationKind
+    url: Annotated[str, Field(max_length=LONGEST_URL)] = ""
+
+
+class BackupDestinationChanges(Body):
+    """What to change; fields left out stay. While copies lie there only keys may change."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Other region"}]})
+
+    name: Name | None = None
+    url: Annotated[str, Field(max_length=LONGEST_URL)] | None = None
+
+
+class BackupDestinationAnswer(Answer):
+    """One destination; `shown` is its place without its keys.
+
+    `problem` is why it could not be used when it was last tried, and is empty while it can.
+    """
+
+    id: str
+    name: str
+    kind: DestinationKind
+    shown: str
+    created_at: Instant
+    checked_at: Instant | None = None
+    problem: str
+    problem_since: Instant | None = None
+    copies: int
+
+
+class BackupDestinationsAnswer(Answer):
+    """Destinations by name."""
+
+    backup_destinations: list[BackupDestinationAnswer]
+    next_cursor: str | None = None
+
+
+class BackupScheduleShape(Body):
+    """Either every so many hours, or by a cron expression of five fields in a time zone."""
+
+    interval_hours: Annotated[int, Field(ge=1, le=24 * 90, examples=[6])] | None = None
+    cron: Annotated[str, Field(max_length=100)] = ""
+    time_zone: Annotated[str, Field(max_length=60)] = "UTC"
+
+
+class BackupRetentionShape(Body):
+    """How long backups stay: one stays when any rule keeps it; zeros alone keep all.
+
+    `days` keeps those of the last days, `count` the newest ones, the others the newest of each of
+    so many days, weeks, months and years that have one.
+    """
+
+    days: Kept = 0
+    count: Kept = 0
+    daily: Kept = 0
+    weekly: Kept = 0
+    monthly: Kept = 0
+    yearly: Kept = 0
+
+
+class BackupTargetBase(Body):
+    """What a new target and a change of one have in common."""
+
+    destination_ids: Ids | None = None
+    enabled: bool | None = None
+    schedule: BackupScheduleShape | None = None
+    retention: BackupRetentionShape | None = None
+    recipients: Recipients | None = None
+    drills: Drills | None = None
+    too_small_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+
+
+class NewBackupTarget(BackupTargetBase):
+    """What is to be backed up; what is left out has its default.
+
+    Each copy is sealed for the `recipients`, public keys of age. `newKey` makes a pair: its secret
+    key is shown in the answer only, and kept here for drills only when it says so.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "orders",
+                    "engine": "postgresql",
+                    "config": {"url": "postgresql://reader:secret@127.0.0.1:9/orders"},
+                    "enabled": False,
+                    "schedule": {"cron": "0 2 * * *", "timeZone": "UTC"},
+                    "retention": {"days": 30},
+                    "newKey": "shown",
+                }
+            ]
+        }
+    )
+
+    name: Name
+    engine: Engine
+    config: Config
+    new_key: NewKey = NewKey.NONE
+
+
+class BackupTargetChanges(BackupTargetBase):
+    """What to change; fields left out stay. `drillKey: ""` takes the key for drills away."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"retention": {"daily": 7, "weekly": 4, "monthly": 12}}]}
+    )
+
+    name: Name | None = None
+    config: Config | None = None
+    drill_key: SecretKey | None = None
+
+
+class BackupTargetCheck(Body):
+    """A target that somebody is about to set up."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"engine": "sqlite", "config": {"path": "/srv/app.db"}}]}
+    )
+
+    engine: Engine
+    config: Config
+
+
+class BackupTargetCheckAnswer(Answer):
+    """What answered: its version and that of the tools here; `problem` is empty when it is well."""
+
+    engine: str
+    shown: str
+    server: str
+    tools: str
+    problem: str
+
+
+class BackupFigures(Answer):
+    """A target at a glance. Seconds are measured: see the docs of the area."""
+
+    status: BackupStatus | None = None
+    last_backup_id: str | None = None
+    last_backup_at: Instant | None = None
+    last_verified_at: Instant | None = None
+    would_be_lost_seconds: float | None = None
+    restore_seconds: float | None = None
+    stored_count: int
+    stored_bytes: int
+
+
+class BackupTargetAnswer(Answer):
+    """One target; `shown` is where it is, without secrets, and `troubles` what is wrong with it."""
+
+    id: str
+    instance_id: str
+    name: str
+    engine: str
+    shown: str
+    enabled: bool
+    schedule: BackupScheduleShape
+    retention: BackupRetentionShape
+    recipients: list[str]
+    has_drill_key: bool
+    drills: Drills
+    too_small_percent: int
+    destination_ids: list[str]
+    created_at: Instant
+    next_run_at: Instant | None = None
+    figures: BackupFigures
+    troubles: list[str]
+
+
+class NewBackupTargetAnswer(BackupTargetAnswer):
+    """A target right after it was made: `secretKey` is shown in this answer only."""
+
+    secret_key: str = ""
+
+
+class BackupTargetsAnswer(Answer):
+    """Targets by name."""
+
+    backup_targets: list[BackupTargetAnswer]
+    next_cursor: str | None = None
+
+
+class BackupProgress(Answer):
+    """How far something under way is."""
+
+    plain_bytes: int
+    sealed_bytes: int
+    bytes_per_second: float
+    seconds_left: float | None = None
+    at: Instant | None = None
+
+
+class BackupCopyAnswer(Answer):
+    """A copy at one destination; `fault` names what is wrong with it, `reason` says it."""
+
+    destination_id: str
+    destination_name: str
+    kind: DestinationKind
+    status: CopyStatus
+    reason: str
+    fault: str
+    stored_at: Instant | None = None
+    checked_at: Instant | None = None
+    locked_until: Instant | None = None
+
+
+class BackupAnswer(Answer):
+    """One backup. `progress` is there while it is under way; `verifiedAt` once it was proven."""
+
+    id: str
+    target_id: str
+    target_name: str
+    instance_id: str
+    engine: str
+    kind: BackupKind
+    status: BackupStatus
+    reason: str
+    queued_at: Instant
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    cancel_asked_at: Instant | None = None
+    progress: BackupProgress | None = None
+    plain_bytes: int
+    sealed_bytes: int
+    verified_at: Instant | None = None
+    kept: bool
+    removed_at: Instant | None = None
+    notes: list[str]
+    copies: list[BackupCopyAnswer]
+
+
+class BackupsAnswer(Answer):
+    """Backups, newest first."""
+
+    backups: list[BackupAnswer]
+    next_cursor: str | None = None
+
+
+class KeepBackup(Body):
+    """Whether retention may never remove it."""
+
+    kept: Annotated[bool, Field(examples=[True])]
+
+
+class BackupRetentionQuery(BaseModel):
+    """Rules to be tried; all left out, those of the target."""
+
+    days: Tried = None
+    count: Tried = None
+    daily: Tried = None
+    weekly: Tried = None
+    monthly: Tried = None
+    yearly: Tried = None
+
+    def policy(self, time_zone: str) -> Policy | None:
+        """The rules, or None when none is given."""
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        return Policy(**given, time_zone=time_zone) if given else None
+
+
+class BackupFate(Answer):
+    """What retention does with a backup: the rules that keep it, or none, and then it goes."""
+
+    id: str
+    finished_at: Instant
+    bytes: int
+    reasons: list[str]
+
+
+class BackupRetentionAnswer(Answer):
+    """What stays and what goes, newest first."""
+
+    backups: list[BackupFate]
+
+
+class BackupDifference(Answer):
+    """A table or file that a restore did not give back as it was."""
+
+    name: str
+    what: Literal["missing", "extra", "rows", "content"]
+    rows_before: int
+    rows_after: int
+
+
+class BackupDrillAnswer(Answer):
+    """One drill. When it was not `opened`, copies were only looked at from outside."""
+
+    id: str
+    backup_id: str
+    destination_id: str | None = None
+    status: DrillStatus
+    step: str
+    progress: BackupProgress | None = None
+    queued_at: Instant
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    opened: bool
+    restore_seconds: float | None = None
+    compare_seconds: float | None = None
+    tables: int
+    rows: int
+    differences: list[BackupDifference]
+    reason: str
+
+
+class BackupDrillsAnswer(Answer):
+    """Drills, newest first."""
+
+    drills: list[BackupDrillAnswer]
+    next_cursor: str | None = None
+
+
+class RestoreCheck(Body):
+    """Where it would go; without a config into the target that it is of."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+    config: Config | None = None
+
+
+class RestoreCheckAnswer(Answer):
+    """The versions of both sides; `problem` is why it cannot be restored there, or empty."""
+
+    to: str
+    server: str
+    backup_server: str
+    problem: str
+
+
+class NewBackupRestore(RestoreCheck):
+    """A restore. `confirm` is the target's name, typed by whoever means it.
+
+    What is there is backed up before, unless `safetyCopy` is false. `identity` is the secret key of
+    age that opens the copy, where no key for drills is kept; it is forgotten when it has ended.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"confirm": "orders"}]})
+
+    confirm: Name
+    safety_copy: bool = True
+    identity: SecretKey = ""
+
+
+class BackupRestoreAnswer(Answer):
+    """One restore; `differences` are what was not as it was in the backup."""
+
+    id: str
+    backup_id: str
+    to: str
+    status: RestoreStatus
+    step: str
+    progress: BackupProgress | None = None
+    queued_at: Instant
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    safety_backup_id: str | None = None
+    differences: list[BackupDifference]
+    reason: str
+
+
+class BackupRestoresAnswer(Answer):
+    """Restores, newest first."""
+
+    restores: list[BackupRestoreAnswer]
+    next_cursor: str | None = None
+
+
+class BackupSummaryAnswer(Answer):
+    """All targets of an instance in a few figures."""
+
+    targets: int
+    enabled: int
+    failing: int
+    never_verified: int
+    last_verified_at: Instant | None = None
+    would_be_lost_seconds: float | None = None
+    restore_seconds: float | None = None
+    stored_count: int
+    stored_bytes: int
