@@ -155,7 +155,32 @@ def make_everything(attacked: Attacked) -> None:
         hers[name] = str(made["id"])
         told[name.removesuffix("Id")] = str(made[secret]).rpartition("/join/")[2]
     told["webhook's address"] = here.rpartition("/")[2]
+    _what_is_backed_up(attacked, instance)
     _what_comes_by_itself(attacked, instance)
+
+
+def _what_is_backed_up(attacked: Attacked, instance: str) -> None:
+    """A target that nobody can reach, with a backup that waits, and a bucket for its copies."""
+    hers, told = attacked.hers, attacked.shown_once
+    password, key = secrets.token_hex(8), secrets.token_hex(8)
+    told |= {"database's password": password, "bucket's key": key}
+    bucket = f"s3://copies/hers?access_key_id=me&secret_access_key={key}"
+    place = {"name": "elsewhere", "kind": "s3", "url": bucket}
+    made = attacked.made(f"/api/projects/{PROJECT}/backup-destinations", place)
+    hers["destinationId"] = str(made["id"])
+    target = attacked.made(
+        f"{instance}/backup-targets",
+        {
+            "name": "orders",
+            "engine": "postgresql",
+            "config": {"url": f"postgresql://me:{password}@127.0.0.1:9/orders"},
+            "newKey": "shown",
+            "enabled": False,
+        },
+    )
+    hers["targetId"], told["recovery key"] = str(target["id"]), str(target["secretKey"])
+    asked = attacked.made(f"/api/backup-targets/{hers['targetId']}/backups", {})
+    hers["backupId"] = str(asked["id"])
 
 
 def _what_comes_by_itself(attacked: Attacked, instance: str) -> None:

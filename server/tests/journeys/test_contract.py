@@ -42,6 +42,9 @@ REMOVING = {
     "deleteInstance",
     "deleteProject",
     "removeAlertChannel",
+    "removeBackup",
+    "removeBackupDestination",
+    "removeBackupTarget",
     "removeHealthCheck",
     "removeMember",
     "liftBan",
@@ -53,6 +56,9 @@ REMOVING = {
 }
 FOR_BROWSERS = {"changePassword", "endOtherSessions", "endSession", "switchOrganization"}
 ABOUT_WHAT_IS_NOT_THERE = {
+    "cancelBackup",
+    "getBackupManifest",
+    "getRecoverySheet",
     "changeMemberRole",
     "createInstance",
     "resendAlertNotification",
@@ -62,6 +68,8 @@ ABOUT_WHAT_IS_NOT_THERE = {
 HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"} | {
     "checkGuard",
     "checkGuardByPost",
+    "checkBackupTarget",
+    "createBackupTarget",
     "uploadVulnerabilityScan",
 }
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -114,6 +122,7 @@ def things_made_on(mainstay: Mainstay) -> dict[str, str]:
     (issue,) = eventually(lambda: mainstay.get(errors)["errors"])
     ids |= {"issueId": issue["id"], "eventId": stored.json()["id"]}
     ids["findingId"] = a_finding(mainstay)
+    ids |= what_is_backed_up(mainstay)
     return ids | what_may_be_switched_off(mainstay)
 
 
@@ -127,6 +136,36 @@ def a_finding(mainstay: Mainstay) -> str:
     assert answer.status_code == 201, answer.text
     found: str = mainstay.get(f"{instance}/vulnerabilities")["vulnerabilities"][0]["id"]
     return found
+
+
+def what_is_backed_up(mainstay: Mainstay) -> dict[str, str]:
+    """A database that nobody can reach, with a backup that was asked for, and a destination."""
+    instance = f"/api/instances/{mainstay.instance_id}"
+    ids = {}
+    for name, path, body in (
+        (
+            "destinationId",
+            f"/api/projects/{PROJECT}/backup-destinations",
+            {"name": str(uuid4()), "kind": "server"},
+        ),
+        (
+            "targetId",
+            f"{instance}/backup-targets",
+            {
+                "name": str(uuid4()),
+                "engine": "postgresql",
+                "config": {"url": "postgresql://me:secret@127.0.0.1:9/orders"},
+                "newKey": "shown",
+                "enabled": False,
+            },
+        ),
+    ):
+        answer = mainstay.call("POST", path, json=body)
+        assert answer.status_code == 201, answer.text
+        ids[name] = answer.json()["id"]
+    asked = mainstay.call("POST", f"/api/backup-targets/{ids['targetId']}/backups")
+    assert asked.status_code == 201, asked.text
+    return {**ids, "backupId": asked.json()["id"]}
 
 
 def credentials_of_the_guard(mainstay: Mainstay) -> dict[str, dict[str, str]]:

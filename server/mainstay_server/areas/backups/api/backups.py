@@ -93,6 +93,7 @@ _STAYS = {
     "reasons": ["newest", "days"],
 }
 _GOES = _STAYS | {"id": "0199b1b2-7000-7e4f-8a5b-6c7d8e9f0a1e", "reasons": []}
+_TEXT = {"type": "string"}
 _MANIFEST = {"format": "mainstay-backup/1", "id": _BACKUP["id"], "engine": "postgresql"}
 
 
@@ -224,7 +225,9 @@ def remove_backup(
     summary="Read a backup's manifest",
     operation_id="get_backup_manifest",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"example": _MANIFEST}}}},
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}, "example": _MANIFEST}}}
+    },
 )
 def get_manifest(session: Session, backup_id: Viewed) -> Response:
     """The signed manifest as it lies beside each copy, byte for byte."""
@@ -240,8 +243,8 @@ def get_manifest(session: Session, backup_id: Viewed) -> Response:
     responses={
         200: {
             "content": {
-                "text/plain": {"example": "How to restore orders of 2026-11-21\n"},
-                "text/html": {"example": "<!doctype html>\n"},
+                "text/plain": {"schema": _TEXT, "example": "How to restore orders of 2026-11-21\n"},
+                "text/html": {"schema": _TEXT, "example": "<!doctype html>\n"},
             }
         }
     },

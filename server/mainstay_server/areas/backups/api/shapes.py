@@ -170,7 +170,14 @@ class BackupTargetCheck(Body):
     """A target that somebody is about to set up."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"engine": "sqlite", "config": {"path": "/srv/app.db"}}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "engine": "postgresql",
+                    "config": {"url": "postgresql://reader:secret@127.0.0.1:9/orders"},
+                }
+            ]
+        }
     )
 
     engine: Engine
