@@ -25,7 +25,7 @@ from mainstay_server.kernel.web import Cursor, Limit, Router, example
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 
-from .shapes import (
+from .run_shapes import (
     BackupAnswer,
     BackupFate,
     BackupRetentionAnswer,

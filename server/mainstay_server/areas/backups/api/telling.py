@@ -17,15 +17,17 @@ from mainstay_server.areas.backups.service.figures import Figures
 from mainstay_server.areas.backups.service.runs import CopySeen
 from mainstay_server.areas.backups.service.views import BackupView
 
-from .shapes import (
+from .run_shapes import (
     BackupAnswer,
     BackupCopyAnswer,
-    BackupDestinationAnswer,
     BackupDifference,
     BackupDrillAnswer,
-    BackupFigures,
     BackupProgress,
     BackupRestoreAnswer,
+)
+from .shapes import (
+    BackupDestinationAnswer,
+    BackupFigures,
     BackupRetentionShape,
     BackupScheduleShape,
     BackupSummaryAnswer,
