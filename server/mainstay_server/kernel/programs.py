@@ -185,13 +185,16 @@ def own_folder(path: Path, user: str | None) -> Path:
 def dying_with(parent: int, by: int = signal.SIGKILL) -> Callable[[], None] | None:
     """What a child does before it begins, so that it ends when its parent dies; Linux only.
 
-    It is for `preexec_fn`, and None elsewhere.
+    It is for `preexec_fn`, and None elsewhere. Whoever was started in the background of a script
+    ignores some signals, and so would its children: `by` ends them all the same.
     """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
 
     def ask_the_kernel() -> None:
+        if by != signal.SIGKILL:
+            signal.signal(by, signal.SIG_DFL)
         prctl(PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
             os._exit(1)

@@ -12,8 +12,10 @@ from mainstay_server.kernel.programs import ProgramFailed, lesser_user, running,
 from tests.waiting import eventually
 
 SECRET = "a-secret-of-the-tests"
+# As in the background of a script, where shells let them be ignored.
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
 from mainstay_server.kernel.programs import running
 with running(["sleep", "1000"], ends_by=int(sys.argv[1])) as program:
     print(program.pid, flush=True)
