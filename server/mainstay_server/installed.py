@@ -14,6 +14,7 @@ from mainstay_server.areas import (
     rate_limits,
     requests,
     scorecard,
+    storage,
     vulnerabilities,
 )
 from mainstay_server.kernel.area import Area
@@ -32,5 +33,6 @@ AREAS: tuple[Area, ...] = (
     vulnerabilities.area,
     audit.area,
     backups.area,
+    storage.area,
     scorecard.area,
 )

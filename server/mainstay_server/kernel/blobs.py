@@ -124,8 +124,19 @@ def _is_safe(segment: str) -> bool:
     )
 
 
+def store() -> ObjectStore:
+    """The open store, for `blob_files`."""
+    return _now().store
+
+
+def folder() -> Path | None:
+    """The folder of the open store, for `blob_files`; None when it is no folder."""
+    return _now().folder
+
+
 @contextlib.contextmanager
-def _told(key: str) -> Iterator[None]:
+def told(key: str) -> Iterator[None]:
+    """Tell what the store says in our words: `BlobMissing`, or `Unavailable`."""
     try:
         yield
     except FileNotFoundError:
@@ -150,7 +161,7 @@ def put(key: str, data: Data) -> None:
     if opened.folder is not None:
         _put_in_folder(opened.folder, key, data)
         return
-    with _told(key):
+    with told(key):
         obstore.put(opened.store, key, data)
 
 
@@ -199,7 +210,7 @@ def get(key: str, *, max_bytes: int = 67_108_864) -> bytes:
     Raises `BlobMissing`, and `TooLarge` without reading when it is over `max_bytes` (64 MiB); use
     `stream` for what may be large.
     """
-    with _told(key):
+    with told(key):
         found = obstore.get(_now().store, checked(key))
         if found.meta["size"] > max_bytes:
             raise TooLarge(f"The object has {found.meta['size']} bytes; stream it instead.")
@@ -208,11 +219,11 @@ def get(key: str, *, max_bytes: int = 67_108_864) -> bytes:
 
 def stream(key: str) -> Iterator[bytes]:
     """Return the object in pieces of about 1 MiB; raises `BlobMissing` at once, not later."""
-    with _told(key):
+    with told(key):
         found = obstore.get(_now().store, checked(key))
 
     def pieces() -> Iterator[bytes]:
-        with _told(key):
+        with told(key):
             for piece in found.stream(min_chunk_size=STREAM_CHUNK_BYTES):
                 yield bytes(piece)
 
@@ -221,7 +232,7 @@ def stream(key: str) -> Iterator[bytes]:
 
 def size(key: str) -> int:
     """Return how many bytes the object has; raises `BlobMissing`."""
-    with _told(key):
+    with told(key):
         return int(obstore.head(_now().store, checked(key))["size"])
 
 
@@ -236,7 +247,7 @@ def exists(key: str) -> bool:
 
 def delete(key: str) -> None:
     """Delete the object; deleting what is not there is no error, on no store."""
-    with contextlib.suppress(BlobMissing), _told(key):
+    with contextlib.suppress(BlobMissing), told(key):
         obstore.delete(_now().store, checked(key))
 
 
@@ -247,9 +258,9 @@ def list_keys(prefix: str = "", *, limit: int = 1000, after: str = "") -> list[s
     `a/b/c` but not `a/bc`.
     """
     opened = _now()
-    folder = checked(prefix.rstrip("/")) if prefix.rstrip("/") else None
-    with _told(prefix):
-        rows = obstore.list(opened.store, folder, offset=after or None, chunk_size=1000)
+    within = checked(prefix.rstrip("/")) if prefix.rstrip("/") else None
+    with told(prefix):
+        rows = obstore.list(opened.store, within, offset=after or None, chunk_size=1000)
         keys = (str(row["path"]) for batch in rows for row in batch if row["path"] > after)
         # A folder lists in the order of its inodes; the clouds promise the order of the keys.
         return list(islice(keys, limit)) if opened.sorted else heapq.nsmallest(limit, keys)

@@ -31,6 +31,8 @@ area = Area(
         reactions.open_abuse,
         reactions.resolve_abuse,
         reactions.open_quota,
+        reactions.open_full,
+        reactions.resolve_full,
         reactions.open_limited,
         reactions.open_vulnerabilities,
         reactions.tell_of_opening,

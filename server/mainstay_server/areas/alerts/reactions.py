@@ -16,6 +16,7 @@ from mainstay_server.contracts.health_checks import (
 )
 from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.contracts.rate_limits import RateLimitExceeded
+from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitReached
 from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
@@ -29,6 +30,7 @@ from .service import (
     guard_conditions,
     key_conditions,
     notifications,
+    storage_conditions,
     vulnerability_conditions,
 )
 
@@ -109,6 +111,18 @@ def resolve_abuse(session: Session, event: BanLifted, *, now: datetime) -> None:
 def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime) -> None:
     """A plan is nearly used up: a warning, and critical when nothing is left."""
     guard_conditions.record_quota(session, event, now=now)
+
+
+@on(StorageLimitReached)
+def open_full(session: Session, event: StorageLimitReached, *, now: datetime) -> None:
+    """A bucket is nearly full: a warning, and critical when nothing more fits."""
+    storage_conditions.record_full(session, event, now=now)
+
+
+@on(StorageLimitEnded)
+def resolve_full(session: Session, event: StorageLimitEnded, *, now: datetime) -> None:
+    """A bucket has room again."""
+    storage_conditions.record_room(session, event, now=now)
 
 
 @on(RateLimitExceeded)

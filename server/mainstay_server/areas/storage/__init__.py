@@ -1,0 +1,22 @@
+"""Storage: files of apps in buckets, reached by signed links, within quotas."""
+
+from mainstay_server.kernel.area import Area
+
+from . import api, ingest, jobs, readiness
+from .settings import StorageSettings
+
+area = Area(
+    name="storage",
+    title="Storage",
+    api=api.router,
+    plain_routes=ingest.plain_routes,
+    jobs=(
+        jobs.settle_uploads,
+        jobs.reconcile,
+        jobs.sweep,
+        jobs.record_day,
+        jobs.forget,
+    ),
+    readiness=(readiness.storage_works,),
+    settings=(StorageSettings,),
+)

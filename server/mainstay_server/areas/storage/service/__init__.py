@@ -1,0 +1,1 @@
+"""Every rule of storage: keys, buckets, uses, uploads, files, links, and what jobs mend."""
