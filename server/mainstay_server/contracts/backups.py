@@ -4,11 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target, Value
+from mainstay_server.kernel.ports import port
 
 Trouble = Literal["run", "destination", "verification", "drill"]
+
+
+@port
+def has_backup_trouble(session: Session, target_id: str) -> bool:
+    """Whether anything that was said to be wrong with a target's backups still is."""
+    raise NotImplementedError
 
 
 class BackupTold(Event, frozen=True, kw_only=True):

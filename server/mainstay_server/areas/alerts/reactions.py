@@ -7,6 +7,12 @@ from sqlalchemy.orm import Session
 from mainstay_server.contracts.abuse import AbuseDetected, BanLifted
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
 from mainstay_server.contracts.api_keys import ApiKeyExpiring, ApiKeyLeaked, ApiKeyNeedsRotation
+from mainstay_server.contracts.backups import (
+    BackupFailed,
+    BackupLate,
+    BackupRecovered,
+    BackupTooSmall,
+)
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
     HealthCheckDegraded,
@@ -26,6 +32,7 @@ from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue, ReceiverGone
 from .service import (
+    backup_conditions,
     conditions,
     guard_conditions,
     key_conditions,
@@ -135,6 +142,30 @@ def open_limited(session: Session, event: RateLimitExceeded, *, now: datetime) -
 def open_vulnerabilities(session: Session, event: VulnerabilitiesFound, *, now: datetime) -> None:
     """A scan found something grave that is new: critical if one of it is, else as its rule says."""
     vulnerability_conditions.record_found(session, event, now=now)
+
+
+@on(BackupFailed)
+def open_failed_backup(session: Session, event: BackupFailed, *, now: datetime) -> None:
+    """A backup failed, a drill did, or a copy is damaged: as its rule says; one missing: milder."""
+    backup_conditions.record_failed(session, event, now=now)
+
+
+@on(BackupLate)
+def open_late_backup(session: Session, event: BackupLate, *, now: datetime) -> None:
+    """A backup should be there by the schedule and is not."""
+    backup_conditions.record_late(session, event, now=now)
+
+
+@on(BackupTooSmall)
+def open_small_backup(session: Session, event: BackupTooSmall, *, now: datetime) -> None:
+    """A backup is much smaller than those before: a warning at most."""
+    backup_conditions.record_too_small(session, event, now=now)
+
+
+@on(BackupRecovered)
+def resolve_backup(session: Session, event: BackupRecovered, *, now: datetime) -> None:
+    """Nothing is wrong with a target's backups any more."""
+    backup_conditions.record_recovered(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -1,8 +1,10 @@
 """Backups: dumps that are restored and compared before anybody relies on them."""
 
+from mainstay_server.contracts.backups import has_backup_trouble
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages
+from . import api, jobs, pages, reactions, readiness
+from .service import troubles
 from .settings import BackupSettings
 
 area = Area(
@@ -19,6 +21,14 @@ area = Area(
         jobs.forget_old_runs,
     ),
     loops=(jobs.work,),
+    reactions=(reactions.tell_somebody_outside,),
+    readiness=(
+        readiness.data_is_backed_up,
+        readiness.backups_are_fresh,
+        readiness.backups_restore,
+        readiness.copies_lie_elsewhere,
+    ),
+    answers=(has_backup_trouble.answered_by(troubles.has_trouble),),
     settings=(BackupSettings,),
     panels=(pages.panel,),
     tiles=pages.tiles,

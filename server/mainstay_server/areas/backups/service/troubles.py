@@ -91,6 +91,12 @@ def forget(session: Session, target: BackupTarget, *, reason: str, now: datetime
     settle(session, target, *target.troubles, reason=reason, now=now)
 
 
+def has_trouble(session: Session, target_id: str) -> bool:
+    """Whether anything that was said to be wrong with a target's backups still is."""
+    target = session.get(BackupTarget, target_id)
+    return target is not None and bool(target.troubles)
+
+
 def told(target: BackupTarget) -> dict[str, str]:
     """What every event about a target's backups carries."""
     return {
