@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import backups, destinations, targets
+from . import backups, destinations, schedule, targets
 
 router = Router()
-for part in (destinations, targets, backups):
+for part in (destinations, targets, backups, schedule):
     router.include_router(part.router)
