@@ -1,6 +1,7 @@
 """Speaking to a Mainstay server: where it is, who asks, about what, and refusals in words."""
 
 import os
+import time
 from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
 
@@ -8,16 +9,30 @@ import httpx2 as httpx
 import typer
 from rich.console import Console
 
-Project = Annotated[str, typer.Option(help="The project's slug.")]
-Environment = Annotated[str, typer.Option(help="Which instance.")]
+from .linking import Environment, Project
+
+__all__ = ["AsJson", "Environment", "Project", "Server", "Token", "Url", "give_up", "server_of"]
+
 Url = Annotated[str, typer.Option(help="The server; MAINSTAY_URL.")]
 Token = Annotated[str, typer.Option(help="An access token; MAINSTAY_TOKEN.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 TIMEOUT_SECONDS = 30
+MOST_TRIES = 6
+LONGEST_WAIT_SECONDS = 30
+FINAL = {"blobs-full"}  # asking again within a minute would not make room
 EXIT_REFUSED = 2
 OTHER = "make another under Your account in Mainstay, and set MAINSTAY_TOKEN."
 errors = Console(stderr=True)
+
+
+class Refusal(Exception):
+    """The server said no. `status` is 0 when it did not answer at all."""
+
+    def __init__(self, status: int, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
 
 
 class Server:
@@ -29,6 +44,11 @@ class Server:
             headers={"authorization": f"Bearer {token}", "accept": "application/json"},
             timeout=TIMEOUT_SECONDS,
         )
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return str(self._http.base_url).rstrip("/")
 
     def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - whatever the path answers
         """The JSON of a path. Ends the command with exit code 2 and the reason when refused."""
@@ -46,6 +66,28 @@ class Server:
     def delete(self, path: str) -> None:
         """Have what a path names removed; refuses as `get` does."""
         self._ask("DELETE", path)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+        """The answer of a path, asked again while the server is away or asks to wait.
+
+        For requests that may be repeated, from any thread. Raises `Refusal`.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.HTTPError as error:
+                refusal = Refusal(0, "away", f"The server does not answer: {error}")
+                wait = float(tries)
+            else:
+                if answer.is_success:
+                    return answer
+                refusal = Refusal(answer.status_code, _code(answer), _reason(answer))
+                wait = _wait_seconds(answer, tries)
+            if tries >= MOST_TRIES or not wait or refusal.code in FINAL:
+                raise refusal
+            time.sleep(min(wait, LONGEST_WAIT_SECONDS))
 
     def instance(self, project: str, environment: str) -> dict[str, Any]:
         """The instance of a project's environment; one that is not there is refused."""
@@ -90,6 +132,21 @@ def give_up(reason: str) -> NoReturn:
     """Say why on standard error and end with exit code 2."""
     errors.print(reason, style="red", highlight=False, soft_wrap=True)
     raise typer.Exit(EXIT_REFUSED)
+
+
+def _code(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _wait_seconds(answer: httpx.Response, tries: int) -> float:
+    """How long to wait before asking again; 0 when that would change nothing."""
+    told = answer.headers.get("retry-after", "")
+    if answer.status_code in {429, 503}:
+        return float(told) if told.isdigit() else float(tries)
+    return float(tries) if answer.status_code in {502, 504} else 0
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -20,7 +20,7 @@ MARKS = {
 
 def doctor(
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,

@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys that a project gives to i
 @app.command("list")
 def list_keys(  # noqa: PLR0913 - what can be chosen
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     status: Annotated[
         str, typer.Option(help="active, rotating, disabled, expired, retired or revoked.")
     ] = "",
@@ -66,7 +66,7 @@ def list_keys(  # noqa: PLR0913 - what can be chosen
 def create_key(  # noqa: PLR0913, PLR0917 - the fields of a key
     name: Annotated[str, typer.Argument(help="What it is for.")],
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     scope: Annotated[
         list[str] | None, typer.Option(help="What it may, such as insight:read; again for more.")
     ] = None,
@@ -100,7 +100,7 @@ def create_key(  # noqa: PLR0913, PLR0917 - the fields of a key
 def rotate_key(  # noqa: PLR0913 - where, what and how long
     key: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     grace_hours: Annotated[
         float, typer.Option(help="How long the old key works on; 0 ends it at once.", min=0)
     ] = 24,
@@ -123,7 +123,7 @@ def rotate_key(  # noqa: PLR0913 - where, what and how long
 def revoke_key(  # noqa: PLR0913 - where, what and whether it is meant
     key: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,

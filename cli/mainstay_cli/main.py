@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import audit, doctor, keys, vulnerabilities
+from . import audit, doctor, keys, link, sync, vulnerabilities
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -22,6 +22,8 @@ app = typer.Typer(
     help="Mainstay: production readiness for every app, proven by live evidence.",
 )
 app.command("doctor")(doctor.doctor)
+app.command("link")(link.link)
+app.command("sync")(sync.sync)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(vulnerabilities.app, name="vulnerabilities")

@@ -43,7 +43,7 @@ def upload(  # noqa: PLR0913, PLR0917 - where, what and how whole
         list[Path], typer.Argument(help="SARIF, CycloneDX, OSV, pip-audit or npm audit JSON.")
     ],
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     source: Source = "",
     branch: Branch = "",
     commit: Commit = "",
@@ -81,7 +81,7 @@ def upload(  # noqa: PLR0913, PLR0917 - where, what and how whole
 @app.command("gate")
 def gate(  # noqa: PLR0913, PLR0917 - where and what is asked
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     fail_on: Annotated[
         str, typer.Option(help="From which severity on: critical, high, medium or low.")
     ] = "high",
@@ -125,7 +125,7 @@ def gate(  # noqa: PLR0913, PLR0917 - where and what is asked
 @app.command("list")
 def list_vulnerabilities(  # noqa: PLR0913, PLR0917 - what can be chosen
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     status: Annotated[
         str, typer.Option(help="open, accepted, false_positive, fixed, unmerged; all for all.")
     ] = "open",

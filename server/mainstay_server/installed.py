@@ -15,6 +15,7 @@ from mainstay_server.areas import (
     requests,
     scorecard,
     storage,
+    sync,
     vulnerabilities,
 )
 from mainstay_server.kernel.area import Area
@@ -34,5 +35,6 @@ AREAS: tuple[Area, ...] = (
     audit.area,
     backups.area,
     storage.area,
+    sync.area,
     scorecard.area,
 )

@@ -1,10 +1,11 @@
 """Objects: dumps, attachments and archives, in a folder, in S3, GCS or Azure, or in memory."""
 
 import contextlib
+import errno
 import heapq
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -30,6 +31,7 @@ MAX_SEGMENT_BYTES = 200  # file systems allow 255
 STREAM_CHUNK_BYTES = 1_048_576
 REQUEST_TIMEOUT = "60s"
 RETRY_TIME = timedelta(seconds=30)
+FULL_RETRY_AFTER_SECONDS = 60
 
 Data = bytes | bytearray | memoryview | Iterable[bytes]
 
@@ -154,12 +156,14 @@ def put(key: str, data: Data) -> None:
     """Store the data under the key, in place of what was there.
 
     All or nothing: a reader sees the old object or the new one, also when `data` fails half-way.
-    In a folder it has reached the disk when this returns, and so has its name.
+    In a folder it has reached the disk when this returns, and so has its name. Raises `Unavailable`
+    (`blobs-full`) when the disk has no room for it.
     """
     opened = _now()
     checked(key)
     if opened.folder is not None:
-        _put_in_folder(opened.folder, key, data)
+        with _refused_when_full():
+            _put_in_folder(opened.folder, key, data)
         return
     with told(key):
         obstore.put(opened.store, key, data)
@@ -202,6 +206,32 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _refused_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise Unavailable(
+            "The server's disk is full, so nothing was stored; make room on it, and try again.",
+            retry_after_seconds=FULL_RETRY_AFTER_SECONDS,
+            code="blobs-full",
+        ) from error
+
+
+def get_ranges(key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return parts of the object, each given by where it begins and how long it is.
+
+    Neighbours are read together. Raises `BlobMissing`.
+    """
+    starts, lengths = [start for start, _ in ranges], [length for _, length in ranges]
+    with told(key):
+        store = _now().store
+        found = obstore.get_ranges(store, checked(key), starts=starts, lengths=lengths)
+        return [bytes(piece) for piece in found]
 
 
 def get(key: str, *, max_bytes: int = 67_108_864) -> bytes:

@@ -4,6 +4,7 @@ Alice owns the first organization, Ann administers it, Bob is a member, Vera may
 another one. Dora owns that one too, and may look at Alice's.
 """
 
+import json
 import re
 import secrets
 import socket
@@ -27,6 +28,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 Json = dict[str, Any]
 READING = {"GET", "HEAD"}
 HIS = "rivals"
+FOLDER = "her-reports"
 UNCHECKED = {
     "{number}",
     "/api/guard/check",
@@ -195,6 +197,7 @@ def _what_comes_by_itself(attacked: Attacked, instance: str) -> None:
     attacked.made(f"{instance}/vulnerability-scans", content["application/json"]["example"])
     found = mainstay.get(f"{instance}/vulnerabilities")["vulnerabilities"]
     hers["findingId"] = str(found[0]["id"])
+    hers |= a_synced_folder(attacked)
     stored = mainstay.ask(
         "POST",
         f"/api/{hers['number']}/store/",
@@ -211,6 +214,27 @@ def _what_comes_by_itself(attacked: Attacked, instance: str) -> None:
     signed_in = sign_in(mainstay, EMAIL, PASSWORD)
     attacked.shown_once["session"] = signed_in.cookies["mainstay_session"]
     hers["sessionId"] = mainstay.get("/api/sessions")["sessions"][0]["id"]
+
+
+def a_synced_folder(attacked: Attacked) -> dict[str, str]:
+    """Her folder, with the examples of the document pushed into it."""
+    mainstay, project = attacked.mainstay, f"/api/projects/{PROJECT}"
+    attacked.made(f"{project}/sync-folders", {"name": FOLDER})
+    paths = attacked.document["paths"]
+    for path, media in (
+        ("/sync-chunks", "application/octet-stream"),
+        ("/sync-folders/{folder}/snapshots", "application/json"),
+    ):
+        operation = paths[f"/api/projects/{{slug}}{path}"]["post"]
+        example = operation["requestBody"]["content"][media]["example"]
+        pushed = mainstay.ask(
+            "POST",
+            f"{project}{path}".replace("{folder}", FOLDER),
+            content=example if isinstance(example, str) else json.dumps(example),
+            headers={"authorization": f"Bearer {TOKEN}", "content-type": media},
+        )
+        assert pushed.is_success, pushed.text
+    return {"folder": FOLDER, "snapshot": "1"}
 
 
 def sign_in(mainstay: Mainstay, email: str, password: str) -> httpx.Response:
@@ -296,7 +320,7 @@ def wait_for_the_log(attacked: Attacked) -> list[Json]:
 
 def told_of(attacked: Attacked, text: str) -> list[str]:
     """What of Alice's organization a text names; what anybody may know is left out."""
-    words = {"type", "owner", "limitName", "number", "organizationId"}
+    words = {"type", "owner", "limitName", "number", "organizationId", "snapshot"}
     return [name for name, value in attacked.hers.items() if name not in words and value in text]
 
 

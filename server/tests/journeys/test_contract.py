@@ -47,6 +47,8 @@ REMOVING = {
     "removeBackupTarget",
     "removeHealthCheck",
     "removeMember",
+    "removeSyncFolder",
+    "removeSyncSnapshot",
     "liftBan",
     "removeRateLimit",
     "revokeApiKey",
@@ -70,6 +72,10 @@ HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelop
     "checkGuardByPost",
     "checkBackupTarget",
     "createBackupTarget",
+    "fetchSyncChunks",
+    "pushSyncSnapshot",
+    "restoreSyncFile",
+    "sendSyncChunks",
     "uploadVulnerabilityScan",
 }
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -123,6 +129,7 @@ def things_made_on(mainstay: Mainstay) -> dict[str, str]:
     ids |= {"issueId": issue["id"], "eventId": stored.json()["id"]}
     ids["findingId"] = a_finding(mainstay)
     ids |= what_is_backed_up(mainstay)
+    ids |= a_synced_folder(mainstay)
     return ids | what_may_be_switched_off(mainstay)
 
 
@@ -166,6 +173,28 @@ def what_is_backed_up(mainstay: Mainstay) -> dict[str, str]:
     asked = mainstay.call("POST", f"/api/backup-targets/{ids['targetId']}/backups")
     assert asked.status_code == 201, asked.text
     return {**ids, "backupId": asked.json()["id"]}
+
+
+def a_synced_folder(mainstay: Mainstay) -> dict[str, str]:
+    """A folder with a snapshot, as the document's own examples make it."""
+    document = mainstay.ask("GET", "/api/openapi.json").json()
+    project = f"/api/projects/{PROJECT}"
+    for path, media in (
+        ("/sync-folders", "application/json"),
+        ("/sync-chunks", "application/octet-stream"),
+        ("/sync-folders/{folder}/snapshots", "application/json"),
+    ):
+        operation = document["paths"][f"/api/projects/{{slug}}{path}"]["post"]
+        example = operation["requestBody"]["content"][media]["example"]
+        content = example if isinstance(example, str) else json.dumps(example)
+        answer = mainstay.ask(
+            "POST",
+            f"{project}{path}".replace("{folder}", "reports"),
+            content=content,
+            headers={**AUTHORIZED, "content-type": media},
+        )
+        assert answer.status_code == 201, answer.text
+    return {"folder": "reports", "snapshot": "1"}
 
 
 def credentials_of_the_guard(mainstay: Mainstay) -> dict[str, dict[str, str]]:
