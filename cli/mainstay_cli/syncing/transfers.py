@@ -18,8 +18,8 @@ from mainstay_cli.client import Server
 REQUEST_BYTES = 4 << 20
 REQUESTS_AT_ONCE = 2
 MOST_RECORDS = 2000
-FETCHED_AT_ONCE = 2
-MOST_FETCHED = 2000
+FETCHED_AT_ONCE = 3
+MOST_FETCHED = 100  # that many digests make an address that every proxy takes
 FETCH_BYTES = 6 << 20
 LEVEL = 3
 _LINE = re.compile(rb"([0-9a-f]{64}) ([0-9]{1,8}) ([0-9]{1,8})\n")
@@ -114,7 +114,7 @@ class Fetcher(AbstractContextManager["Fetcher"]):
     ) -> None:
         self.fetched_bytes = 0
         self._server = server
-        self._path = f"{project_path}/sync-chunks/fetch"
+        self._path = f"{project_path}/sync-chunks"
         self._here = here
         self._pool = ThreadPoolExecutor(FETCHED_AT_ONCE)
 
@@ -151,7 +151,8 @@ class Fetcher(AbstractContextManager["Fetcher"]):
                 found[digest] = data
         lacking = [digest for digest in dict.fromkeys(group) if digest not in found]
         while lacking:
-            answer = self._server.ask("POST", self._path, json={"digests": lacking}).content
+            asked = {"digests": ",".join(lacking)}
+            answer = self._server.ask("GET", self._path, params=asked).content
             self.fetched_bytes += len(answer)
             came = dict(read_part(answer))
             if not came.keys() & set(lacking):

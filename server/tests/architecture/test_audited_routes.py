@@ -15,7 +15,6 @@ LEAST_TRIED = 15
 # What changes nothing that anybody administers, by operation.
 NOT_AUDITED = {
     "findMissingSyncChunks": "asks; what is there is only left alone for a while",
-    "fetchSyncChunks": "reads, like a GET whose question is too long for an address",
     "sendSyncChunks": "stores what no folder has yet; the push of a snapshot is said",
     "endOtherSessions": "there are no others here; each that ends is said",
     "makeUploadUrl": "reserves room for a file; apps do so all the time",

@@ -72,6 +72,7 @@ HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelop
     "checkGuardByPost",
     "checkBackupTarget",
     "createBackupTarget",
+    "downloadSyncFile",
     "fetchSyncChunks",
     "pushSyncSnapshot",
     "restoreSyncFile",

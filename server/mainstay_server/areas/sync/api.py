@@ -28,6 +28,7 @@ from .schemas.answers import (
     A_MANIFEST,
     A_PART,
     A_PUSH,
+    DIGEST,
     MANIFEST_SHAPE,
     PUSH_SHAPE,
     DigestsBody,
@@ -67,6 +68,15 @@ Administered = Annotated[ProjectRef, access.project(Role.ADMIN)]
 Asking = Annotated[Caller, access.signed_in()]
 Folder = Annotated[str, Path(description="The name of the folder.", max_length=64)]
 Number = Annotated[int, Path(description="The number of the snapshot.", ge=1, le=2**31 - 1)]
+Digests = Annotated[
+    str,
+    Query(
+        pattern=r"^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$",
+        max_length=100 * 65,
+        description="The SHA-256 of up to 100 chunks in hex, separated by commas.",
+        examples=[DIGEST],
+    ),
+]
 FilePath = Annotated[str, Query(description="The path of a file in it.", max_length=4000)]
 
 
@@ -287,8 +297,8 @@ def find_missing(session: Session, project: Written, body: DigestsBody) -> Missi
     return MissingAnswer(missing=missing)
 
 
-@router.post(
-    CHUNKS + "/fetch",
+@router.get(
+    CHUNKS,
     summary="Fetch chunks",
     operation_id="fetch_sync_chunks",
     response_class=Response,
@@ -299,10 +309,10 @@ def find_missing(session: Session, project: Written, body: DigestsBody) -> Missi
         }
     },
 )
-def fetch_chunks(project: Viewed, body: DigestsBody) -> Response:
+def fetch_chunks(project: Viewed, digests: Digests) -> Response:
     """Chunks of this project by their digests, each after a line as it was sent."""
     with reading() as session:
-        places = chunks.places_of(session, project.id, list(dict.fromkeys(body.digests)))
+        places = chunks.places_of(session, project.id, list(dict.fromkeys(digests.split(","))))
     found = chunks.read_places(project.id, chunks.first_places(places))
     return Response(b"".join(found), media_type=BYTES)
 

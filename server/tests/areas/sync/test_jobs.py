@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from mainstay_server.areas.sync import jobs
-from mainstay_server.areas.sync.service import sweeping
 from mainstay_server.kernel import blobs
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import new_id
 from tests.areas.sync.worlds import Client, a_file, digest
 from tests.world import World
 
@@ -79,7 +79,7 @@ def test_objects_of_a_push_that_was_killed_and_of_a_removed_folder_go(
 ) -> None:
     laptop.pushed({"a": b"hello"})
     assert len(blobs.list_keys("sync")) == 2
-    lost = f"sync/{world.instance.project_id}/packs/{sweeping.new_id()}"
+    lost = f"sync/{world.instance.project_id}/packs/{new_id()}"
     blobs.put(lost, b"before its row was written")
     sweep(DAY - HOUR)
     assert lost in blobs.list_keys("sync")

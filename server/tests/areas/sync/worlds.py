@@ -80,7 +80,7 @@ class Client:
         return found
 
     def fetch(self, *digests: str) -> httpx.Response:
-        return self.who.post(f"{self.base}/sync-chunks/fetch", json={"digests": digests})
+        return self.who.get(f"{self.base}/sync-chunks?digests={','.join(digests)}")
 
     def push(self, *changed: Json, removed: Iterable[str] = (), **other: Any) -> httpx.Response:
         tree = {**self.tree, **{entry["path"]: entry for entry in changed}}

@@ -12,7 +12,7 @@ from mainstay_server.areas.sync.schemas.records import Record, read_records, unp
 from mainstay_server.areas.sync.settings import SyncSettings
 from mainstay_server.kernel import blobs
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.problems import Conflict, TooLarge
+from mainstay_server.kernel.problems import NotFound, TooLarge
 from mainstay_server.kernel.settings import of
 
 MIB = 1 << 20
@@ -141,12 +141,12 @@ def places_of(session: Session, project_id: str, digests: Sequence[str]) -> list
     """Where chunks lie, in the order asked.
 
     Raises:
-        Conflict: one of them is not there.
+        NotFound: one of them is not there.
     """
     known = find_chunks(session, project_id, {bytes.fromhex(one) for one in digests})
     missing = [digest for digest in digests if bytes.fromhex(digest) not in known]
     if missing:
-        raise Conflict(
+        raise NotFound(
             f"{len(missing)} of these chunks are not there, such as {missing[0][:16]}…; push them"
             " from a machine that has the files.",
             code="chunks-missing",
