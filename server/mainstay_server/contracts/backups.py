@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy.orm import Session
 from typing_extensions import override
@@ -206,8 +206,8 @@ class BackupDrillAsked(Audited, frozen=True, kw_only=True):
         return {"backup": self.backup_id}
 
 
-class BackupRestoreAsked(Audited, frozen=True, kw_only=True):
-    """Somebody had a target filled from a backup; `shown` is where it goes."""
+class BackupRestoreEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is done to a restore; `shown` is where it goes."""
 
     noun: ClassVar[str] = "backup_restore"
     project_id: str
@@ -226,3 +226,32 @@ class BackupRestoreAsked(Audited, frozen=True, kw_only=True):
     @override
     def details(self) -> Mapping[str, Value]:
         return {"backup": self.backup_id}
+
+
+class BackupRestoreAsked(BackupRestoreEvent, frozen=True, kw_only=True):
+    """Somebody had a target filled from a backup."""
+
+
+class BackupRestoreCancelled(BackupRestoreEvent, frozen=True, kw_only=True):
+    """Somebody wanted a restore no longer, before anything was changed."""
+
+
+@port
+def replay_erasures(
+    instance_id: str,
+    *,
+    engine: str,
+    config: Mapping[str, Any],
+    taken_at: datetime,
+    now: datetime,
+) -> int:
+    """Erase once more, in a target that was just restored, whoever was erased since `taken_at`.
+
+    A backup remembers people whom nobody may remember any more. It is asked before a restore is
+    reported done, so before anybody is let in; `config` is how the engine reaches the target. It
+    opens transactions of its own, and may be asked again. Returns how many people were erased.
+
+    Raises:
+        Problem: somebody could not be erased; the restore has then failed, and says so.
+    """
+    raise NotImplementedError

@@ -19,9 +19,12 @@ area = Area(
         jobs.check_copies,
         jobs.remove_old_backups,
         jobs.forget_old_runs,
+        jobs.run_drills,
+        jobs.plan_weekly_drills,
+        jobs.run_restores,
     ),
     loops=(jobs.work,),
-    reactions=(reactions.tell_somebody_outside,),
+    reactions=(reactions.tell_somebody_outside, reactions.try_what_was_stored),
     readiness=(
         readiness.data_is_backed_up,
         readiness.backups_are_fresh,

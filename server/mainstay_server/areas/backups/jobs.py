@@ -8,7 +8,16 @@ from mainstay_server.kernel.area import Loop, StopSignal
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 
-from .service import alarms, checking, due, keeping, sweeping
+from .service import (
+    alarms,
+    checking,
+    drilling,
+    drills,
+    due,
+    keeping,
+    restoring,
+    sweeping,
+)
 from .service.working import Workers
 
 
@@ -56,3 +65,21 @@ def remove_old_backups(*, now: datetime) -> None:
 def forget_old_runs(session: Session, *, now: datetime) -> None:
     """Forget runs of more than 400 days ago of which no copy is left."""
     keeping.forget_history(session, now=now)
+
+
+@job(every=timedelta(seconds=5), task="backup", in_transaction=False, at_start=True)
+def run_drills(*, now: datetime) -> None:
+    """Restore the backup that has waited longest for it into a scratch server, and compare it."""
+    drilling.run_next(now=now)
+
+
+@job(every=timedelta(hours=1))
+def plan_weekly_drills(session: Session, *, now: datetime) -> None:
+    """Have backups tried of which somebody wants that weekly, once a week has gone by."""
+    drills.plan_weekly(session, now=now)
+
+
+@job(every=timedelta(seconds=5), in_transaction=False, at_start=True)
+def run_restores(*, now: datetime) -> None:
+    """Fill the target that somebody has wanted restored for longest."""
+    restoring.run_next(now=now)

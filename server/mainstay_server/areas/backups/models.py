@@ -345,7 +345,9 @@ class BackupRestore(Leased, Base):
     """A target filled from a backup because a person asked for it.
 
     Without a `config` it goes back to its own target; else to that one, which may be anywhere.
-    `safety_backup_id` is the backup that was made of what was there before.
+    `safety_backup_id` is the backup that was made of what was there before. `empties` says that
+    somebody had what is there removed. `erasures` is how many people were erased from it again,
+    None where nobody remembers erasures.
     """
 
     __tablename__ = "backup_restores"
@@ -376,6 +378,8 @@ class BackupRestore(Leased, Base):
     )
     config: Mapped[dict[str, Any] | None] = mapped_column(SealedTexts("backup_restores.config"))
     shown: Mapped[str] = mapped_column(sa.String(500))
+    empties: Mapped[bool] = mapped_column(default=False)
+    erasures: Mapped[int | None]
     # The secret key that opens the copy, until the restore has ended; then it is gone.
     identity: Mapped[str] = mapped_column(SealedText("backup_restores.identity"), default="")
     status: Mapped[RestoreStatus] = mapped_column(sa.String(10), default=RestoreStatus.QUEUED)

@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.backups import BackupSucceeded
-from mainstay_server.kernel.events import Delivery, sends
+from mainstay_server.kernel.events import Delivery, on, sends
 
-from .service import heartbeats
+from .service import drills, heartbeats
 
 
 def give_up(session: Session, event: BackupSucceeded, *, reason: str, now: datetime) -> None:  # noqa: ARG001 - as senders are told
@@ -19,3 +19,9 @@ def give_up(session: Session, event: BackupSucceeded, *, reason: str, now: datet
 def tell_somebody_outside(event: BackupSucceeded, *, delivery: Delivery) -> None:  # noqa: ARG001 - a GET carries nothing
     """Ask the URL that a target carries, so that somebody notices when no success comes."""
     heartbeats.send_heartbeat(event)
+
+
+@on(BackupSucceeded)
+def try_what_was_stored(session: Session, event: BackupSucceeded, *, now: datetime) -> None:
+    """A backup is stored: it is restored for a trial where its target says after each."""
+    drills.ask_after(session, event.backup_id, now=now)

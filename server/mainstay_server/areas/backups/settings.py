@@ -21,8 +21,8 @@ class BackupSettings(Settings):
     )
     backup_work_folder: str = Field(
         "",
-        description="Where SQLite's and Redis' snapshots lie while they are read; by default where"
-        " the system keeps what is temporary.",
+        description="Where snapshots of SQLite and Redis and scratch servers for drills lie"
+        " meanwhile; by default where the system keeps what is temporary.",
     )
     backup_check_days: int = Field(
         7, ge=1, le=365, description="After how many days each copy is read and compared again."

@@ -68,7 +68,8 @@ class Engine(Protocol):
     def check_restore(self, config: Mapping[str, Any], versions: Versions) -> None:
         """Refuse, before a byte is moved, what could not be restored there.
 
-        Raises `Conflict`: the target is not empty, older, or lacks an extension.
+        Raises `Conflict`: the target is older, lacks an extension, or, asked last of all, is not
+        empty (code `target-not-empty`).
         """
 
     def restore(
@@ -77,6 +78,12 @@ class Engine(Protocol):
         """Check, then fill the empty target with a dump of these versions.
 
         Raises `RestoreFailed`; what could be undone of it has been.
+        """
+
+    def empty(self, config: Mapping[str, Any]) -> None:
+        """Remove everything of a target that `check_restore` would find there; for good.
+
+        Raises `EngineFailed`.
         """
 
     def fingerprints(self, config: Mapping[str, Any], *, folder: Path) -> Fingerprints:

@@ -201,6 +201,13 @@ def _move_keys(source: Redis, target: Redis) -> None:
         writing.execute()
 
 
+def empty(config: Mapping[str, Any]) -> None:
+    """Remove all keys of all databases, and all functions."""
+    with _asking(config) as client:
+        client.flushall()
+        client.execute_command("FUNCTION", "FLUSH")  # type: ignore[no-untyped-call]
+
+
 def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now: of a snapshot that nobody keeps."""
     if "scratch" in config:
@@ -238,11 +245,20 @@ def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _wait_until_ready(server: Program, config: Mapping[str, Any]) -> None:
+    """Until it answers: before that it may yet look for a file to load, and take half of ours."""
     deadline = time.monotonic() + ANSWER_SECONDS
-    while not Path(config["scratch"], "s").exists():
+    while not _answers(config):
         if server.has_ended() or time.monotonic() > deadline:
             raise ScratchFailed(f"No scratch Redis: {_log(config) or server.last_lines()}")
         time.sleep(0.02)
+
+
+def _answers(config: Mapping[str, Any]) -> bool:
+    try:
+        with _asking(config) as client:
+            return Path(config["scratch"], "s").exists() and bool(client.ping())
+    except EngineFailed:
+        return False
 
 
 def _load(config: Mapping[str, Any], stream: BinaryIO) -> None:

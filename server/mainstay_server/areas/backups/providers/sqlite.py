@@ -152,6 +152,17 @@ def _refuse_broken(path: Path) -> None:
             raise RestoreFailed(f"The dump is a broken database: {verdict}")
 
 
+def empty(config: Mapping[str, Any]) -> None:
+    """Remove the file and what lies beside it; whoever has it open sees it until they close it."""
+    path = Path(config["path"])
+    if path.resolve() != path:
+        raise EngineFailed(f"{path} leads elsewhere by now; name the file itself.")
+    try:
+        _remove(path)
+    except OSError as error:
+        raise EngineFailed(f"{path} could not be removed: {error}") from error
+
+
 def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now, in one transaction."""
     with _failing_as(EngineFailed), _opened(Path(config["path"])) as connection:

@@ -62,6 +62,24 @@ def verify(
     what age authenticates, zstd's checksum of the dump, and the sizes of the frame and the dump.
     `known` maps the SHA-256 of other backups' sealed objects to their ids, to name a swap.
     """
+    manifest = find_manifest(
+        destination=destination, manifest_key=manifest_key, backup_id=backup_id, trusted=trusted
+    )
+    if isinstance(manifest, Verdict):
+        return manifest
+    plan = ReadPlan(manifest.key, destination, identities, manifest.sealed.plain_bytes)
+    try:
+        with Reading(plan) as reading:
+            found = reading.found()
+    except CopyFailed as error:
+        return not_read(error)
+    return compare_read(manifest, found, opened=bool(identities), known=known or {})
+
+
+def find_manifest(
+    *, destination: str, manifest_key: str, backup_id: str, trusted: Sequence[str]
+) -> Manifest | Verdict:
+    """The signed manifest of a copy, or what is wrong with it."""
     try:
         manifest = _manifest_at(destination, manifest_key, trusted=trusted)
     except CopyMissing as error:
@@ -71,14 +89,13 @@ def verify(
     if manifest.id != backup_id or manifest.manifest_key != manifest_key:
         text = f"The manifest is that of another backup, {manifest.id}."
         return Verdict(Fault.MANIFEST_SWAPPED, text)
-    plan = ReadPlan(manifest.key, destination, identities, manifest.sealed.plain_bytes)
-    try:
-        with Reading(plan) as reading:
-            found = reading.found()
-    except CopyFailed as error:
-        is_missing = str(error).startswith("There is no ")
-        return Verdict(Fault.MISSING if is_missing else Fault.UNREADABLE, str(error))
-    return compare_read(manifest, found, opened=bool(identities), known=known or {})
+    return manifest
+
+
+def not_read(error: CopyFailed) -> Verdict:
+    """What is wrong with a copy that could not be read to its end."""
+    is_missing = str(error).startswith("There is no ")
+    return Verdict(Fault.MISSING if is_missing else Fault.UNREADABLE, str(error))
 
 
 def compare_read(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mainstay_server.areas.backups.schemas import DumpFailed, Fingerprints, Versions
+from mainstay_server.areas.backups.schemas import DumpFailed, EngineFailed, Fingerprints, Versions
 from mainstay_server.areas.backups.settings import allowed_path
 from mainstay_server.kernel.problems import Conflict, Invalid
 
@@ -62,6 +62,19 @@ def restore(
     """Fill an empty folder, or a new one; nothing is ever written outside of it."""
     check_restore(config, versions)
     unpack(stream, Path(config["path"]))
+
+
+def empty(config: Mapping[str, Any]) -> None:
+    """Remove what is in the folder, and not the folder."""
+    path = _unmoved(config)
+    try:
+        for each in path.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                _remove(each)
+            else:
+                each.unlink()
+    except OSError as error:
+        raise EngineFailed(f"{path} could not be emptied: {error}") from error
 
 
 def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:

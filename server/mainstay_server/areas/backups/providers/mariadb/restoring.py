@@ -59,13 +59,13 @@ def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
                 f" into version {'.'.join(map(str, release(versions.server)))} or later.",
                 code="target-older",
             )
+        _refuse_without_rights(connection, versions)
         if found := ask(connection, with_events(connection, ANYTHING, EVENTS)):
             raise Conflict(
                 f"The target is not empty, it has {found[0][0]}; create an empty database and"
                 " restore into that.",
                 code="target-not-empty",
             )
-        _refuse_without_rights(connection, versions)
 
 
 def _refuse_without_rights(connection: Connection, versions: Versions) -> None:

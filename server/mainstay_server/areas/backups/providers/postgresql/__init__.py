@@ -31,6 +31,7 @@ from .connecting import (
     versions_on,
 )
 from .drilling import scratch
+from .emptying import empty
 from .fingerprinting import FUNCTIONS, RELATIONS, fingerprints_in_snapshot, snapshot
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "check_restore",
     "checked",
     "dumping",
+    "empty",
     "find_versions",
     "fingerprints",
     "restore",

@@ -1,0 +1,221 @@
+"""Drilling: restore a backup into a scratch server, compare it with what was dumped, time it."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.backups.models import (
+    LONGEST_REASON,
+    THERE,
+    Backup,
+    BackupCopy,
+    BackupDestination,
+    BackupDrill,
+    BackupTarget,
+    DrillStatus,
+)
+from mainstay_server.areas.backups.providers import ENGINES
+from mainstay_server.areas.backups.schemas import EngineFailed
+from mainstay_server.kernel.copies.destinations import DestinationFailed
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.problems import Problem
+
+from . import filling, holding, troubles
+from .filling import NotFilled, Source
+from .folders import sweep, work_folder
+from .holding import Hold, TakenOver
+from .manifests import manifest_key_of, public_key
+from .places import url_of
+from .runs import readable_copies
+from .verifying import Fault, Verdict, find_manifest, verify
+
+MOST_KNOWN = 10_000
+NOT_OPENED = (
+    "It is as it was written; it was not opened, for no secret key was given for drills. Only a"
+    " drill with a key proves that it restores."
+)
+DIED = "The server ended in the middle of the drill, twice; try it again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    backup: Backup
+    target: BackupTarget
+    destination: BackupDestination
+    known: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """How a drill ended; `verdict` is what is wrong with the copy, and `values` go into the row."""
+
+    reason: str
+    passed: bool
+    verdict: Verdict | None = None
+    values: dict[str, Any]
+
+
+def run_next(*, now: datetime) -> str | None:
+    """Carry out the drill that has waited longest; returns its id, or None when none waits.
+
+    It takes as long as a restore and opens transactions of its own. One whose worker was killed
+    is begun again once, and has failed when that is killed, too. What the killed left is removed.
+    """
+    sweep()
+    with transaction() as session:
+        _give_up_dead(session, now=now)
+        hold = holding.claim(session, BackupDrill, now=now)
+    if hold is None:
+        return None
+    with reading() as session:
+        task = _task_of(session, hold)
+    with holding.kept(hold):
+        outcome = _tried(task, hold)
+    with suppress(TakenOver), transaction() as session:
+        _record(session, hold, outcome, task, now=hold.now)
+    return hold.id
+
+
+def _give_up_dead(session: Session, *, now: datetime) -> None:
+    failed = holding.take_back(session, BackupDrill, may_again=sa.true(), reason=DIED, now=now)
+    for drill_id in failed:
+        drill = session.get_one(BackupDrill, drill_id)
+        target = session.get_one(BackupTarget, drill.target_id)
+        troubles.record_failed(
+            session, target, what="drill", backup_id=drill.backup_id, reason=DIED, now=now
+        )
+
+
+def _task_of(session: Session, hold: Hold) -> _Task | None:
+    """What there is to do; None when the copy is gone meanwhile."""
+    drill = session.get_one(BackupDrill, hold.id)
+    backup = session.get_one(Backup, drill.backup_id)
+    copies = readable_copies(session, backup)
+    if drill.destination_id is not None:
+        copies = [each for each in copies if each.destination.id == drill.destination_id]
+    if not copies:
+        return None
+    return _Task(
+        backup=backup,
+        target=session.get_one(BackupTarget, backup.target_id),
+        destination=copies[0].destination,
+        known=known_copies(session, backup),
+    )
+
+
+def known_copies(session: Session, backup: Backup) -> dict[str, str]:
+    """The SHA-256 of the newest other copies of the project, with the ids of their backups."""
+    others = (
+        sa.select(Backup.sha256, Backup.id)
+        .where(Backup.project_id == backup.project_id, Backup.id != backup.id, Backup.sha256 != "")
+        .order_by(Backup.id.desc())
+        .limit(MOST_KNOWN)
+    )
+    return dict(iter(session.execute(others)))
+
+
+def _tried(task: _Task | None, hold: Hold) -> _Outcome:
+    if task is None:
+        return _Outcome(
+            reason="Its copies are gone; nothing could be tried.", passed=False, values={}
+        )
+    try:
+        destination = url_of(task.destination)
+    except DestinationFailed as error:
+        return _Outcome(reason=str(error), passed=False, values={})
+    key = manifest_key_of(task.backup.key, backup_id=task.backup.id)
+    named = {"destination": destination, "manifest_key": key, "backup_id": task.backup.id}
+    if not task.target.drill_key:
+        hold.seen["step"] = "reading"
+        verdict = verify(**named, trusted=[public_key()], known=task.known)
+        reason = NOT_OPENED if verdict.fault is None else verdict.text
+        return _Outcome(reason=reason, passed=verdict.fault is None, verdict=verdict, values={})
+    manifest = find_manifest(**named, trusted=[public_key()])
+    if isinstance(manifest, Verdict):
+        return _Outcome(reason=manifest.text, passed=False, verdict=manifest, values={})
+    source = Source(
+        manifest=manifest,
+        destination=destination,
+        identities=[task.target.drill_key],
+        known=task.known,
+    )
+    return _drilled(task.backup.engine, source, hold)
+
+
+def _drilled(name: str, source: Source, hold: Hold) -> _Outcome:
+    engine, manifest = ENGINES[name], source.manifest
+    watch = holding.watching(hold, {"plain_bytes": "plain_bytes", "seconds_left": "seconds_left"})
+    try:
+        hold.seen["step"] = "starting"
+        with (
+            work_folder() as folder,
+            engine.scratch(manifest.versions, folder=folder) as config,
+        ):
+            hold.seen["step"] = "restoring"
+            seconds = filling.fill(engine, config, source, folder=folder, watch=watch)
+            hold.seen |= {"step": "comparing", "seconds_left": None}
+            found = filling.compared(engine, config, manifest, folder=folder)
+    except NotFilled as error:
+        return _Outcome(reason=str(error), passed=False, verdict=error.verdict, values={})
+    except (EngineFailed, Problem) as error:
+        return _Outcome(reason=filling.told(error), passed=False, values={})
+    differences = list(found.differences)
+    values = {
+        "is_opened": True,
+        "restore_seconds": seconds,
+        "compare_seconds": found.seconds,
+        "tables": found.tables,
+        "rows": found.rows,
+        "differences": filling.as_json(differences),
+    }
+    reason = filling.in_words(differences) if differences else ""
+    sound = Verdict(None, "", is_opened=True)
+    return _Outcome(reason=reason, passed=not differences, verdict=sound, values=values)
+
+
+def _record(
+    session: Session, hold: Hold, outcome: _Outcome, task: _Task | None, *, now: datetime
+) -> None:
+    status = DrillStatus.PASSED if outcome.passed else DrillStatus.FAILED
+    values = {
+        "status": status,
+        "reason": outcome.reason[:LONGEST_REASON],
+        "destination_id": task.destination.id if task else None,
+        "seconds_left": None,
+        **outcome.values,
+    }
+    holding.end(session, hold, values, now=now)
+    if task is None:
+        return
+    _judge_copy(session, task, outcome.verdict, now=now)
+    target = session.get_one(BackupTarget, task.target.id)
+    is_proven = outcome.passed and bool(outcome.values.get("is_opened"))
+    if is_proven or outcome.values.get("differences"):
+        backup = session.get_one(Backup, task.backup.id, with_for_update=True)
+        backup.verified_at = now if is_proven else None
+    if outcome.passed:
+        troubles.settle(session, target, "drill", reason="A drill passed.", now=now)
+    else:
+        reason = f"{outcome.reason} It was read from {task.destination.name}."
+        troubles.record_failed(
+            session, target, what="drill", backup_id=task.backup.id, reason=reason, now=now
+        )
+
+
+def _judge_copy(session: Session, task: _Task, verdict: Verdict | None, *, now: datetime) -> None:
+    """Remember what a copy was found to be; one that could not be reached is not judged."""
+    if verdict is None or verdict.fault is Fault.UNREADABLE:
+        return
+    session.execute(
+        sa.update(BackupCopy)
+        .where(
+            BackupCopy.backup_id == task.backup.id,
+            BackupCopy.destination_id == task.destination.id,
+            BackupCopy.status.in_(THERE),
+        )
+        .values(checked_at=now, fault=verdict.fault or "")
+    )

@@ -1,0 +1,194 @@
+"""Real targets of every engine, with real copies of them, and what is in them to compare."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from mainstay_server.areas.backups.models import Backup, BackupTarget
+from mainstay_server.areas.backups.providers import ENGINES
+from mainstay_server.areas.backups.providers.mariadb.connecting import ask, connected
+from mainstay_server.areas.backups.service import targets
+from mainstay_server.areas.backups.service.choosing import TargetChoice
+from mainstay_server.areas.backups.service.manifests import (
+    Manifest,
+    manifest_key_of,
+    packed,
+    signed,
+)
+from mainstay_server.areas.backups.settings import BackupSettings
+from mainstay_server.kernel.copies.running import WritePlan, Writing
+from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.settings import override_settings
+from redis import Redis
+from tests.kernel.copies.worlds import piped
+from tests.servers.redis import running_redis
+
+from .standing import IDENTITY, NOON, RECIPIENT, a_folder, a_stored_backup, an_instance
+from .worlds import shared_folder
+
+ALL_ENGINES = ("postgresql", "mariadb", "redis", "sqlite", "files")
+MARK = b"person 1234"
+PEOPLE = 2000
+Turn = Callable[[bytes], bytes]
+
+
+@dataclass
+class World:
+    """One target with a destination in a folder, and the backups that were taken of it."""
+
+    engine: str
+    config: Mapping[str, Any]
+    target_id: str
+    place: Path
+    backups: list[str] = field(default_factory=list)
+
+    def copy_of(self, backup_id: str) -> Path:
+        """Where the object of a backup lies."""
+        (found,) = self.place.rglob(f"{backup_id}.*.age")
+        return found
+
+    def manifest_of(self, backup_id: str) -> Path:
+        (found,) = self.place.rglob(f"{backup_id}.manifest.json")
+        return found
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    """Where drills work; nothing may be left there."""
+    with shared_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def a_source(engine: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The config of a target that holds 2,000 people."""
+    with ExitStack() as stack:
+        yield {
+            "postgresql": _postgresql,
+            "mariadb": _mariadb,
+            "redis": _redis,
+            "sqlite": _sqlite,
+            "files": _files,
+        }[engine](folder, request, stack)
+
+
+def _postgresql(_: Path, request: pytest.FixtureRequest, __: ExitStack) -> dict[str, Any]:
+    server = request.getfixturevalue("postgres")
+    name = server.new_database()
+    with psycopg.connect(server.dsn_of(name), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE people AS SELECT i AS id, 'person ' || i AS name"
+            " FROM generate_series(1, 2000) AS i"
+        )
+    return {"url": server.dsn_of(name)}
+
+
+def _mariadb(_: Path, request: pytest.FixtureRequest, __: ExitStack) -> dict[str, Any]:
+    server = request.getfixturevalue("mariadb")
+    config = {"url": f"mysql://app@127.0.0.1:{server.port}/{server.new_database()}"}
+    with connected(ENGINES["mariadb"].checked(config)) as connection:
+        ask(
+            connection,
+            "CREATE TABLE people AS SELECT seq AS id, CONCAT('person ', seq) AS name"
+            " FROM seq_1_to_2000",
+        )
+    return config
+
+
+def _redis(_: Path, __: pytest.FixtureRequest, stack: ExitStack) -> dict[str, Any]:
+    server = stack.enter_context(running_redis())
+    with Redis.from_url(server.url) as client:
+        client.mset({f"id {n}": f"person {n}" for n in range(1, PEOPLE + 1)})
+    return {"url": server.url}
+
+
+def _sqlite(folder: Path, _: pytest.FixtureRequest, __: ExitStack) -> dict[str, Any]:
+    path = folder / "people.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE people (id INTEGER, name TEXT)")
+        rows = [(n, f"person {n}") for n in range(1, PEOPLE + 1)]
+        database.executemany("INSERT INTO people VALUES (?, ?)", rows)
+    database.close()
+    return {"path": str(path)}
+
+
+def _files(folder: Path, _: pytest.FixtureRequest, __: ExitStack) -> dict[str, Any]:
+    path = folder / "letters"
+    path.mkdir()
+    for n in range(1, PEOPLE + 1, 100):
+        (path / f"{n}.txt").write_text("\n".join(f"person {m}" for m in range(n, n + 100)))
+    return {"path": str(path)}
+
+
+def allow_work(folder: Path, work: Path) -> None:
+    override_settings(BackupSettings(backup_folders=str(folder), backup_work_folder=str(work)))
+
+
+def a_world(engine: str, config: Mapping[str, Any], folder: Path, **said: Any) -> World:
+    """The target, which gave its secret key for drills; its copies go to the folder `copies`."""
+    with transaction() as session:
+        instance = an_instance(session)
+        disk = a_folder(session, instance, folder / "copies")
+        chosen: dict[str, Any] = {
+            "name": "people",
+            "config": config,
+            "destinations": [disk.id],
+            "recipients": [RECIPIENT],
+            "drill_key": IDENTITY,
+        }
+        choice = TargetChoice(**{**chosen, **said})
+        made = targets.create_target(session, instance, engine=engine, choice=choice, now=NOON)
+        kept = dict(made.target.config)
+        return World(engine, kept, made.target.id, folder / "copies")
+
+
+def take(world: World, *, at: datetime = NOON, turn: Turn | None = None) -> str:
+    """Back the target up, as a run does; `turn` is what happens to the dump on its way."""
+    engine = ENGINES[world.engine]
+    with shared_folder() as folder, engine.dumping(world.config, folder=folder) as dump:
+        content = dump.stream.read()
+        dump.finish()
+        prints, versions = dump.fingerprints(), dump.versions
+    with transaction() as session:
+        target = session.get_one(BackupTarget, world.target_id)
+        backup = a_stored_backup(session, target, at=at)
+        backup.key = f"{target.folder}/{backup.id}.{engine.EXTENSION}.zst.age"
+        plan = WritePlan(backup.key, {"disk": f"file://{world.place}"}, [RECIPIENT])
+        with (
+            piped(content if turn is None else turn(content)) as plain,
+            Writing(plan, plain=plain) as writing,
+        ):
+            list(writing)
+            manifest = Manifest(
+                id=backup.id,
+                key=backup.key,
+                engine=world.engine,
+                target="people",
+                server=versions.server,
+                tools=versions.tools,
+                extensions=versions.extensions,
+                roles=versions.roles,
+                started_at=at,
+                finished_at=at + timedelta(minutes=1),
+                sealed=writing.sealed,
+                recipients=(RECIPIENT,),
+                fingerprints=prints,
+            )
+            beside = manifest_key_of(backup.key, backup_id=backup.id)
+            assert writing.commit(key=beside, data=signed(manifest)) == {"disk": None}
+        backup.manifest = packed(signed(manifest))
+        backup.sha256 = writing.sealed.sealed.sha256
+        backup.plain_bytes = len(content)
+        world.backups.append(backup.id)
+        return backup.id
+
+
+def the_backup(backup_id: str) -> Backup:
+    with transaction() as session:
+        return session.get_one(Backup, backup_id)
