@@ -4,32 +4,25 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import psycopg
 import pytest
-from mainstay_server.areas.backups.models import Backup, BackupTarget
-from mainstay_server.areas.backups.providers import ENGINES
+from mainstay_server.areas.backups.models import Backup, BackupStatus, BackupTarget
+from mainstay_server.areas.backups.providers import ENGINES, Dump, Engine
 from mainstay_server.areas.backups.providers.mariadb.connecting import ask, connected
-from mainstay_server.areas.backups.service import targets
+from mainstay_server.areas.backups.service import runs, targets, working
 from mainstay_server.areas.backups.service.choosing import TargetChoice
-from mainstay_server.areas.backups.service.manifests import (
-    Manifest,
-    manifest_key_of,
-    packed,
-    signed,
-)
 from mainstay_server.areas.backups.settings import BackupSettings
-from mainstay_server.kernel.copies.running import WritePlan, Writing
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.settings import override_settings
 from redis import Redis
-from tests.kernel.copies.worlds import piped
 from tests.servers.redis import running_redis
 
-from .standing import IDENTITY, NOON, RECIPIENT, a_folder, a_stored_backup, an_instance
+from .standing import IDENTITY, NOON, RECIPIENT, a_folder, an_instance
 from .worlds import shared_folder
 
 ALL_ENGINES = ("postgresql", "mariadb", "redis", "sqlite", "files")
@@ -50,7 +43,7 @@ class World:
 
     def copy_of(self, backup_id: str) -> Path:
         """Where the object of a backup lies."""
-        (found,) = self.place.rglob(f"{backup_id}.*.age")
+        (found,) = self.place.rglob(f"*-{backup_id}.{ENGINES[self.engine].EXTENSION}.zst.age")
         return found
 
     def manifest_of(self, backup_id: str) -> Path:
@@ -149,44 +142,53 @@ def a_world(engine: str, config: Mapping[str, Any], folder: Path, **said: Any) -
 
 
 def take(world: World, *, at: datetime = NOON, turn: Turn | None = None) -> str:
-    """Back the target up, as a run does; `turn` is what happens to the dump on its way."""
-    engine = ENGINES[world.engine]
-    with shared_folder() as folder, engine.dumping(world.config, folder=folder) as dump:
-        content = dump.stream.read()
-        dump.finish()
-        prints, versions = dump.fingerprints(), dump.versions
+    """Back the target up, as a worker does; `turn` is what happens to the dump on its way."""
     with transaction() as session:
-        target = session.get_one(BackupTarget, world.target_id)
-        backup = a_stored_backup(session, target, at=at)
-        backup.key = f"{target.folder}/{backup.id}.{engine.EXTENSION}.zst.age"
-        plan = WritePlan(backup.key, {"disk": f"file://{world.place}"}, [RECIPIENT])
-        with (
-            piped(content if turn is None else turn(content)) as plain,
-            Writing(plan, plain=plain) as writing,
-        ):
-            list(writing)
-            manifest = Manifest(
-                id=backup.id,
-                key=backup.key,
-                engine=world.engine,
-                target="people",
-                server=versions.server,
-                tools=versions.tools,
-                extensions=versions.extensions,
-                roles=versions.roles,
-                started_at=at,
-                finished_at=at + timedelta(minutes=1),
-                sealed=writing.sealed,
-                recipients=(RECIPIENT,),
-                fingerprints=prints,
-            )
-            beside = manifest_key_of(backup.key, backup_id=backup.id)
-            assert writing.commit(key=beside, data=signed(manifest)) == {"disk": None}
-        backup.manifest = packed(signed(manifest))
-        backup.sha256 = writing.sealed.sealed.sha256
-        backup.plain_bytes = len(content)
-        world.backups.append(backup.id)
-        return backup.id
+        asked = runs.ask(session, session.get_one(BackupTarget, world.target_id), now=at)
+    with _turned(world.engine, turn):
+        assert working.make_due(clock=lambda: at) == [asked.id]
+    made = the_backup(asked.id)
+    assert made.status == BackupStatus.SUCCEEDED, made.reason
+    world.backups.append(made.id)
+    return made.id
+
+
+class _Turned:
+    """A dump with another stream."""
+
+    def __init__(self, dump: Dump, stream: BinaryIO) -> None:
+        self._dump = dump
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dump, name)
+
+
+class _Turning:
+    """An engine whose dumps are turned on their way."""
+
+    def __init__(self, engine: Engine, turn: Turn) -> None:
+        self._engine = engine
+        self._turn = turn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    @contextmanager
+    def dumping(self, config: Mapping[str, Any], *, folder: Path) -> Iterator[_Turned]:
+        with self._engine.dumping(config, folder=folder) as dump:
+            yield _Turned(dump, BytesIO(self._turn(dump.stream.read())))
+
+
+@contextmanager
+def _turned(name: str, turn: Turn | None) -> Iterator[None]:
+    engine = ENGINES[name]
+    if turn is not None:
+        ENGINES[name] = cast("Engine", _Turning(engine, turn))
+    try:
+        yield
+    finally:
+        ENGINES[name] = engine
 
 
 def the_backup(backup_id: str) -> Backup:

@@ -17,7 +17,7 @@ from mainstay_server.areas.backups.models import (
 )
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.providers.mariadb.connecting import ask, connected
-from mainstay_server.areas.backups.service import holding, restores, restoring
+from mainstay_server.areas.backups.service import holding, restores, restoring, working
 from mainstay_server.areas.backups.service.restores import RestoreChoice
 from mainstay_server.areas.backups.service.verifying import verify
 from mainstay_server.contracts.backups import (
@@ -33,7 +33,7 @@ from redis import Redis
 
 from .copies import trusting
 from .standing import DAY, HOUR, IDENTITY, NOON, way_out
-from .taking import ALL_ENGINES, World, a_source, a_world, allow_work, take, work
+from .taking import ALL_ENGINES, World, a_source, a_world, allow_work, take, the_backup, work
 from .worlds import shared_folder
 
 __all__ = ["trusting", "way_out", "work"]
@@ -190,10 +190,15 @@ def test_the_safety_backup_comes_first_and_without_it_nothing_happens(world: Wor
         wanted = asked(world, RestoreChoice(confirmation="people"))
         assert (wanted.step, wanted.status) == ("safety backup", RestoreStatus.QUEUED)
         assert restoring.run_next(now=NOON + HOUR) is None, "it waits for the backup"
-        with transaction() as session:
-            safety = session.get_one(Backup, wanted.safety_backup_id)
-            assert safety.kind == BackupKind.BEFORE_RESTORE
-            safety.status, safety.reason = status, reason
+        assert wanted.safety_backup_id is not None
+        if reason:
+            with transaction() as session:
+                safety = session.get_one(Backup, wanted.safety_backup_id)
+                safety.status, safety.reason = status, reason
+        else:
+            working.make_due(clock=lambda: NOON + HOUR)
+            safety = the_backup(wanted.safety_backup_id)
+        assert (safety.kind, safety.status) == (BackupKind.BEFORE_RESTORE, status)
         assert restoring.run_next(now=NOON + HOUR) == wanted.id
         with reading() as session:
             ended.append(session.get_one(BackupRestore, wanted.id))

@@ -115,11 +115,7 @@ def ask(
         Conflict: there is no copy to read, or a restore of this target is under way.
     """
     target = session.get_one(BackupTarget, backup.target_id, with_for_update=True)
-    copies = readable_copies(session, backup)
-    if choice.destination_id is not None:
-        copies = [each for each in copies if each.destination.id == choice.destination_id]
-    if backup.status not in STORED or not copies:
-        raise Conflict("There is no copy of this backup to restore; choose another backup.")
+    _refuse_without_copy(session, backup, choice.destination_id)
     _refuse_second(session, target)
     config, shown = _where(target, backup, choice)
     if choice.confirmation and choice.confirmation != (shown if config else target.name):
@@ -215,6 +211,14 @@ def refuse_unreachable(config: Mapping[str, Any]) -> None:
             check_host_blocking(str(host))
     except OutboundError as error:
         raise EngineFailed(str(error)) from None
+
+
+def _refuse_without_copy(session: Session, backup: Backup, destination_id: str | None) -> None:
+    copies = readable_copies(session, backup)
+    if destination_id is not None:
+        copies = [each for each in copies if each.destination.id == destination_id]
+    if backup.status not in STORED or not copies:
+        raise Conflict("There is no copy of this backup to restore; choose another backup.")
 
 
 def _refuse_second(session: Session, target: BackupTarget) -> None:
