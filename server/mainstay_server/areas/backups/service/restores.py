@@ -145,15 +145,9 @@ def ask(
         restore.safety_backup_id, restore.step = safety.id, "safety backup"
     session.add(restore)
     session.flush()
-    changes = changes_between(
-        {},
-        {
-            "status": restore.status,
-            "empties": restore.empties,
-            "safety_backup": restore.safety_backup_id is not None,
-        },
-    )
-    names = ids_of(restore, target)
+    is_saved = restore.safety_backup_id is not None
+    facts = {"status": restore.status, "empties": restore.empties, "safety_backup": is_saved}
+    names, changes = ids_of(restore, target), changes_between({}, facts)
     say(session, BackupRestoreAsked(**names, changes=changes), now=now)
     return restore
 
