@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "backups_0004"
-down_revision: str | None = "storage_0001"
+down_revision: str | None = "sync_0001"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
