@@ -1,6 +1,7 @@
 // What every page loads: htmx set up for the strict policy, the small elements, the keyboard.
 import { startDialogs } from "./dialogs";
 import { CopyButton } from "./elements/copy-button";
+import { FileUpload } from "./elements/file-upload";
 import { RelativeTime } from "./elements/relative-time";
 import { ThemeSwitch } from "./elements/theme-switch";
 import { TimeChart } from "./elements/time-chart";
@@ -9,6 +10,7 @@ import { startLiveUpdates } from "./live";
 
 startLiveUpdates();
 customElements.define("copy-button", CopyButton);
+customElements.define("file-upload", FileUpload);
 customElements.define("relative-time", RelativeTime);
 customElements.define("theme-switch", ThemeSwitch);
 customElements.define("time-chart", TimeChart);

@@ -45,6 +45,7 @@ PAGES = (
     f"{HERE}/backups/new",
     f"{HERE}/backups/new?engine=postgresql",
     f"{HERE}/backups/destinations",
+    f"{HERE}/storage",
     f"{HERE}/settings",
     "/api/docs",
     "/dashboard/nowhere",

@@ -2,13 +2,14 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, ingest, jobs, readiness
+from . import api, ingest, jobs, pages, readiness
 from .settings import StorageSettings
 
 area = Area(
     name="storage",
     title="Storage",
     api=api.router,
+    pages=pages.router,
     plain_routes=ingest.plain_routes,
     jobs=(
         jobs.settle_uploads,
@@ -19,4 +20,5 @@ area = Area(
     ),
     readiness=(readiness.storage_works,),
     settings=(StorageSettings,),
+    menu=(pages.menu,),
 )

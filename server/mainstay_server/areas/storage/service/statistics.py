@@ -102,6 +102,11 @@ def days_of(session: Session, bucket: Bucket, *, days: int, now: datetime) -> Se
     ).all()
 
 
+def moment_of(day: UseDay) -> int:
+    """When a day ended, in Unix seconds, for charts."""
+    return int(datetime.fromisoformat(f"{day.day}T23:59:59+00:00").timestamp())
+
+
 def held_by(bucket: Bucket, use: Use) -> Held:
     """What an owner holds, against its limits."""
     limit_bytes, limit_objects = uses.limits_of(bucket, use)
