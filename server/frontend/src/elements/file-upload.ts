@@ -6,6 +6,7 @@ import { inUnit } from "../units";
 const AT_ONCE = 2;
 const IN_PARTS_FROM_BYTES = 64 * 1024 * 1024;
 const LIST = "#storage-files";
+const USE = "#storage-use";
 
 interface Part {
   number: number;
@@ -64,7 +65,7 @@ export class FileUpload extends HTMLElement {
       void this.send(upload.file, upload.row).finally(() => {
         this.running -= 1;
         this.next();
-        if (this.running === 0) void htmx.ajax("get", location.href, { target: LIST, select: LIST, swap: "outerHTML" });
+        if (this.running === 0) void htmx.ajax("get", location.href, { target: LIST, select: LIST, selectOOB: USE, swap: "outerHTML" });
       });
     }
   }
@@ -116,6 +117,7 @@ class Row {
     this.stop.className = "button button-quiet button-small";
     this.stop.textContent = "Stop";
     this.stop.addEventListener("click", () => this.stopping.abort());
+    this.element.className = "tone-accent";
     this.element.append(name, this.words, this.stop, this.bar);
   }
 
@@ -138,7 +140,7 @@ class Row {
   }
 
   private end(text: string, tone: string): void {
-    this.element.dataset["tone"] = tone;
+    this.element.className = `tone-${tone}`;
     this.words.textContent = text;
     this.stop.remove();
   }

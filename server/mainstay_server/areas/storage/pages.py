@@ -39,7 +39,7 @@ Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
 Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
 Administered = Annotated[InstanceRef, access.instance(Role.ADMIN)]
 Key = Annotated[str, Form(max_length=4096)]
-PER_PAGE = 100
+PER_PAGE = 50
 MOST_LINKS_SHOWN = 20
 DAYS = 90
 DOWNLOAD_SECONDS = 300
