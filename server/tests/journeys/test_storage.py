@@ -4,6 +4,7 @@ import http.client
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from tests.browsing import CHROMIUM, CHROMIUM_FLAGS, LOOKS, faults_of, new_look,
 from tests.journeys.running import PROJECT, Mainstay, bootstrap, running_mainstay
 from tests.journeys.test_pages import keep_picture, sign_in
 from tests.waiting import PATIENCE_SECONDS, eventually
+from typing_extensions import override
 
 pytestmark = pytest.mark.slow
 
@@ -170,7 +172,7 @@ def test_an_upload_that_the_server_did_not_survive_leaves_nothing(tmp_path: Path
             for sender in senders:
                 sender.start()
             sent = (1, 3, 6, 8)[round_] * MIB
-            eventually(lambda senders=senders, sent=sent: any(s.sent >= sent for s in senders))
+            eventually(partial(has_sent, senders, sent))
             server.kill()
             for sender in senders:
                 sender.join(PATIENCE_SECONDS)
@@ -182,6 +184,10 @@ def test_an_upload_that_the_server_did_not_survive_leaves_nothing(tmp_path: Path
         stats = server.get(f"{STORAGE}/stats?bucket={bucket}")["total"]
         assert stats["usedObjects"] == len(keys(server, bucket))
         assert stats["usedObjects"] + stats["reservedObjects"] == 12
+
+
+def has_sent(senders: "list[Sender]", sent_bytes: int) -> bool:
+    return any(sender.sent >= sent_bytes for sender in senders)
 
 
 def fetched(server: Mainstay, bucket: str, key: str) -> bytes:
@@ -197,6 +203,7 @@ class Sender(threading.Thread):
         self._offer, self._data, self._answered = offer, data, answered
         self.sent = 0
 
+    @override
     def run(self) -> None:
         parts = urlsplit(self._offer["url"])
         connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE_SECONDS)
