@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -265,7 +266,9 @@ def killed_in_the_middle(folder: Path, work: Path, program: str) -> list[psutil.
 
     def runs() -> bool:
         assert worker.poll() is None, "it ended before it could be killed"
-        return program in {each.name() for each in process.children(recursive=True)}
+        with suppress(psutil.NoSuchProcess):  # one that ends while it is looked at
+            return program in {each.name() for each in process.children(recursive=True)}
+        return False
 
     eventually(runs)
     children = process.children(recursive=True)

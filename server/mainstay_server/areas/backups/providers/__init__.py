@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from mainstay_server.areas.backups.schemas import Fingerprints, Versions
 
-from . import files, mariadb, postgresql, redis, sqlite
+from . import export, files, mariadb, postgresql, redis, sqlite
 
 
 class Dump(Protocol):
@@ -104,4 +104,5 @@ ENGINES: dict[str, Engine] = {
     "sqlite": sqlite,
     "files": files,
     "redis": redis,
+    "export": export,
 }

@@ -27,6 +27,7 @@ RESTORES: dict[str, tuple[str, ...]] = {
         "until redis-cli -s restored/redis.sock ping | grep PONG; do sleep 1; done",
         "redis-cli -s restored/redis.sock info keyspace",
     ),
+    "export": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
     "files": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
 }
 PACKAGES = {
@@ -34,6 +35,7 @@ PACKAGES = {
     "mariadb": "mariadb-client",
     "redis": "redis-server redis-tools",
     "sqlite": "sqlite3",
+    "export": "tar",
     "files": "tar",
 }
 
