@@ -85,18 +85,21 @@ def restore(
     is_scratch = bool(config.get("isScratch"))
     if not is_scratch:
         check_restore(config, versions)
-    with _failing_as(RestoreFailed), connected(_written(config)) as connection:
+    with (
+        _failing_as(RestoreFailed),
+        connected(_written(config)) as connection,
+        connection.begin(),
+    ):
         fill(connection, stream, is_scratch=is_scratch)
 
 
 def empty(config: Mapping[str, Any]) -> None:
     """Delete all rows of the tables, in one transaction; the tables stay."""
-    with connected(_written(config)) as connection:
+    with connected(_written(config)) as connection, connection.begin():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
         for shape in reversed(shapes(connection, config["tables"])):
             connection.execute(sa.delete(sa.table(shape.name, schema=shape.schema)))
-        connection.commit()
 
 
 def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:

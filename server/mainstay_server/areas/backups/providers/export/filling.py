@@ -32,7 +32,7 @@ class _Insert:
 
 
 def fill(connection: sa.Connection, stream: BinaryIO, *, is_scratch: bool) -> None:
-    """Insert every row in one transaction; raises `RestoreFailed` for what is cut or wrong."""
+    """Insert every row, in the caller's transaction; raises `RestoreFailed` for what is cut or wrong."""
     kind = connection.dialect.name
     for statement in READY["mysql" if kind == "mariadb" else kind]:
         connection.exec_driver_sql(statement)
@@ -52,7 +52,6 @@ def fill(connection: sa.Connection, stream: BinaryIO, *, is_scratch: bool) -> No
         raise RestoreFailed(f"The export is broken: {error}") from None
     if ended is None or {name: counts[name] for name in ended} != ended:
         raise RestoreFailed("The export was cut: its end is missing.")
-    connection.commit()
 
 
 def _entries(stream: BinaryIO) -> Iterator[tuple[str, IO[bytes]]]:
