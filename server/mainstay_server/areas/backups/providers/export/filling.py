@@ -32,7 +32,7 @@ class _Insert:
 
 
 def fill(connection: sa.Connection, stream: BinaryIO, *, is_scratch: bool) -> None:
-    """Insert every row, in the caller's transaction; raises `RestoreFailed` for what is cut or wrong."""
+    """Insert every row, in the caller's transaction; raises `RestoreFailed`."""
     kind = connection.dialect.name
     for statement in READY["mysql" if kind == "mariadb" else kind]:
         connection.exec_driver_sql(statement)
