@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from backports.zstd import decompress
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.backups.models import Backup
@@ -15,6 +14,7 @@ from mainstay_server.areas.backups.service.manifests import (
     read_signed,
 )
 from mainstay_server.areas.backups.service.recovery import STYLE
+from mainstay_server.kernel.copies.frames import decompressed
 from mainstay_server.kernel.problems import Conflict, NotFound
 
 from .removal import Outcome
@@ -25,7 +25,7 @@ def signed_bytes(session: Session, backup_id: str) -> bytes:
     packed = session.scalar(sa.select(Backup.manifest).where(Backup.id == backup_id))
     if not packed:
         raise NotFound("This backup has no manifest: no copy of it is stored.")
-    return decompress(packed)
+    return b"".join(decompressed((packed,)))
 
 
 def read_manifest(session: Session, backup_id: str) -> Manifest:
