@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import backups, destinations, schedule, targets
+from . import backups, destinations, proving, schedule, targets
 
 router = Router()
-for part in (destinations, targets, backups, schedule):
+for part in (destinations, targets, backups, proving, schedule):
     router.include_router(part.router)

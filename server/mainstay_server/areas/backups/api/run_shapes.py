@@ -16,8 +16,9 @@ from mainstay_server.areas.backups.service.retention import Policy
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 
-from .shapes import MOST_KEPT, Config, Name, SecretKey
+from .shapes import MOST_KEPT, Config, SecretKey
 
+DestinationId = Annotated[str | None, Field(max_length=36)]
 Tried = Annotated[int | None, Field(ge=0, le=MOST_KEPT, description="Another rule, tried only.")]
 
 
@@ -123,6 +124,14 @@ class BackupDifference(Answer):
     rows_after: int
 
 
+class NewBackupDrill(Body):
+    """A drill; without a destination it reads a copy without a known fault."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+    destination_id: DestinationId = None
+
+
 class BackupDrillAnswer(Answer):
     """One drill. When it was not `opened`, copies were only looked at from outside."""
 
@@ -160,26 +169,33 @@ class RestoreCheck(Body):
 
 
 class RestoreCheckAnswer(Answer):
-    """The versions of both sides; `problem` is why it cannot be restored there, or empty."""
+    """The versions of both sides; `problem` is why it cannot be restored there, or "".
+
+    `empty` is whether nothing is there that would have to be removed first.
+    """
 
     to: str
     server: str
     backup_server: str
     problem: str
+    empty: bool | None = None
 
 
 class NewBackupRestore(RestoreCheck):
-    """A restore. `confirm` is the target's name, typed by whoever means it.
+    """A restore.
 
-    What is there is backed up before, unless `safetyCopy` is false. `identity` is the secret key of
-    age that opens the copy, where no key for drills is kept; it is forgotten when it has ended.
+    `confirm` is the target's name, or with a config where it goes as `check` tells it, typed by
+    whoever wants what is there removed; without it nothing is. What is there is backed up before,
+    unless `safetyCopy` is false. `identity` is the secret key of age that opens the copy, where no
+    key for drills is kept; it is forgotten when the restore has ended.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"confirm": "orders"}]})
 
-    confirm: Name
+    confirm: Annotated[str, Field(max_length=500)] = ""
     safety_copy: bool = True
     identity: SecretKey = ""
+    destination_id: DestinationId = None
 
 
 class BackupRestoreAnswer(Answer):

@@ -1,14 +1,17 @@
 """One backup: how far it is, its copies and drills, and what its buttons do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from mainstay_server.areas.backups.models import UNDER_WAY, Backup
+from mainstay_server.areas.backups.models import UNDER_WAY, Backup, BackupDrill, DrillStatus
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.service import (
+    drills,
+    rechecking,
     recovery,
     removal,
     runs,
@@ -37,6 +40,7 @@ from .frame import (
 
 router = Router(prefix=PREFIX + "/{backup_id:id}", include_in_schema=False)
 
+DRILLING = (DrillStatus.QUEUED, DrillStatus.RUNNING)
 SHOWN_DRILLS = 20
 SHOWN_RESTORES = 20
 
@@ -47,6 +51,7 @@ def show_backup(request: Request, session: Session, project: Viewed, backup_id: 
     instance, backup = backup_of(session, project, backup_id)
     frame = frame_of(request, session, project) | {"instance": instance}
     view = views.view_of(session, backup)
+    tried = views.list_drills(session, backup.id, limit=SHOWN_DRILLS).items
     return page_of(
         request,
         frame,
@@ -54,7 +59,8 @@ def show_backup(request: Request, session: Session, project: Viewed, backup_id: 
         view=view,
         view_label=ENGINES[backup.engine].LABEL,
         progress=_progress(request, session, frame, backup) if backup.status in UNDER_WAY else "",
-        drills=views.list_drills(session, backup.id, limit=SHOWN_DRILLS).items,
+        is_drilling=any(each.status in DRILLING for each in tried),
+        shown_drills=_drills(request, frame, tried),
         restores=views.list_restores(session, backup.id, limit=SHOWN_RESTORES).items,
         manifest=_manifest(session, backup),
     )
@@ -68,6 +74,44 @@ def show_progress(request: Request, session: Session, project: Viewed, backup_id
         return HTMLResponse("", headers={"HX-Refresh": "true"})
     frame = frame_of(request, session, project) | {"instance": instance}
     return HTMLResponse(str(_progress(request, session, frame, backup)))
+
+
+@router.get("/drills")
+def show_drills(request: Request, session: Session, project: Viewed, backup_id: str) -> Response:
+    """Its drills, the one that runs with how far it is; the page is loaded anew once it ended."""
+    instance, backup = backup_of(session, project, backup_id)
+    tried = views.list_drills(session, backup.id, limit=SHOWN_DRILLS).items
+    if not any(each.status in DRILLING for each in tried):
+        return HTMLResponse("", headers={"HX-Refresh": "true"})
+    frame = frame_of(request, session, project) | {"instance": instance}
+    return HTMLResponse(_drills(request, frame, tried))
+
+
+@router.post("/drill")
+def drill_backup(
+    request: Request, session: Session, project: Administered, backup_id: str
+) -> Response:
+    """Restore it into a scratch server and compare."""
+    instance, backup = backup_of(session, project, backup_id)
+    asked_by = request.state.caller.person_id
+    return done_or_refused(
+        session,
+        lambda: drills.ask(session, backup, asked_by=asked_by, now=utc_now()),
+        path=_path(instance, backup_id),
+        done="It is tried as soon as a worker is free; the result stands below.",
+    )
+
+
+@router.post("/verify")
+def verify_backup(session: Session, project: Administered, backup_id: str) -> Response:
+    """Read every copy again."""
+    instance, backup = backup_of(session, project, backup_id)
+    return done_or_refused(
+        session,
+        lambda: rechecking.ask_again(session, backup),
+        path=_path(instance, backup_id),
+        done="Every copy is read whole within a minute or so; reload the page then.",
+    )
 
 
 @router.post("/cancel")
@@ -138,6 +182,11 @@ def _progress(request: Request, session: Session, frame: dict[str, Any], backup:
         backup=backup,
         found=found,
     )
+
+
+def _drills(request: Request, frame: dict[str, Any], tried: Sequence[BackupDrill]) -> str:
+    names = names_of(request, frame, "backup")
+    return fragment(request, "backups/drills.html", **names, drills=tried)
 
 
 def _manifest(session: Session, backup: Backup) -> Any:  # noqa: ANN401 - a manifest, or none
