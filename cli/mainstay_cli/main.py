@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import audit, doctor, keys, link, sync, vulnerabilities
+from . import audit, backup, doctor, keys, link, restore, sync, vulnerabilities
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -23,9 +23,11 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.command("link")(link.link)
+app.command("restore")(restore.restore)
 app.command("sync")(sync.sync)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(backup.app, name="backup")
 app.add_typer(vulnerabilities.app, name="vulnerabilities")
 
 

@@ -62,11 +62,6 @@ class TargetView:
         """What is wrong with it."""
         return words.troubles_of(self.target)
 
-    @property
-    def sizes(self) -> list[float]:
-        """The sizes of its stored backups, oldest first."""
-        return [float(run.sealed_bytes) for run in self.figures.runs if run.is_stored]
-
 
 def views_of(session: Session, rows: Iterable[BackupTarget]) -> list[TargetView]:
     """Targets with their figures."""
