@@ -42,7 +42,7 @@ app = typer.Typer(
 @app.command("full")
 def back_up_all(
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,
@@ -57,7 +57,7 @@ def back_up_all(
 @app.command("database")
 def back_up_databases(
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,
@@ -73,7 +73,7 @@ def back_up_databases(
 @app.command("export")
 def back_up_exports(
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,
@@ -90,7 +90,7 @@ def back_up_exports(
 def back_up(  # noqa: PLR0913 - where, and what
     target: Annotated[str, typer.Argument(help="The target's name or id.")],
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,
@@ -105,7 +105,7 @@ def back_up(  # noqa: PLR0913 - where, and what
 @app.command("cleanup")
 def clean_up(  # noqa: PLR0913 - where, and what
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -136,7 +136,7 @@ def clean_up(  # noqa: PLR0913 - where, and what
 @app.command("targets")
 def list_targets(
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     url: Url = "",
     token: Token = "",
     *,
@@ -153,7 +153,7 @@ def list_targets(
 @app.command("list")
 def list_backups(  # noqa: PLR0913 - where, and what
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -182,7 +182,7 @@ def list_backups(  # noqa: PLR0913 - where, and what
 def show(  # noqa: PLR0913 - where, and what
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -202,7 +202,7 @@ def show(  # noqa: PLR0913 - where, and what
 def watch(  # noqa: PLR0913 - where, and what
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -218,7 +218,7 @@ def watch(  # noqa: PLR0913 - where, and what
 def cancel(
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -234,7 +234,7 @@ def cancel(
 def drill(  # noqa: PLR0913 - where, and what
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -262,7 +262,7 @@ def drill(  # noqa: PLR0913 - where, and what
 def verify(  # noqa: PLR0913 - where, and what
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     url: Url = "",
     token: Token = "",
@@ -294,7 +294,7 @@ def verify(  # noqa: PLR0913 - where, and what
 def save_sheet(  # noqa: PLR0913, PLR0917 - where, what and how
     backup: Which,
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     target: Target = "",
     out: Annotated[Path | None, typer.Option(help="A file; standard output without it.")] = None,
     url: Url = "",

@@ -30,7 +30,7 @@ To = Annotated[
 
 def restore(  # noqa: PLR0913, PLR0917 - where from, where to, and how it is meant
     project: Project,
-    environment: Environment = "production",
+    environment: Environment,
     backup: Annotated[
         str, typer.Argument(help="A backup's id, latest or latest-verified; without it you choose.")
     ] = "",

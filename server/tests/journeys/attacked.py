@@ -46,6 +46,7 @@ class Attacked:
     document: Json
     tokens: dict[str, str]
     people: dict[str, str]
+    folder: Path
     hers: dict[str, str] = field(default_factory=dict)
     shown_once: dict[str, str] = field(default_factory=dict)
     """Each secret that was told once, by what it is."""
@@ -108,11 +109,15 @@ def role_needed(operation: Json) -> Role | None:
 @contextmanager
 def attacked_mainstay(environment: Mapping[str, str], folder: Path) -> Iterator[Attacked]:
     """A started server with both organizations and everything that Alice's owns."""
-    with running_mainstay(environment, data_dir=folder) as mainstay:
+    backed_up = folder / "backed-up"
+    (backed_up / "letters").mkdir(parents=True)
+    (backed_up / "letters" / "first.txt").write_text("Dear all")
+    allowed = {"MAINSTAY_BACKUP_FOLDERS": str(backed_up)}
+    with running_mainstay({**allowed, **environment}, data_dir=folder) as mainstay:
         database = environment.get("MAINSTAY_DATABASE_URL", f"sqlite:///{folder}/mainstay.db")
         tokens, people = _seeded(database)
         document = mainstay.ask("GET", "/api/openapi.json").json()
-        attacked = Attacked(mainstay, document, tokens, people)
+        attacked = Attacked(mainstay, document, tokens, people, backed_up)
         make_everything(attacked)
         attacked.made("/api/projects", {"name": "Spying", "slug": HIS}, "charlie")
         yield attacked
@@ -181,8 +186,24 @@ def _what_is_backed_up(attacked: Attacked, instance: str) -> None:
         },
     )
     hers["targetId"], told["recovery key"] = str(target["id"]), str(target["secretKey"])
-    asked = attacked.made(f"/api/backup-targets/{hers['targetId']}/backups", {})
+    _what_was_backed_up(attacked, instance)
+
+
+def _what_was_backed_up(attacked: Attacked, instance: str) -> None:
+    """A folder's backup, a drill of it, and a restore of it into another folder."""
+    hers = attacked.hers
+    letters = {"path": str(attacked.folder / "letters")}
+    wanted = {"name": "letters", "engine": "files", "config": letters, "newKey": "kept"}
+    quiet = {"enabled": False, "drills": "off"}
+    target = attacked.made(f"{instance}/backup-targets", {**wanted, **quiet})
+    attacked.shown_once["drill key"] = str(target["secretKey"])
+    asked = attacked.made(f"/api/backup-targets/{target['id']}/backups", {})
     hers["backupId"] = str(asked["id"])
+    path = f"/api/backups/{asked['id']}"
+    eventually(lambda: attacked.mainstay.get(path)["status"] == "succeeded")
+    hers["drillId"] = str(attacked.made(f"{path}/drills", {})["id"])
+    elsewhere = {"config": {"path": str(attacked.folder / "elsewhere")}}
+    hers["restoreId"] = str(attacked.made(f"{path}/restores", elsewhere)["id"])
 
 
 def _what_comes_by_itself(attacked: Attacked, instance: str) -> None:

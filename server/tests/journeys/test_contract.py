@@ -59,8 +59,15 @@ REMOVING = {
 FOR_BROWSERS = {"changePassword", "endOtherSessions", "endSession", "switchOrganization"}
 ABOUT_WHAT_IS_NOT_THERE = {
     "cancelBackup",
+    "cancelBackupRestore",
+    "checkBackupRestore",
+    "createBackupDrill",
+    "createBackupRestore",
+    "getBackupDrill",
     "getBackupManifest",
+    "getBackupRestore",
     "getRecoverySheet",
+    "verifyBackup",
     "changeMemberRole",
     "createInstance",
     "resendAlertNotification",

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from mainstay_server.areas.backups.models import BackupStatus
+import sqlalchemy as sa
+from mainstay_server.areas.backups.models import BackupCopy, BackupStatus, DrillStatus
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import transaction
 from tests.world import World
 
 from .seen import DAY, a_drill, backup_of, become, target_of, world
@@ -256,3 +258,44 @@ def test_bob_reads_and_changes_nothing_and_charlie_sees_nothing(
     ):
         assert world.charlie.get(path).status_code in (403, 404), path
         assert "documents" not in world.charlie.get(path).text
+
+
+def test_a_drill_is_asked_for_and_told_table_by_table(world: World, tmp_path: Path) -> None:
+    backup = backup_of(target_of(world, tmp_path))
+    path = f"/api/backups/{backup}/drills"
+    difference = {"name": "public.orders", "what": "rows", "rows": [1200, 1199]}
+    ended = a_drill(backup, DrillStatus.FAILED, differences=[difference], reason="It differs.")
+
+    asked = world.alice.post(path, json={})
+    again = world.alice.post(path, json={})
+
+    assert asked.status_code == 201, asked.text
+    assert asked.json()["status"] == "queued"
+    assert again.json()["id"] == asked.json()["id"], "one that waits is the one that is wanted"
+    told = world.bob.get(f"{path}/{ended}").json()
+    assert told["differences"] == [
+        {"name": "public.orders", "what": "rows", "rowsBefore": 1200, "rowsAfter": 1199}
+    ]
+    first = world.bob.get(f"{path}?limit=1").json()
+    second = world.bob.get(f"{path}?limit=1&cursor={first['nextCursor']}").json()
+    assert [each["id"] for each in first["drills"] + second["drills"]] == [
+        asked.json()["id"],
+        ended,
+    ]
+    assert world.bob.post(path, json={}).status_code == 403
+    assert world.charlie.get(path).status_code == 404
+
+
+def test_copies_are_checked_again_when_somebody_asks(world: World, tmp_path: Path) -> None:
+    backup = backup_of(target_of(world, tmp_path))
+    with transaction() as session:
+        for copy in session.scalars(sa.select(BackupCopy)):
+            copy.checked_at = utc_now()
+
+    asked = world.alice.post(f"/api/backups/{backup}/verify")
+
+    assert [copy["checkedAt"] for copy in asked.json()["copies"]] == [None]
+    become(backup, BackupStatus.FAILED)
+    with transaction() as session:
+        session.execute(sa.delete(BackupCopy))
+    assert world.alice.post(f"/api/backups/{backup}/verify").status_code == 409

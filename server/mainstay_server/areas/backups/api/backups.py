@@ -12,6 +12,7 @@ from mainstay_server.areas.backups.models import BackupStatus
 from mainstay_server.areas.backups.service import (
     cleaning,
     keeping,
+    rechecking,
     recovery,
     removal,
     runs,
@@ -198,6 +199,22 @@ def keep_backup(session: Session, backup_id: Administered, wanted: KeepBackup) -
     """Keep it whatever retention says, or leave it to retention again."""
     backup = runs.get_backup(session, backup_id)
     runs.keep(session, backup, is_kept=wanted.kept, now=utc_now())
+    return told_backup(views.view_of(session, backup))
+
+
+@router.post(
+    "/backups/{backup_id:id}/verify",
+    summary="Check the copies of a backup",
+    operation_id="verify_backup",
+    responses=example(_BACKUP),
+)
+def verify_backup(session: Session, backup_id: Administered) -> BackupAnswer:
+    """Read every copy whole and compare it with its signed manifest, within about a minute.
+
+    Until then `checkedAt` of the copies is left out; then `fault` names what was found.
+    """
+    backup = runs.get_backup(session, backup_id)
+    rechecking.ask_again(session, backup)
     return told_backup(views.view_of(session, backup))
 
 

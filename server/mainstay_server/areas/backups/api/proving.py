@@ -1,11 +1,11 @@
-"""The API that proves and restores backups: checks of copies, drills, and restores."""
+"""The API that proves and restores backups: drills, and restores."""
 
 from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from mainstay_server.areas.backups.service import drills, rechecking, restores, runs, views
+from mainstay_server.areas.backups.service import drills, restores, runs, views
 from mainstay_server.areas.backups.service.restores import RestoreChoice
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
@@ -14,7 +14,6 @@ from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 
 from .run_shapes import (
-    BackupAnswer,
     BackupDrillAnswer,
     BackupDrillsAnswer,
     BackupRestoreAnswer,
@@ -24,7 +23,7 @@ from .run_shapes import (
     RestoreCheck,
     RestoreCheckAnswer,
 )
-from .telling import told_backup, told_drill, told_restore
+from .telling import told_drill, told_restore
 
 router = Router(prefix="/api/backups/{backup_id:id}")
 
@@ -81,23 +80,6 @@ _LOOK = {
     "problem": "",
     "empty": False,
 }
-
-
-@router.post(
-    "/verify",
-    summary="Check the copies of a backup",
-    operation_id="verify_backup",
-    responses=example({"id": _BACKUP_ID, "status": "succeeded"}),
-    response_model=BackupAnswer,
-)
-def verify_backup(session: Session, backup_id: Administered) -> BackupAnswer:
-    """Read every copy whole and compare it with its signed manifest, within about a minute.
-
-    Until then `checkedAt` of the copies is left out; then `fault` names what was found.
-    """
-    backup = runs.get_backup(session, backup_id)
-    rechecking.ask_again(session, backup)
-    return told_backup(views.view_of(session, backup))
 
 
 @router.get(
