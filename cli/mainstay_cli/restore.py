@@ -61,11 +61,7 @@ def restore(  # noqa: PLR0913, PLR0917 - where from, where to, and how it is mea
     if not asks and not (yes and backup):
         give_up("Say which backup and --yes, or run this in a terminal to be asked.")
     chosen = backup_of(instance, backup, target) if backup else _choose(instance, target)
-    body: Json = {"safetyCopy": safety_copy}
-    if to:
-        body["config"] = _config_of(to)
-    if key_file is not None:
-        body["identity"] = _key_of(key_file)
+    body = _wish(to, key_file, safety_copy=safety_copy)
     path = f"/api/backups/{chosen['id']}/restores"
     body["confirm"] = _looked(instance, chosen, path, body, asks=asks, overwrite=overwrite)
     started = instance.server.post(path, body)
@@ -142,6 +138,16 @@ def _looked(
     first = "backed up and then removed." if is_safe else "[red]removed, without a backup of it.[/]"
     errors.print(f"What is there now is {first}", highlight=False)
     return str(Prompt.ask(f"Type {name} to restore it", console=errors))
+
+
+def _wish(to: str, key_file: Path | None, *, safety_copy: bool) -> Json:
+    """What is asked of the server, before anybody confirmed it."""
+    body: Json = {"safetyCopy": safety_copy}
+    if to:
+        body["config"] = _config_of(to)
+    if key_file is not None:
+        body["identity"] = _key_of(key_file)
+    return body
 
 
 def _config_of(to: str) -> Json:
