@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import Settings, of
@@ -23,6 +23,11 @@ class BackupSettings(Settings):
         "",
         description="Where snapshots of SQLite and Redis and scratch servers for drills lie"
         " meanwhile; by default where the system keeps what is temporary.",
+    )
+    backup_itself_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Whoever knows it may have this server itself backed up, with all that it"
+        " keeps of everybody; 20 characters or more, and nobody by default.",
     )
     backup_check_days: int = Field(
         7, ge=1, le=365, description="After how many days each copy is read and compared again."

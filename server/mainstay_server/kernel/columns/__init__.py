@@ -1,5 +1,6 @@
 """The column store: everything that arrives as a stream. Nobody else speaks to ClickHouse."""
 
+from .copying import HeldFiles, held_files, tables_in
 from .engines import QUERY_ROWS, QUERY_SECONDS
 from .refusals import EngineError, EngineRefused, Full, TooBroad
 from .repeats import append_once
@@ -28,6 +29,7 @@ __all__ = [
     "EngineError",
     "EngineRefused",
     "Full",
+    "HeldFiles",
     "Measure",
     "RollUp",
     "Stats",
@@ -38,10 +40,12 @@ __all__ = [
     "append_once",
     "close_columns",
     "delete_rows",
+    "held_files",
     "open_columns",
     "query",
     "query_row",
     "query_value",
     "stats",
     "sum_up",
+    "tables_in",
 ]

@@ -50,7 +50,8 @@ class EmbeddedEngine:
     def __init__(self, folder: Path, *, memory_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # The engine compares folders as text, so that every handle must spell it alike.
-        self._folder = str(folder.resolve())
+        self.folder: Path | None = folder.resolve()
+        self._folder = str(self.folder)
         engine_options = {
             "max_server_memory_usage": memory_bytes,
             "mark_cache_size": MARK_CACHE_BYTES,

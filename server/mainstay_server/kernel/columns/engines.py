@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -35,6 +36,10 @@ class Engine(Protocol):
     """An open connection to the columns; safe to use from many threads. Raises EngineError."""
 
     layout: Layout
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the embedded engine keeps its files; None when a server does."""
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that changes tables."""

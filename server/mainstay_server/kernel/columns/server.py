@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
@@ -55,6 +56,11 @@ class ServerEngine:
         self._reading = self._client(
             {"max_execution_time": QUERY_SECONDS, "max_result_rows": QUERY_ROWS, "readonly": 2}
         )
+
+    @property
+    def folder(self) -> Path | None:
+        """It keeps its files where the server is."""
+        return None
 
     def _client(self, settings: Mapping[str, Any]) -> Client:
         with _engine_errors():

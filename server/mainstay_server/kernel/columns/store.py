@@ -228,6 +228,11 @@ def closed() -> EngineRefused:
     return EngineRefused("The column store is not open; call open_columns() at start.")
 
 
+def open_engine_now() -> Engine:
+    """The engine that is open in this process; raises when there is none."""
+    return _opened().engine
+
+
 def _opened() -> Store:
     if _Open.store is None:
         raise closed()

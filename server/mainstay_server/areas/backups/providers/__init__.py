@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from mainstay_server.areas.backups.schemas import Fingerprints, Versions
 
-from . import export, files, mariadb, postgresql, redis, sqlite
+from . import export, files, mainstay, mariadb, postgresql, redis, sqlite
 
 
 class Dump(Protocol):
@@ -105,4 +105,5 @@ ENGINES: dict[str, Engine] = {
     "files": files,
     "redis": redis,
     "export": export,
+    "mainstay": mainstay,
 }

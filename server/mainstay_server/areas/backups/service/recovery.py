@@ -28,6 +28,11 @@ RESTORES: dict[str, tuple[str, ...]] = {
         "redis-cli -s restored/redis.sock info keyspace",
     ),
     "export": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
+    "mainstay": (
+        "mkdir --mode 700 data",
+        "tar --extract --file {dump} --directory data",
+        "mainstay up --data-dir data",
+    ),
     "files": ("mkdir restored", "tar --extract --file {dump} --directory restored"),
 }
 PACKAGES = {
@@ -36,6 +41,7 @@ PACKAGES = {
     "redis": "redis-server redis-tools",
     "sqlite": "sqlite3",
     "export": "tar",
+    "mainstay": "tar",
     "files": "tar",
 }
 
