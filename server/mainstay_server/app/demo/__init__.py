@@ -37,6 +37,11 @@ class Demo:
         self._project = PROJECT
         self._conductor: subprocess.Popen[bytes] | None = None
 
+    @property
+    def _folder(self) -> Path:
+        """Where the sample app and those around it have their files."""
+        return self.data_dir.resolve() / "demo"
+
     def prepare(self, data_dir: Path | None) -> None:
         """Choose the data dir and set the server up unattended, before it reads its settings.
 
@@ -57,6 +62,8 @@ class Demo:
         self._token = _given("MAINSTAY_BOOTSTRAP_TOKEN")
         if not self._token:
             self._token = os.environ["MAINSTAY_BOOTSTRAP_TOKEN"] = made["token"]
+        if not _given("MAINSTAY_BACKUP_FOLDERS"):
+            os.environ["MAINSTAY_BACKUP_FOLDERS"] = str(self._folder)
         self._project = _given("MAINSTAY_BOOTSTRAP_PROJECT")
         if not self._project:
             self._project = os.environ["MAINSTAY_BOOTSTRAP_PROJECT"] = PROJECT
@@ -70,7 +77,7 @@ class Demo:
             start_new_session=True,  # Ctrl-C is for the server; the conductor hears of it from us
         )
         plan = {"url": url, "token": self._token, "project": self._project}
-        plan["folder"] = str(self.data_dir.resolve() / "demo")
+        plan["folder"] = str(self._folder)
         assert self._conductor.stdin is not None
         self._conductor.stdin.write(json.dumps(plan).encode() + b"\n")
         self._conductor.stdin.flush()

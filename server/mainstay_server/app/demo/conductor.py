@@ -18,6 +18,7 @@ from typing import Any
 from mainstay_server.kernel.programs import dying_with
 
 from .api import ANSWER_SECONDS, Api
+from .backing_up import back_up
 from .guarding import Guarding
 from .places import PLACES, SAMPLE, Place
 
@@ -50,6 +51,12 @@ class Conductor:
             _patiently(lambda url=url: _connect(url))  # type: ignore[misc] # bound at once
             self._start_visitors(place, url, keys)
             self._tell_where(instances[place], url)
+        back_up(
+            self._api,
+            instance_id=instances[PLACES[0]],
+            database=self._folder / f"{PLACES[0].environment}.db",
+            kept=self._folder / "backup.json",
+        )
 
     def look_after(self) -> None:
         """Say which child ended by itself, once; the others go on."""
