@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from mainstay_server.areas.backups.models import (
     Backup,
     BackupDestination,
+    BackupDrill,
     BackupStatus,
     BackupTarget,
     DrillStatus,
@@ -308,6 +309,65 @@ def test_the_overview_tells_when_the_weakest_target_was_proven(
 
 
 def test_what_is_no_json_is_refused_for_engines_without_a_field_of_their_own() -> None:
-    assert forms.config_of("export", {"config": '{"tables": ["orders"]}'}) == {"tables": ["orders"]}  # type: ignore[arg-type] # a form is a mapping
+    assert forms.config_of("other", {"config": '{"tables": ["orders"]}'}) == {"tables": ["orders"]}  # type: ignore[arg-type] # a form is a mapping
     with pytest.raises(Invalid, match="must be a JSON object"):
-        forms.config_of("export", {"config": "orders"})  # type: ignore[arg-type] # the same
+        forms.config_of("other", {"config": "orders"})  # type: ignore[arg-type] # the same
+
+
+def test_the_way_to_a_restore_looks_first_and_says_why_it_cannot(
+    world: World, tmp_path: Path
+) -> None:
+    backup = backup_of(target_of(world, tmp_path))
+    path = url(world, f"/{backup}/restore")
+
+    wizard = world.alice.get(path).text
+    own = world.alice.post(f"{path}/look", data={"where": "own"}).text
+    empty = world.alice.post(f"{path}/look", data={"where": "elsewhere", "config": ""}).text
+    refused = world.alice.post(path, data={"where": "own", "safety": "on"})
+
+    for told in ("1. Where to", "Never proven", "Back it up first", RECIPIENT):
+        assert told in wizard, told
+    assert "no manifest" in own
+    assert "The folder is empty" in empty
+    assert refused.status_code == 303
+    assert "mainstay_flash" in refused.headers["set-cookie"]
+    assert world.bob.get(path).status_code == 403
+    assert world.charlie.get(path).status_code in (403, 404)
+
+
+def test_a_drill_that_waits_is_seen_and_the_page_follows_it(world: World, tmp_path: Path) -> None:
+    backup = backup_of(target_of(world, tmp_path))
+    path = url(world, f"/{backup}")
+
+    world.alice.post(f"{path}/drill")
+    waiting = world.bob.get(path).text
+    part = world.bob.get(f"{path}/drills")
+
+    assert "live-drills" in waiting
+    assert "Queued" in part.text
+    assert "HX-Refresh" not in part.headers
+    with transaction() as session:
+        for drill in session.scalars(sa.select(BackupDrill)):
+            drill.status = DrillStatus.PASSED
+    assert world.bob.get(f"{path}/drills").headers["HX-Refresh"] == "true"
+    assert "from outside only" in world.bob.get(path).text
+    assert world.alice.post(f"{path}/verify").status_code == 303
+
+
+def test_an_export_asks_for_tables_too(world: World, tmp_path: Path) -> None:
+    allow(tmp_path)
+    page = world.alice.get(url(world, "/new?engine=export")).text
+    assert "Tables" in page
+    form = {
+        "instance_id": world.instance.id,
+        "name": "people",
+        "config": f"sqlite:///{tmp_path}/app.db",
+        "tables": "people, orders",
+        "schedule": "weekly",
+        "retention": "staging",
+        "new_key": "shown",
+    }
+
+    assert world.alice.post(url(world, "/new/export"), data=form).status_code == 200
+
+    assert stored_target().config["tables"] == ["people", "orders"]

@@ -77,10 +77,22 @@ CONFIGS: dict[str, ConfigField] = {
         "/srv/app/data/app.db",
         "In a folder of MAINSTAY_BACKUP_FOLDERS; it may be written while it is copied.",
     ),
+    "export": ConfigField(
+        "url",
+        "Where it is",
+        "postgresql://reader:secret@db.example:5432/orders",
+        "PostgreSQL, MariaDB (mysql://…) or a file of SQLite (sqlite:////srv/app.db).",
+    ),
     "files": ConfigField(
         "path", "The folder", "/srv/app/uploads", "In a folder of MAINSTAY_BACKUP_FOLDERS."
     ),
 }
+TABLES = ConfigField(
+    "tables",
+    "Tables",
+    "people orders",
+    "Which ones, with blanks or lines between; empty is all of them.",
+)
 ANY_CONFIG = ConfigField(
     "json", "Settings as JSON", '{"url": "…"}', "What this engine takes stands in the docs."
 )
@@ -91,6 +103,11 @@ def config_field(engine: str) -> ConfigField:
     return CONFIGS.get(engine, ANY_CONFIG)
 
 
+def asks_for_tables(engine: str) -> bool:
+    """Whether an engine takes a part of a database only."""
+    return engine == "export"
+
+
 def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
     """The config that was typed; None when the field was left empty. Raises `Invalid`."""
     text = text_of(form, "config")
@@ -98,7 +115,8 @@ def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
         return None
     name = config_field(engine).name
     if name != ANY_CONFIG.name:
-        return {name: text}
+        tables = text_of(form, TABLES.name).replace(",", " ").split()
+        return {name: text, **({TABLES.name: tables} if asks_for_tables(engine) else {})}
     try:
         found = json.loads(text)
     except ValueError:

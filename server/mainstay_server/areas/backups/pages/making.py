@@ -195,6 +195,7 @@ def _form(  # noqa: PLR0913 - what a form is drawn from
         engine=engine,
         label=_label(engine),
         config_field=forms.config_field(engine),
+        tables_field=forms.TABLES if forms.asks_for_tables(engine) else None,
         target=target,
         values=_values(frame, target, sent),
         chosen=forms.texts_of(sent, "destinations") if sent else [each.id for each in chosen],
