@@ -67,7 +67,7 @@ def forget_old_runs(session: Session, *, now: datetime) -> None:
     keeping.forget_history(session, now=now)
 
 
-@job(every=timedelta(seconds=5), task="backup", in_transaction=False, at_start=True)
+@job(every=timedelta(seconds=15), in_transaction=False, at_start=True)
 def run_drills(*, now: datetime) -> None:
     """Restore the backup that has waited longest for it into a scratch server, and compare it."""
     drilling.run_next(now=now)

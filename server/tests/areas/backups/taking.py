@@ -25,7 +25,7 @@ from tests.servers.redis import running_redis
 from .standing import IDENTITY, NOON, RECIPIENT, a_folder, an_instance
 from .worlds import shared_folder
 
-ALL_ENGINES = ("postgresql", "mariadb", "redis", "sqlite", "files")
+ALL_ENGINES = ("postgresql", "mariadb", "redis", "sqlite", "files", "export")
 MARK = b"person 1234"
 PEOPLE = 2000
 Turn = Callable[[bytes], bytes]
@@ -68,6 +68,7 @@ def a_source(engine: str, folder: Path, request: pytest.FixtureRequest) -> Itera
             "redis": _redis,
             "sqlite": _sqlite,
             "files": _files,
+            "export": _export,
         }[engine](folder, request, stack)
 
 
@@ -117,6 +118,12 @@ def _files(folder: Path, _: pytest.FixtureRequest, __: ExitStack) -> dict[str, A
     for n in range(1, PEOPLE + 1, 100):
         (path / f"{n}.txt").write_text("\n".join(f"person {m}" for m in range(n, n + 100)))
     return {"path": str(path)}
+
+
+def _export(folder: Path, request: pytest.FixtureRequest, stack: ExitStack) -> dict[str, Any]:
+    kept = ENGINES["postgresql"].checked(_postgresql(folder, request, stack))
+    place = f"{kept['host']}:{kept['port']}/{kept['dbname']}"
+    return {"url": f"postgresql://{kept['user']}@{place}", "tables": ["people"]}
 
 
 def allow_work(folder: Path, work: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_backup_is_restored_compared_and_proven(
         assert (fault_of(backup), list(work.iterdir())) == ("", [])
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "sqlite", "files"])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "sqlite", "files", "export"])
 def test_one_flipped_bit_in_the_dump_is_named_though_all_of_the_copy_is_whole(
     kind: str, tmp_path: Path, work: Path, request: pytest.FixtureRequest
 ) -> None:

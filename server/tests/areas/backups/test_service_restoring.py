@@ -1,6 +1,10 @@
 """A restore changes nothing before all was looked at, and then gives back what was dumped."""
 
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +17,12 @@ from mainstay_server.areas.backups.models import (
     BackupKind,
     BackupRestore,
     BackupStatus,
+    BackupTarget,
     RestoreStatus,
 )
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.providers.mariadb.connecting import ask, connected
-from mainstay_server.areas.backups.service import holding, restores, restoring, working
+from mainstay_server.areas.backups.service import holding, restores, restoring, runs, working
 from mainstay_server.areas.backups.service.restores import RestoreChoice
 from mainstay_server.areas.backups.service.verifying import verify
 from mainstay_server.contracts.backups import (
@@ -25,11 +30,13 @@ from mainstay_server.contracts.backups import (
     BackupRestoreCancelled,
     replay_erasures,
 )
+from mainstay_server.kernel.database import engine as database_engine
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.ports import forget_answers, install_answers
 from mainstay_server.kernel.problems import Conflict, Invalid
 from redis import Redis
+from tests.waiting import eventually
 
 from .copies import trusting
 from .standing import DAY, HOUR, IDENTITY, NOON, way_out
@@ -86,7 +93,7 @@ def spoil(world: World) -> None:
     """Lose half of what is there, and change the rest."""
     config = world.config
     match world.engine:
-        case "postgresql":
+        case "postgresql" | "export":
             reached = {name: config[name] for name in ("host", "port", "user", "dbname")}
             with psycopg.connect(**reached, autocommit=True) as connection:
                 connection.execute(
@@ -279,6 +286,87 @@ def test_one_whose_worker_died_goes_on_only_if_nothing_was_changed(
         restoring.DIED if status == RestoreStatus.FAILED else "",
         "",
     )
+
+
+def test_a_target_is_not_backed_up_while_it_is_filled_nor_filled_while_it_is_backed_up(
+    world: World,
+) -> None:
+    wanted = asked(world, OVER_IT)
+    with transaction() as session:
+        target = session.get_one(BackupTarget, world.target_id)
+        backup = runs.ask(session, target, now=NOON + HOUR)
+        backup.status = BackupStatus.RUNNING
+    assert restoring.run_next(now=NOON + HOUR) is None
+    with transaction() as session:
+        session.get_one(Backup, backup.id).status = BackupStatus.CANCELLED
+        hold = holding.claim(session, BackupRestore, now=NOON + HOUR)
+        target = session.get_one(BackupTarget, world.target_id)
+        waiting = runs.ask(session, target, now=NOON + HOUR)
+    assert hold is not None
+    assert working.make_due(clock=lambda: NOON + HOUR) == []
+    assert restoring.run_next(now=NOON + DAY) == wanted.id
+    assert working.make_due(clock=lambda: NOON + DAY) == [waiting.id]
+
+
+KILLED = """
+import sys
+from datetime import UTC, datetime
+from mainstay_server.areas.backups.service import restoring
+from mainstay_server.kernel import outbound, shared
+from mainstay_server.kernel.database import open_database
+shared.open_shared("memory://")
+outbound.open_outbound(allow_private=True)
+open_database(sys.argv[1])
+restoring.run_next(now=datetime(2026, 6, 1, 13, tzinfo=UTC))
+"""
+
+
+def killed_after(seconds: float, wanted: BackupRestore, folder: Path, work: Path) -> None:
+    """Let another process take the restore, and kill it so long after it did."""
+    environment = {
+        **os.environ,
+        "MAINSTAY_DATA_DIR": str(folder),
+        "MAINSTAY_BACKUP_FOLDERS": str(folder),
+        "MAINSTAY_BACKUP_WORK_FOLDER": str(work),
+    }
+    url = str(database_engine().url)
+    worker = subprocess.Popen([sys.executable, "-c", KILLED, url], env=environment)
+
+    def began() -> bool:
+        with reading() as session:
+            row = session.get_one(BackupRestore, wanted.id)
+            return row.status != RestoreStatus.QUEUED or row.fence > wanted.fence
+
+    eventually(began)
+    time.sleep(seconds)
+    worker.kill()
+    worker.wait()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_whenever_a_restore_is_killed_it_ends_honestly_and_the_next_one_is_whole(
+    kind: str, tmp_path: Path, work: Path, request: pytest.FixtureRequest
+) -> None:
+    allow_work(tmp_path, work)
+    with a_source(kind, tmp_path, request) as config:
+        world = a_world(kind, config, tmp_path)
+        take(world)
+        before = fingerprints(world)
+        for seconds in (0.05, 0.3, 0.6, 0.9, 1.3):
+            wanted = asked(world, OVER_IT)
+            killed_after(seconds, wanted, tmp_path, work)
+
+            restoring.run_next(now=NOON + DAY)
+
+            with reading() as session:
+                restore = session.get_one(BackupRestore, wanted.id)
+            assert restore.status in (RestoreStatus.SUCCEEDED, RestoreStatus.FAILED), seconds
+            assert restore.identity == ""
+            if restore.status == RestoreStatus.FAILED:
+                assert restore.reason == restoring.DIED
+                restored(world)
+            assert fingerprints(world) == before
+            assert list(work.iterdir()) == []
 
 
 def test_whoever_was_erased_since_is_erased_again_before_it_is_done(world: World) -> None:

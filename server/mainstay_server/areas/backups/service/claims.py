@@ -11,7 +11,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from mainstay_server.areas.backups.models import Backup, BackupKind, BackupStatus, BackupTarget
+from mainstay_server.areas.backups.models import (
+    Backup,
+    BackupKind,
+    BackupRestore,
+    BackupStatus,
+    BackupTarget,
+    RestoreStatus,
+)
 from mainstay_server.kernel import leases
 from mainstay_server.kernel.copies.running import Progress
 from mainstay_server.kernel.database import rows_changed
@@ -37,8 +44,16 @@ class Claim:
 
 
 def claim_next(session: Session, *, now: datetime, lease: timedelta) -> Claim | None:
-    """Take the backup that has waited longest, of a target of which none is being made."""
+    """Take the backup that has waited longest, of a target that is neither read nor filled now."""
     running = aliased(Backup)
+    is_filled = (
+        sa.select(BackupRestore.id)
+        .where(
+            BackupRestore.target_id == Backup.target_id,
+            BackupRestore.status == RestoreStatus.RUNNING,
+        )
+        .exists()
+    )
     is_busy = (
         sa.select(running.id)
         .where(running.target_id == Backup.target_id, running.status == BackupStatus.RUNNING)
@@ -46,7 +61,7 @@ def claim_next(session: Session, *, now: datetime, lease: timedelta) -> Claim | 
     )
     waiting = session.scalars(
         sa.select(Backup)
-        .where(Backup.status == BackupStatus.QUEUED, Backup.due_at <= now, ~is_busy)
+        .where(Backup.status == BackupStatus.QUEUED, Backup.due_at <= now, ~is_busy, ~is_filled)
         .order_by(Backup.due_at, Backup.id)
         .limit(1)
         .with_for_update(skip_locked=True)

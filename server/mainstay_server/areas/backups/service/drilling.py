@@ -66,6 +66,8 @@ def run_next(*, now: datetime) -> str | None:
     is begun again once, and has failed when that is killed, too. What the killed left is removed.
     """
     sweep()
+    if not holding.is_there_work(BackupDrill):
+        return None
     with transaction() as session:
         _give_up_dead(session, now=now)
         hold = holding.claim(session, BackupDrill, now=now)

@@ -24,7 +24,7 @@ from mainstay_server.areas.backups.models import (
 )
 from mainstay_server.kernel import leases
 from mainstay_server.kernel.copies.streams import repeating
-from mainstay_server.kernel.database import rows_changed, transaction
+from mainstay_server.kernel.database import reading, rows_changed, transaction
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.settings import ServerSettings, of
 
@@ -63,6 +63,13 @@ class Hold:
     def now(self) -> datetime:
         """The present moment, by the clock of whoever claimed it."""
         return self.claimed_at + timedelta(seconds=monotonic() - self._began)
+
+
+def is_there_work(work: Work) -> bool:
+    """Whether any row waits or is being worked on; most of the time there is none."""
+    with reading() as session:
+        open_ones = sa.select(work.id).where(work.status.in_((QUEUED, RUNNING))).limit(1)
+        return session.scalar(open_ones) is not None
 
 
 def claim(

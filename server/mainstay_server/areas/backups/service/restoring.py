@@ -19,6 +19,7 @@ from mainstay_server.areas.backups.models import (
     Backup,
     BackupDestination,
     BackupRestore,
+    BackupStatus,
     BackupTarget,
     RestoreStatus,
 )
@@ -77,17 +78,22 @@ class _Task:
 def run_next(*, now: datetime) -> str | None:
     """Carry out the restore that has waited longest; returns its id, or None when none is ready.
 
-    One whose safety backup is being made is not. It takes as long as the restore and opens
-    transactions of its own. One whose worker was killed is begun again once, if nothing had been
-    changed; else it has failed.
+    One is not whose safety backup is being made, or whose target is. It takes as long as the
+    restore and opens transactions of its own. One whose worker was killed is begun again once, if
+    nothing had been changed; else it has failed.
     """
     sweep()
+    if not holding.is_there_work(BackupRestore):
+        return None
     safety = sa.select(Backup.id).where(
         Backup.id == BackupRestore.safety_backup_id, Backup.status.in_(UNDER_WAY)
     )
+    made = sa.select(Backup.id).where(
+        Backup.target_id == BackupRestore.target_id, Backup.status == BackupStatus.RUNNING
+    )
     with transaction() as session:
         _give_up_dead(session, now=now)
-        hold = holding.claim(session, BackupRestore, ~safety.exists(), now=now)
+        hold = holding.claim(session, BackupRestore, ~safety.exists(), ~made.exists(), now=now)
     if hold is None:
         return None
     with reading() as session:
