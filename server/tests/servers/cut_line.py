@@ -9,10 +9,13 @@ from functools import partial
 
 
 class CutLine:
-    """Passes bytes to a port until `cut_after` of them went there, then drops everybody."""
+    """Passes bytes to a port until `cut_after` of them went there, then drops everybody.
 
-    def __init__(self, port: int, *, cut_after: int) -> None:
-        self._to, self._left = port, cut_after
+    With `answers` those that come back are counted.
+    """
+
+    def __init__(self, port: int, *, cut_after: int, answers: bool = False) -> None:
+        self._to, self._left, self._counts_answers = port, cut_after, answers
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -33,7 +36,8 @@ class CutLine:
                 far = socket.create_connection(("127.0.0.1", self._to))
                 self._open += [near, far]
                 for source, target in ((near, far), (far, near)):
-                    passing = partial(self._pass, source, target, counts=source is near)
+                    counts = (source is far) is self._counts_answers
+                    passing = partial(self._pass, source, target, counts=counts)
                     threading.Thread(target=passing, daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, *, counts: bool) -> None:
@@ -55,8 +59,8 @@ class CutLine:
 
 
 @contextmanager
-def cut_line(port: int, *, cut_after: int) -> Iterator[CutLine]:
-    line = CutLine(port, cut_after=cut_after)
+def cut_line(port: int, *, cut_after: int, answers: bool = False) -> Iterator[CutLine]:
+    line = CutLine(port, cut_after=cut_after, answers=answers)
     try:
         yield line
     finally:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mainstay_server.areas.backups.service.retention import (
     PRODUCTION,
@@ -124,6 +124,9 @@ POLICIES = st.builds(
 )
 
 
+# What is held is the agreement. How long drawing and judging take is the machine's affair: another
+# process may have the processor for longer than the 200 ms that hypothesis gives an example.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schedules(), POLICIES, st.integers(min_value=-400, max_value=400))
 def test_it_agrees_with_the_oracle(backups: list[Kept], policy: Policy, later: int) -> None:
     now = NOON + timedelta(hours=later)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.programs import Program, ProgramFailed, running, told_by
 
 from .connecting import (
+    KEEPALIVES,
     Connection,
     checked,
     connected,
@@ -51,6 +52,7 @@ __all__ = [
 LABEL = "PostgreSQL"
 EXTENSION = "pgdump"
 LOCK_WAIT_MILLISECONDS = 60_000
+CANCEL_SECONDS = 5.0
 ANYTHING = f"""
 SELECT n.nspname || '.' || c.relname FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {RELATIONS}
@@ -127,6 +129,7 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[PostgresDump
         command = [
             *(program("pg_dump"), "--format=custom", "--compress=0", "--no-password"),
             *(f"--snapshot={exported[0]}", f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}"),
+            "--dbname=" + " ".join(f"{name}={value}" for name, value in KEEPALIVES.items()),
         ]
         with running(
             command,
@@ -139,7 +142,9 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[PostgresDump
             try:
                 yield dump
             except BaseException:
-                connection.cancel()
+                # The fingerprints would go on; a server that is out of reach is not waited for.
+                with suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=CANCEL_SECONDS)
                 raise
             finally:
                 dump.end()

@@ -22,6 +22,13 @@ OLDEST_SERVER = 140_000  # the first that hashes rows
 CONNECT_SECONDS = 10
 # So that neither another person's password file nor service file lends a target its rights.
 NOBODYS_FILE = "/nonexistent"
+# A server that is gone without a word is noticed within two minutes, and not within hours.
+KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "6",
+    "tcp_user_timeout": "120000",
+}
 KEYS = {"host", "port", "dbname", "user", "password", "sslmode"}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -94,6 +101,7 @@ def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
             connect_timeout=CONNECT_SECONDS,
             application_name="mainstay backup",
             autocommit=True,
+            **{name: int(value) for name, value in KEEPALIVES.items()},
         )
     except psycopg.OperationalError as error:
         raise EngineFailed(f"{shown(config)} cannot be reached: {_told(error, config)}") from None
