@@ -93,7 +93,7 @@ def only_database(config: Mapping[str, Any]) -> str:
 @contextmanager
 def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
     """A connection without any timeout of the server's; raises `EngineFailed`."""
-    reached = {name: config[name] for name in (*KEYS, "port")}
+    reached = {name: config[name] for name in (*KEYS, "port")} | KEEPALIVES
     try:
         connection = psycopg.connect(
             **reached,
@@ -101,7 +101,6 @@ def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
             connect_timeout=CONNECT_SECONDS,
             application_name="mainstay backup",
             autocommit=True,
-            **{name: int(value) for name, value in KEEPALIVES.items()},
         )
     except psycopg.OperationalError as error:
         raise EngineFailed(f"{shown(config)} cannot be reached: {_told(error, config)}") from None
