@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import audit, backup, doctor, keys, link, restore, sync, vulnerabilities
+from . import audit, backup, doctor, keys, link, restore, sync, upload, vulnerabilities
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -29,6 +29,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
 app.add_typer(vulnerabilities.app, name="vulnerabilities")
+app.add_typer(upload.app, name="upload")
 
 
 @app.callback()

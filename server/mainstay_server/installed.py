@@ -13,6 +13,7 @@ from mainstay_server.areas import (
     quotas,
     rate_limits,
     requests,
+    results,
     scorecard,
     storage,
     sync,
@@ -36,5 +37,6 @@ AREAS: tuple[Area, ...] = (
     backups.area,
     storage.area,
     sync.area,
+    results.area,
     scorecard.area,
 )

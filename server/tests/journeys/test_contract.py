@@ -34,6 +34,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+A_REPORT = b'<testsuite><testcase name="an order is paid once"/></testsuite>'
 CRON_SECRET = "cron-secret-of-the-contract"
 AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
 EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 6}
@@ -47,6 +48,7 @@ REMOVING = {
     "removeBackupTarget",
     "removeHealthCheck",
     "removeMember",
+    "removeResult",
     "removeSyncFolder",
     "removeSyncSnapshot",
     "liftBan",
@@ -84,6 +86,7 @@ HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelop
     "pushSyncSnapshot",
     "restoreSyncFile",
     "sendSyncChunks",
+    "uploadResults",
     "uploadVulnerabilityScan",
 }
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -138,6 +141,8 @@ def things_made_on(mainstay: Mainstay) -> dict[str, str]:
     ids["findingId"] = a_finding(mainstay)
     ids |= what_is_backed_up(mainstay)
     ids |= a_synced_folder(mainstay)
+    uploaded = mainstay.call("POST", f"/api/projects/{PROJECT}/results", content=A_REPORT)
+    ids["resultId"] = uploaded.json()["id"]
     return ids | what_may_be_switched_off(mainstay)
 
 

@@ -1,0 +1,1 @@
+"""Shapes of results: what was read from a file, and what the API gives."""
