@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "results_0001"
-down_revision: str | None = "sync_0001"
+down_revision: str | None = "backups_0004"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
