@@ -18,11 +18,25 @@ class CountingProxy:
         self._target = target
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._carriers: list[threading.Thread] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        """End every connection, and leave no socket behind."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for carrier in self._carriers:
+            carrier.join()
+        for each in self._open:
+            each.close()
 
     def _accept(self) -> None:
         while True:
@@ -31,10 +45,13 @@ class CountingProxy:
             except OSError:
                 return
             server = socket.create_connection(self._target)
+            self._open += [client, server]
             for source, sink, counts in ((client, server, True), (server, client, False)):
-                threading.Thread(
+                carrier = threading.Thread(
                     target=self._carry, args=(source, sink), kwargs={"counts": counts}, daemon=True
-                ).start()
+                )
+                self._carriers.append(carrier)
+                carrier.start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, *, counts: bool) -> None:
         with contextlib.suppress(OSError):
