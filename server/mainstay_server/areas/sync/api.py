@@ -72,7 +72,6 @@ Digests = Annotated[
     str,
     Query(
         pattern=r"^[0-9a-f]{64}(,[0-9a-f]{64}){0,99}$",
-        max_length=100 * 65,
         description="The SHA-256 of up to 100 chunks in hex, separated by commas.",
         examples=[DIGEST],
     ),
