@@ -3,8 +3,8 @@
 The yardstick is the reverse of the plain pipeline, `age -d | zstd -d | pg_restore` (or `mariadb`),
 into the same scratch server. The contender is what a drill does: it starts a scratch server, fills
 it from the sealed copy, and compares every table with the fingerprints of the dump's snapshot.
-Each part is told by itself, as a ratio to the yardstick of the same round. Memory is that of the
-contender's process with those it started, but for the scratch server, sampled.
+Each part is told by itself, as a ratio to the yardstick of the same round. Memory is what the
+contender and the processes it started take beyond the idle process, without the scratch server.
 """
 
 import shutil
@@ -47,8 +47,9 @@ def seconds_of(act: Callable[[], object]) -> float:
 
 
 def peak_mib(act: Callable[[], object]) -> float:
-    """The most that this process and its tools had at once while it acted."""
+    """The most that this process and its tools had at once while it acted, above its rest."""
     over, peak, me = threading.Event(), [0.0], psutil.Process()
+    at_rest = me.memory_info().rss / MIB
 
     def sample() -> None:
         while not over.wait(SAMPLE_SECONDS):
@@ -65,7 +66,7 @@ def peak_mib(act: Callable[[], object]) -> float:
     finally:
         over.set()
         thread.join()
-    return peak[0]
+    return peak[0] - at_rest
 
 
 def a_copy(engine: Engine, name: str, config: Mapping[str, Any], folder: Path) -> Source:
@@ -139,7 +140,7 @@ def measure(name: str, config: Mapping[str, Any], folder: Path) -> None:
     print(f"{name}, a dump of {size:.0f} MiB: plain restore {statistics.median(yardsticks):.2f} s")
     for part, found_ratios in ratios.items():
         print(f"  {part:12} {statistics.median(found_ratios):.2f} times the plain restore")
-    print(f"  peak memory  {max(peaks):.0f} MiB")
+    print(f"  memory       {max(peaks):.0f} MiB above the process at rest")
 
 
 def main() -> None:
