@@ -299,3 +299,15 @@ def test_copies_are_checked_again_when_somebody_asks(world: World, tmp_path: Pat
     with transaction() as session:
         session.execute(sa.delete(BackupCopy))
     assert world.alice.post(f"/api/backups/{backup}/verify").status_code == 409
+
+
+def test_another_key_is_told_once(world: World, tmp_path: Path) -> None:
+    path = f"{targets_path(world)}/{target_of(world, tmp_path)}"
+
+    made = world.alice.post(f"{path}/keys", json={})
+
+    assert made.status_code == 201, made.text
+    told = world.bob.get(path)
+    assert told.json()["recipients"] == [RECIPIENT, made.json()["recipient"]]
+    assert told.json()["hasDrillKey"] is False
+    assert made.json()["secretKey"] not in told.text

@@ -371,3 +371,32 @@ def test_an_export_asks_for_tables_too(world: World, tmp_path: Path) -> None:
     assert world.alice.post(url(world, "/new/export"), data=form).status_code == 200
 
     assert stored_target().config["tables"] == ["people", "orders"]
+
+
+def test_another_key_is_made_and_shown_once_and_the_kept_one_is_forgotten(
+    world: World, tmp_path: Path
+) -> None:
+    target = target_of(world, tmp_path)
+    path = url(world, f"/targets/{target}")
+
+    page = world.alice.post(f"{path}/new-key", data={"kept": "on"}).text
+
+    (secret,) = set(SECRET.findall(page))
+    row = stored_target()
+    assert (row.recipients[0], len(row.recipients), row.drill_key) == (RECIPIENT, 2, secret)
+    change = world.alice.get(f"{path}/change").text
+    assert secret not in change
+    assert "Forget the key that is kept here" in change
+    form = {"name": "documents", "schedule": "daily", "retention": "production"}
+    world.alice.post(f"{path}/change", data=form | {"forget_key": "on"})
+    assert stored_target().drill_key == ""
+    world.alice.post(f"{path}/change", data=form | {"drill_key": secret})
+    assert stored_target().drill_key == secret
+    assert world.bob.post(f"{path}/new-key").status_code == 403
+
+
+def test_targets_are_found_by_name_and_place(world: World, tmp_path: Path) -> None:
+    target_of(world, tmp_path)
+
+    assert "documents" in world.bob.get(url(world, "?q=DOCU")).text.partition("<main")[2]
+    assert "Nothing matches" in world.bob.get(url(world, "?q=nobody")).text

@@ -160,6 +160,19 @@ class BackupTargetChanges(BackupTargetBase):
     drill_key: SecretKey | None = None
 
 
+class NewBackupKey(Body):
+    """Whether the secret key stays here, sealed, so that drills can restore."""
+
+    keep_for_drills: Annotated[bool, Field(examples=[False])] = False
+
+
+class NewBackupKeyAnswer(Answer):
+    """A pair of keys: the secret one is told this once."""
+
+    secret_key: str
+    recipient: str
+
+
 class BackupTargetCheck(Body):
     """A target that somebody is about to set up."""
 

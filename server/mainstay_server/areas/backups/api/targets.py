@@ -25,6 +25,8 @@ from .shapes import (
     BackupTargetCheck,
     BackupTargetCheckAnswer,
     BackupTargetsAnswer,
+    NewBackupKey,
+    NewBackupKeyAnswer,
     NewBackupTarget,
     NewBackupTargetAnswer,
 )
@@ -180,6 +182,25 @@ def check_present(instance: Administered, target_id: str) -> BackupTargetCheckAn
         row = _get(session, instance, target_id)
         engine, config = row.engine, row.config
     return BackupTargetCheckAnswer(engine=engine, **vars(trying.try_kept(engine, config)))
+
+
+@router.post(
+    "/backup-targets/{target_id:id}/keys",
+    status_code=201,
+    summary="Make another key of a target",
+    operation_id="create_backup_key",
+    responses=example({"secretKey": _NEW["secretKey"], "recipient": _TARGET["recipients"][0]}, 201),
+)
+def create_key(
+    session: Session, instance: Administered, target_id: str, wanted: NewBackupKey
+) -> NewBackupKeyAnswer:
+    """Make a pair of keys beside those that are there; the secret one is in this answer only.
+
+    It opens the backups that are made from now on.
+    """
+    row = _get(session, instance, target_id)
+    secret = targets.make_key(session, row, keeps_key=wanted.keep_for_drills, now=utc_now())
+    return NewBackupKeyAnswer(secret_key=secret, recipient=row.recipients[-1])
 
 
 @router.delete(

@@ -83,6 +83,12 @@ CONFIGS: dict[str, ConfigField] = {
         "postgresql://reader:secret@db.example:5432/orders",
         "PostgreSQL, MariaDB (mysql://…) or a file of SQLite (sqlite:////srv/app.db).",
     ),
+    "mainstay": ConfigField(
+        "secret",
+        "The operator's secret",
+        "",
+        "What MAINSTAY_BACKUP_ITSELF_SECRET says: everybody's data leaves with it.",
+    ),
     "files": ConfigField(
         "path", "The folder", "/srv/app/uploads", "In a folder of MAINSTAY_BACKUP_FOLDERS."
     ),
@@ -139,6 +145,7 @@ def choice_of(engine: str, form: FormData) -> TargetChoice:
         schedule=schedule_of(form),
         retention={f"keep_{name}": value for name, value in rules_of(form).items()},
         recipients=recipients or None,
+        drill_key="" if text_of(form, "forget_key") == "on" else text_of(form, "drill_key") or None,
         drills=Drills(drills) if drills in set(Drills) else None,
         too_small_percent=_number("too_small_percent", percent) if percent else None,
     )

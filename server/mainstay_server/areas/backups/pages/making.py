@@ -66,9 +66,7 @@ def create_target(
             )
     except Problem as problem:
         return _form(request, session, frame, engine, sent=form, problem=problem)
-    return page_of(
-        request, frame, "made", target=made.target, secret=made.identity, label=_label(engine)
-    )
+    return page_of(request, frame, "made", target=made.target, secret=made.identity, is_new=True)
 
 
 @router.get("/targets/{target_id:id}/change")

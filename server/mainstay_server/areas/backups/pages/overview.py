@@ -9,6 +9,8 @@ from mainstay_server.kernel.web import Router
 
 from .frame import PREFIX, Viewed, frame_of, page_of, views_of
 
+LONGEST_SEARCH = 200
+
 router = Router(prefix=PREFIX, include_in_schema=False)
 
 
@@ -16,5 +18,10 @@ router = Router(prefix=PREFIX, include_in_schema=False)
 def show_targets(request: Request, session: Session, project: Viewed) -> Response:
     """Every target of an instance: its last backup, what is proven, what would be lost."""
     frame = frame_of(request, session, project)
-    found = targets.list_targets(session, frame["instance"].id)
-    return page_of(request, frame, "overview", targets=views_of(session, found))
+    search = request.query_params.get("q", "")[:LONGEST_SEARCH]
+    found = [
+        each
+        for each in targets.list_targets(session, frame["instance"].id)
+        if search.lower() in f"{each.name} {each.shown}".lower()
+    ]
+    return page_of(request, frame, "overview", targets=views_of(session, found), search=search)

@@ -65,6 +65,22 @@ def run_target(
     return RedirectResponse(instance.page(f"backups/{backup.id}"), status_code=303)
 
 
+@router.post("/new-key")
+def make_key(
+    request: Request, session: Session, project: Administered, target_id: str, kept: Text = ""
+) -> Response:
+    """Make another key, and show it this once."""
+    instance, target = target_of(session, project, target_id)
+    try:
+        with session.begin_nested():
+            secret = targets.make_key(session, target, keeps_key=kept == "on", now=utc_now())
+    except Problem as problem:
+        path = instance.page(f"backups/targets/{target_id}")
+        return redirect_with(path, problem.detail, "critical")
+    frame = frame_of(request, session, project) | {"instance": instance}
+    return page_of(request, frame, "made", target=target, secret=secret, is_new=False)
+
+
 @router.post("/remove")
 def remove_target(
     session: Session, project: Administered, target_id: str, confirm: Text = ""
