@@ -1,8 +1,9 @@
 """Quotas hold however many ask at once, and are warned of once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from mainstay_server.areas.quotas import area as quotas
 from mainstay_server.areas.quotas.settings import PlanLimit, QuotaSettings
 from mainstay_server.areas.storage import area
-from mainstay_server.areas.storage.models import Bucket, Kind, StoredObject
+from mainstay_server.areas.storage.models import Bucket, Kind, Status, StoredObject
+from mainstay_server.areas.storage.schemas.stores import Found
 from mainstay_server.areas.storage.service import buckets, uploads, uses
 from mainstay_server.areas.storage.service.uploads import Wish
 from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitReached
+from mainstay_server.kernel import blobs
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.settings import override_settings
@@ -90,6 +93,43 @@ def test_many_who_race_for_the_last_room_never_pass_the_quota(
     assert (whole.reserved_bytes, whole.reserved_objects) == (taken, rows)
     assert sum(part.reserved_bytes for part in parts if part) == taken
     assert all(part is not None and part.reserved_bytes <= 700 for part in parts)
+
+
+@on_both_stores
+def test_of_many_who_replace_a_file_at_once_one_is_left_and_counted_once(
+    shared_memory: None, database: None
+) -> None:
+    with transaction() as session:
+        bucket = make_bucket(session)
+        wish = Wish(key="acme/a", size_bytes=10, replace=True)
+        reserved = [
+            uploads.reserve_upload(session, bucket, wish, by="x", now=NOON) for _ in range(AT_ONCE)
+        ]
+    start = threading.Barrier(AT_ONCE)
+
+    def finish(number: int) -> None:
+        start.wait()
+        found = Found(place=f"p{number}", size_bytes=number + 1, changed_at=NOON)
+        with transaction() as session:
+            held = session.get_one(Bucket, bucket.id)
+            uploads.mark_stored(session, held, reserved[number].id, found, now=NOON)
+
+    with blobs_in_memory(), ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(finish, range(AT_ONCE)))
+    with reading() as session:
+        (left,) = session.query(StoredObject).filter_by(status=Status.STORED).all()
+        for owner in ("", "acme"):
+            use = uses.find_use(session, bucket.id, owner)
+            assert use is not None
+            assert (use.used_bytes, use.used_objects) == (left.size_bytes, 1)
+            assert (use.reserved_bytes, use.reserved_objects) == (0, 0)
+
+
+@contextmanager
+def blobs_in_memory() -> Iterator[None]:
+    blobs.open_blobs("memory://")
+    yield
+    blobs.close_blobs()
 
 
 def test_eighty_ninety_and_hundred_percent_are_said_once_until_there_is_room(

@@ -137,7 +137,7 @@ def revoke_links(session: Session, instance: Written, bucket_id: str) -> None:
 
 
 @router.delete(
-    "/{bucket_id}/links/{link_id}",
+    "/{bucket_id}/links/{link_id:id}",
     status_code=204,
     summary="Revoke a link",
     operation_id="revoke_storage_link",
