@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import httpx2 as httpx
 import sqlalchemy as sa
 from mainstay_server.areas.storage.models import Bucket, Use
 from mainstay_server.areas.storage.service import buckets, reconciling
@@ -120,6 +121,18 @@ def test_what_others_put_into_their_own_store_is_adopted_and_never_deleted(
     drift = reconcile(bucket["id"])
     assert (drift.adopted, drift.missing) == (0, 1)
     assert used(world)["usedBytes"] == 9
+
+
+def test_a_file_that_is_about_to_be_replaced_is_not_lost(world: World, strict_s3: StrictS3) -> None:
+    bucket = a_bucket(world, kind="s3", config=strict_s3.config())
+    first = offered(world.bob, "a.txt", size=5)
+    post(first, b"hello")
+    confirm(world, first)
+    for _ in range(3):
+        offered(world.bob, "a.txt", size=9, replace=True)
+    drift = reconcile(bucket["id"])
+    assert (drift.missing, drift.adopted) == (0, 0)
+    assert httpx.get(download_url(world, "a.txt")).content == b"hello"
 
 
 def test_a_store_that_does_not_answer_changes_nothing_and_is_told(

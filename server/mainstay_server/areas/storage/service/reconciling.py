@@ -113,14 +113,17 @@ def _compare(
 ) -> None:
     """Mark what was seen; repair its size; adopt or remove what nobody knows."""
     with transaction() as session:
+        # Where one file is to take the place of another, both have it; what is stored comes last.
         known = {
             row.place: row
             for row in session.scalars(
-                sa.select(StoredObject).where(
+                sa.select(StoredObject)
+                .where(
                     StoredObject.bucket_id == bucket.id,
                     StoredObject.place.in_([found.place for found in batch]),
                     StoredObject.status != Status.DELETED,
                 )
+                .order_by(StoredObject.status == Status.STORED)
             )
         }
         strangers = []

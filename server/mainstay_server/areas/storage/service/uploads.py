@@ -251,7 +251,7 @@ def _settle(file: StoredObject, bucket: Bucket, *, now: datetime) -> int:
         try:
             came = store.find(file.place, now=now)
             if came is not None and came.mark == file.id:
-                with suppress(Conflict, Gone):
+                with suppress(Conflict, Gone, NotFound):  # settled meanwhile, or refused
                     finish_upload(bucket.organization_id, file.id, (), now=now)
                 return 1
             if file.upload_id:
@@ -281,12 +281,6 @@ def check_seconds(seconds: int) -> None:
             f"expiresIn must be between {SHORTEST_SECONDS} seconds and {LONGEST_SECONDS:,} (seven"
             " days); stores sign nothing that lasts longer."
         )
-
-
-def refuse_upload(bucket: Bucket, file: StoredObject, fault: str, *, now: datetime) -> None:
-    """Give a reservation back, since what came was not what was promised."""
-    with transaction() as session:
-        _give_up(session, bucket, file, fault, now=now)
 
 
 def _give_up(
