@@ -91,7 +91,6 @@ HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelop
     "fetchSyncChunks",
     "getDownloadUrl",
     "getStorageStats",
-    "headFile",
     "listStorageFiles",
     "makeUploadUrl",
     "pushSyncSnapshot",

@@ -217,7 +217,6 @@ plain_routes = (
         app=answer,
         operations={
             "get": operations.FETCH,
-            "head": operations.FETCH_HEAD,
             "put": operations.SEND,
         },
     ),

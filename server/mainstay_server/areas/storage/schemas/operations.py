@@ -19,7 +19,8 @@ FETCH: Json = {
     "summary": "Fetch a file by a link",
     "description": (
         "The bytes, or with `Range` a part of them (206). A link of a bucket elsewhere leads there"
-        " (302). 410 says that the link has ended, was used or revoked, or its file is gone."
+        " (302). 410 says that the link has ended, was used or revoked, or its file is gone. HEAD"
+        " answers as GET does and costs a link that is counted no use."
     ),
     "operationId": "fetchFile",
     "security": [],
@@ -27,21 +28,6 @@ FETCH: Json = {
     "responses": {
         "200": {"description": "The file", "content": BYTES},
         "206": {"description": "The part that was asked for", "content": BYTES},
-        "302": {"description": "The store has it there"},
-        "304": {"description": "The client has it already"},
-        "416": {"description": "The file is not that long"},
-        "4XX": REFUSAL,
-        "503": REFUSAL,
-    },
-}
-FETCH_HEAD: Json = {
-    **FETCH,
-    "summary": "Ask what a link leads to",
-    "description": "The head of the answer to GET; a link that is counted loses no use.",
-    "operationId": "headFile",
-    "responses": {
-        "200": {"description": "It is there"},
-        "206": {"description": "That part is there"},
         "302": {"description": "The store has it there"},
         "304": {"description": "The client has it already"},
         "416": {"description": "The file is not that long"},
