@@ -162,8 +162,22 @@ def make_everything(attacked: Attacked) -> None:
         hers[name] = str(made["id"])
         told[name.removesuffix("Id")] = str(made[secret]).rpartition("/join/")[2]
     told["webhook's address"] = here.rpartition("/")[2]
+    _what_is_stored(attacked, instance)
     _what_is_backed_up(attacked, instance)
     _what_comes_by_itself(attacked, instance)
+
+
+def _what_is_stored(attacked: Attacked, instance: str) -> None:
+    """A bucket with a file in it, and a link to that which is counted."""
+    hers, storage = attacked.hers, "/api/v1/storage"
+    bucket = attacked.made(f"{instance}/buckets", {"name": "letters"})
+    wish = {"bucket": bucket["id"], "key": "acme/letter.txt", "size": 5}
+    offer = attacked.made(f"{storage}/upload-url", wish)
+    sent = httpx.put(offer["url"], content=b"Dear,", headers=offer["headers"])
+    assert sent.is_success, sent.text
+    link = attacked.made(f"{storage}/download-url", {"key": wish["key"], "bucket": bucket["id"]})
+    hers |= {"bucketId": str(bucket["id"]), "linkId": str(link["id"])}
+    attacked.shown_once["link"] = str(link["url"]).rpartition("=")[2]
 
 
 def _what_is_backed_up(attacked: Attacked, instance: str) -> None:
