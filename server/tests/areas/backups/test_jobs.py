@@ -1,5 +1,6 @@
 """Jobs of backups: what retention takes, and what it never does."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,36 @@ from mainstay_server.areas.backups.models import (
     BackupStatus,
     BackupTarget,
     CopyStatus,
+    DestinationKind,
 )
-from mainstay_server.areas.backups.service import keeping, removal, runs
+from mainstay_server.areas.backups.service import destinations, keeping, removal, runs
 from mainstay_server.areas.backups.service.manifests import manifest_key_of
-from mainstay_server.contracts.backups import BackupRemoved
+from mainstay_server.areas.backups.service.schedules import DAILY_AT_TWO
+from mainstay_server.contracts.backups import BackupLate, BackupRemoved
+from mainstay_server.kernel.copies.opened import open_destination
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import said_events
 from mainstay_server.kernel.problems import Conflict
 from sqlalchemy.orm import Session
+from tests.kernel.copies.test_destinations import lock, locking_bucket
+from tests.servers.s3 import S3Server, s3
 
-from .standing import DAY, NOON, a_folder, a_stored_backup, a_target, an_instance, way_out
+from .standing import (
+    DAY,
+    HOUR,
+    NOON,
+    a_folder,
+    a_stored_backup,
+    a_target,
+    an_instance,
+    project_of,
+    way_out,
+)
 from .worlds import allow
 
-__all__ = ["way_out"]
+__all__ = ["s3", "way_out"]
+
+MINUTE = timedelta(minutes=1)
 
 pytestmark = pytest.mark.usefixtures("way_out", "database", "shared_memory")
 
@@ -152,3 +170,80 @@ def test_runs_of_long_ago_without_a_copy_are_forgotten(tmp_path: Path) -> None:
 
         left = {each.id for each in runs.history(session, target_id=target.id, limit=9).items}
         assert left == {ids["new"], stored.id}
+
+
+def test_a_frozen_scheduler_is_told_after_twenty_five_hours_and_once(tmp_path: Path) -> None:
+    with transaction() as session:
+        target = a_target(session, an_instance(session), tmp_path, schedule=DAILY_AT_TWO)
+        at_two = NOON.replace(hour=2)
+        target.expected_since = at_two
+        a_stored_backup(session, target, at=at_two)
+        jobs.tell_late_backups.function(session, now=at_two + 25 * HOUR)
+        assert told_late(session) == []
+
+        jobs.tell_late_backups.function(session, now=at_two + 25 * HOUR + 10 * MINUTE)
+        jobs.tell_late_backups.function(session, now=at_two + 40 * HOUR)
+
+        (event,) = told_late(session)
+        assert (event.target_id, event.last_at) == (target.id, at_two)
+
+
+def test_one_that_was_never_made_is_late_as_well(tmp_path: Path) -> None:
+    with transaction() as session:
+        a_target(session, an_instance(session), tmp_path)
+        jobs.tell_late_backups.function(session, now=NOON + 2 * HOUR)
+
+        (event,) = told_late(session)
+        assert (event.expected_at, event.last_at) == (NOON + HOUR, None)
+
+
+def told_late(session: Session) -> list[BackupLate]:
+    return [each for _, each in said_events(session) if isinstance(each, BackupLate)]
+
+
+def test_what_is_due_waits_once_and_a_turn_under_way_leaves_the_next_out(tmp_path: Path) -> None:
+    with transaction() as session:
+        target = a_target(session, an_instance(session), tmp_path)
+        for hours in (0, 6, 12):
+            jobs.queue_due_backups.function(session, now=NOON + hours * HOUR)
+
+        (waiting,) = runs.history(session, target_id=target.id, limit=9).items
+        assert (waiting.kind, waiting.queued_at) == (BackupKind.SCHEDULED, NOON)
+        assert target.next_run_at == NOON + 18 * HOUR
+
+
+@pytest.mark.slow
+def test_a_locked_copy_is_left_where_it_is_and_that_is_said(tmp_path: Path, s3: S3Server) -> None:
+    url = locking_bucket(s3)
+    with transaction() as session:
+        instance = an_instance(session)
+        place = destinations.create_destination(
+            session,
+            project_of(session, instance),
+            name="vault",
+            kind=DestinationKind.S3,
+            url=url,
+            now=NOON,
+        )
+        target = a_target(
+            session, instance, tmp_path, destinations=[place.id], retention={"keep_days": 1}
+        )
+        old = a_stored_backup(session, target, at=NOON - 40 * DAY)
+        a_stored_backup(session, target, at=NOON)
+    bucket = open_destination(url)
+    for key in (old.key, manifest_key_of(old.key, backup_id=old.id)):
+        bucket.put(key, b"kept")
+    until = lock(s3, url, old.key, until=NOON + 30 * DAY)
+
+    jobs.remove_old_backups.function(now=NOON)
+    with reading() as session:
+        (seen,) = runs.copies_of(session, [old.id])[old.id]
+        assert (seen.copy.status, seen.copy.locked_until) == (CopyStatus.LOCKED, until)
+        assert "is locked until" in seen.copy.reason
+        assert session.get_one(Backup, old.id).removed_at is None
+    assert len(bucket.keys("")) == 2
+
+    jobs.remove_old_backups.function(now=NOON + 31 * DAY)
+    assert bucket.keys("") == []
+    with reading() as session:
+        assert session.get_one(Backup, old.id).removed_at == NOON + 31 * DAY

@@ -180,7 +180,18 @@ def test_a_line_to_the_database_that_is_cut_is_said_and_heals(
         targets.change_target(session, target, through(postgres.port), now=NOON)
     healed = back_up(NOON + 6 * HOUR)
     assert healed.status == BackupStatus.SUCCEEDED
-    assert [each["name"] for each in healed.beside] == ["globals.sql"]
+    (beside,) = healed.beside
+    assert beside["name"] == "globals.sql"
+    assert checking.check_due(clock=lambda: NOON + 6 * HOUR) == 1
+    with (tmp_path / "disk" / beside["key"]).open("ab") as file:
+        file.write(b"?")
+    checking.check_due(clock=lambda: NOON + 15 * 24 * HOUR)
+    with reading() as session:
+        (copy,) = runs.readable_copies(session, session.get_one(Backup, healed.id))
+        assert (copy.copy.fault, copy.copy.reason) == (
+            "changed",
+            "globals.sql beside it is not as it was written.",
+        )
 
 
 def elsewhere(url: str, port: int) -> str:

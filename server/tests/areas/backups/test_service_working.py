@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from mainstay_server.contracts.backups import (
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import said_events
 from sqlalchemy.orm import Session
+from tests.databases import on_both_stores
 from tests.waiting import eventually
 
 from .standing import (
@@ -381,6 +383,29 @@ def test_what_a_killed_process_left_is_swept_and_only_that(tmp_path: Path) -> No
         assert (row.status, row.is_swept) == (BackupStatus.FAILED, True)
 
 
+@on_both_stores
+def test_of_many_workers_that_look_at_once_one_makes_a_backup(tmp_path: Path) -> None:
+    two_places(tmp_path)
+    queue()
+    ready = threading.Barrier(8)
+
+    def claim() -> claims.Claim | None:
+        ready.wait()
+        with transaction() as session:
+            return claims.claim_next(session, now=NOON, lease=MINUTE)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [each.result() for each in [pool.submit(claim) for _ in range(8)]]
+
+    assert len([each for each in found if each is not None]) == 1
+    with transaction() as session:
+        target = session.scalars(sa.select(BackupTarget)).one()
+        runs.ask(session, target, now=NOON)
+        assert claims.claim_next(session, now=NOON, lease=MINUTE) is None
+        assert target.fence == 1
+
+
+@on_both_stores
 def test_two_of_one_target_never_run_at_once_and_two_of_different_ones_do(
     tmp_path: Path,
 ) -> None:

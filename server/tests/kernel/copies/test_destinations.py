@@ -41,6 +41,17 @@ def locking_bucket(s3: S3Server) -> str:
     return url.replace(name, f"locking-{name}")
 
 
+def lock(s3: S3Server, url: str, key: str, *, until: datetime) -> datetime:
+    """Keep one object of such a bucket until then."""
+    parts = urlsplit(url)
+    rule = (
+        "<Retention><Mode>COMPLIANCE</Mode>"
+        f"<RetainUntilDate>{until:%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>"
+    )
+    ask(s3, "PUT", f"/{parts.netloc}{parts.path}/{key}?retention", {}, rule)
+    return until
+
+
 @pytest.fixture(params=["folder", "bucket"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> str:
     return s3.new_bucket() if request.param == "bucket" else f"file://{tmp_path}/copies"
@@ -93,14 +104,7 @@ def test_a_locked_object_stays_and_says_until_when(s3: S3Server) -> None:
     url = locking_bucket(s3)
     destination = open_destination(url)
     destination.put(COPY, b"kept")
-    until = NOON + timedelta(days=30)
-    parts = urlsplit(url)
-    path = f"/{parts.netloc}{parts.path}/{COPY}?retention"
-    rule = (
-        "<Retention><Mode>COMPLIANCE</Mode>"
-        f"<RetainUntilDate>{until:%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>"
-    )
-    ask(s3, "PUT", path, {}, rule)
+    until = lock(s3, url, COPY, until=NOON + timedelta(days=30))
 
     with pytest.raises(Locked, match=r"is locked until 2026-07-01T12:00:00\+00:00") as refusal:
         destination.remove(COPY, now=NOON)

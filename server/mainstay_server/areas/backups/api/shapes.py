@@ -117,6 +117,12 @@ class BackupTargetBase(Body):
     recipients: Recipients | None = None
     drills: Drills | None = None
     too_small_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    heartbeat_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = Field(
+        None,
+        description="Asked with GET after each success, so that somebody else notices when none"
+        " comes; empty for nobody. It is not shown again.",
+        examples=["https://watch.example/ping/orders"],
+    )
 
 
 class NewBackupTarget(BackupTargetBase):
@@ -229,6 +235,8 @@ class BackupTargetAnswer(Answer):
     has_drill_key: bool
     drills: Drills
     too_small_percent: int
+    has_heartbeat: bool
+    heartbeat_problem: str
     destination_ids: list[str]
     created_at: Instant
     next_run_at: Instant | None = None

@@ -50,6 +50,8 @@ _TARGET: dict[str, Any] = {
     "hasDrillKey": True,
     "drills": "after_each",
     "tooSmallPercent": 50,
+    "hasHeartbeat": True,
+    "heartbeatProblem": "",
     "destinationIds": ["0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c"],
     "createdAt": "2026-11-20T09:41:45.001Z",
     "nextRunAt": "2026-11-22T02:00:00.000Z",
@@ -249,6 +251,7 @@ def _choice(given: BackupTargetBase, **own: Any) -> TargetChoice:  # noqa: ANN40
         recipients=given.recipients,
         drills=given.drills,
         too_small_percent=given.too_small_percent,
+        heartbeat_url=given.heartbeat_url,
         **own,
     )
 

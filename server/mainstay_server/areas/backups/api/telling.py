@@ -84,6 +84,8 @@ def told_target(
         has_drill_key=bool(row.drill_key),
         drills=row.drills,
         too_small_percent=row.too_small_percent,
+        has_heartbeat=bool(row.heartbeat_url),
+        heartbeat_problem=row.heartbeat_problem,
         destination_ids=list(destination_ids),
         created_at=row.created_at,
         next_run_at=row.next_run_at if row.is_enabled else None,

@@ -132,11 +132,15 @@ def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
     return found
 
 
+NOBODY = "-"  # what stands in a field that is secret and so never shown, to empty it
+
+
 def choice_of(engine: str, form: FormData) -> TargetChoice:
     """What somebody chose in the form. Raises `Invalid`."""
     recipients = text_of(form, "recipients").replace(",", " ").split()
     drills = text_of(form, "drills")
     percent = text_of(form, "too_small_percent")
+    heartbeat = text_of(form, "heartbeat_url")
     return TargetChoice(
         name=text_of(form, "name"),
         config=config_of(engine, form),
@@ -148,6 +152,7 @@ def choice_of(engine: str, form: FormData) -> TargetChoice:
         drill_key="" if text_of(form, "forget_key") == "on" else text_of(form, "drill_key") or None,
         drills=Drills(drills) if drills in set(Drills) else None,
         too_small_percent=_number("too_small_percent", percent) if percent else None,
+        heartbeat_url="" if heartbeat == NOBODY else heartbeat or None,
     )
 
 

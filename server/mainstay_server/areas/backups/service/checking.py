@@ -1,7 +1,8 @@
 """Checking: copies are read again and again, for what lies long is not always what was written."""
 
+import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -19,7 +20,8 @@ from mainstay_server.areas.backups.models import (
 from mainstay_server.areas.backups.service.manifests import manifest_key_of, public_key
 from mainstay_server.areas.backups.service.verifying import Fault, Verdict, verify
 from mainstay_server.areas.backups.settings import BackupSettings
-from mainstay_server.kernel.copies.destinations import DestinationFailed
+from mainstay_server.kernel.copies.destinations import CopyMissing, reason_of
+from mainstay_server.kernel.copies.opened import open_destination
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.settings import of
 
@@ -65,17 +67,33 @@ def check_copy(copy_id: str, *, clock: Clock) -> Verdict | None:
     if order is None:
         return None
     try:
-        verdict = verify(
-            destination=url_of(order.destination),
-            manifest_key=order.manifest_key,
-            backup_id=order.backup_id,
-            trusted=[public_key()],
-            known=order.known,
-        )
-    except DestinationFailed as error:
-        verdict = Verdict(Fault.UNREADABLE, str(error))
+        verdict = _verdict_on(order, url_of(order.destination))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other copies are read
+        verdict = Verdict(Fault.UNREADABLE, reason_of(error))
     with transaction() as session:
         record_verdict(session, copy_id, verdict, now=clock())
+    return verdict
+
+
+def _verdict_on(order: _Order, url: str) -> Verdict:
+    verdict = verify(
+        destination=url,
+        manifest_key=order.manifest_key,
+        backup_id=order.backup_id,
+        trusted=[public_key()],
+        known=order.known,
+    )
+    if verdict.fault is not None or verdict.manifest is None:
+        return verdict
+    place = open_destination(url)
+    for each in verdict.manifest.beside:
+        try:
+            digest = hashlib.sha256(b"".join(place.stream(each.key))).hexdigest()
+        except CopyMissing as error:
+            return replace(verdict, fault=Fault.MISSING, text=str(error))
+        if digest != each.sealed.sha256:
+            text = f"{each.name} beside it is not as it was written."
+            return replace(verdict, fault=Fault.CHANGED, text=text)
     return verdict
 
 
@@ -96,7 +114,7 @@ def record_verdict(session: Session, copy_id: str, verdict: Verdict, *, now: dat
         return
     was, copy.fault = copy.fault, verdict.fault or ""
     copy.checked_at, copy.reason = now, verdict.text[:LONGEST_REASON] if verdict.fault else ""
-    if verdict.fault is None and verdict.is_opened and backup.verified_at is None:
+    if verdict.fault is None and verdict.is_opened:
         backup.verified_at = now
     session.flush()
     if verdict.fault is not None:
