@@ -19,11 +19,9 @@ area = Area(
         jobs.check_copies,
         jobs.remove_old_backups,
         jobs.forget_old_runs,
-        jobs.run_drills,
         jobs.plan_weekly_drills,
-        jobs.run_restores,
     ),
-    loops=(jobs.work,),
+    loops=(jobs.work, jobs.prove),
     reactions=(reactions.tell_somebody_outside, reactions.try_what_was_stored),
     readiness=(
         readiness.data_is_backed_up,

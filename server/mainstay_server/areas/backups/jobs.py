@@ -1,4 +1,4 @@
-"""What backups do at set times, and the loop that makes them."""
+"""What backups do at set times, and the loops that make them, try them and restore them."""
 
 from datetime import datetime, timedelta
 
@@ -11,13 +11,12 @@ from mainstay_server.kernel.jobs import job
 from .service import (
     alarms,
     checking,
-    drilling,
     drills,
     due,
     keeping,
-    restoring,
     sweeping,
 )
+from .service.proving import Provers
 from .service.working import Workers
 
 
@@ -26,6 +25,13 @@ async def _work(stop: StopSignal) -> None:
 
 
 work = Loop(name="backups.work", role="worker", run=_work)
+
+
+async def _prove(stop: StopSignal) -> None:
+    await Provers(clock=utc_now).run(stop)
+
+
+prove = Loop(name="backups.prove", role="worker", run=_prove)
 
 
 @job(every=timedelta(seconds=15), task="backup")
@@ -67,19 +73,7 @@ def forget_old_runs(session: Session, *, now: datetime) -> None:
     keeping.forget_history(session, now=now)
 
 
-@job(every=timedelta(seconds=15), in_transaction=False, at_start=True)
-def run_drills(*, now: datetime) -> None:
-    """Restore the backup that has waited longest for it into a scratch server, and compare it."""
-    drilling.run_next(now=now)
-
-
 @job(every=timedelta(hours=1))
 def plan_weekly_drills(session: Session, *, now: datetime) -> None:
     """Have backups tried of which somebody wants that weekly, once a week has gone by."""
     drills.plan_weekly(session, now=now)
-
-
-@job(every=timedelta(seconds=5), in_transaction=False, at_start=True)
-def run_restores(*, now: datetime) -> None:
-    """Fill the target that somebody has wanted restored for longest."""
-    restoring.run_next(now=now)

@@ -66,9 +66,12 @@ def test_a_backup_is_restored_compared_and_proven(
     allow_work(tmp_path, work)
     with a_source(kind, tmp_path, request) as config:
         world = a_world(kind, config, tmp_path)
-        backup = take(world)
-
-        drill = drilled(backup)
+        before = os.umask(0o077)  # as servers set it
+        try:
+            backup = take(world)
+            drill = drilled(backup)
+        finally:
+            os.umask(before)
 
         assert (drill.status, drill.reason, drill.differences) == (DrillStatus.PASSED, "", [])
         assert drill.is_opened

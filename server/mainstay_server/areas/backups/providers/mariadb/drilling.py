@@ -88,6 +88,7 @@ def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
         )
         accounts = home / "accounts.sql"
         accounts.write_text(ACCOUNTS)
+        accounts.chmod(0o644)  # for its user, whatever our umask is
         command = [
             *(_program(SERVER), "--no-defaults", f"--datadir={data}", f"--socket={home / 's'}"),
             *(f"--pid-file={home / 'pid'}", f"--tmpdir={home / 'tmp'}"),
