@@ -1,5 +1,6 @@
 """What the tests of engines share: one way to back up, and one to restore and compare."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -46,8 +47,19 @@ def allow(folder: Path) -> None:
     override_settings(BackupSettings(backup_folders=str(folder)))
 
 
+def open_to_others(folder: Path) -> list[Path]:
+    """The files that other users of the machine could read: they may go through the folder."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if (Path(place) / name).stat().st_mode & 0o011]
+        inside = [Path(place) / name for name in files]
+        found += [path for path in inside if path.is_file() and path.stat().st_mode & 0o044]
+    return found
+
+
 def back_up(engine: Engine, config: Mapping[str, Any], folder: Path) -> Taken:
     with engine.dumping(config, folder=folder) as dump:
+        assert open_to_others(folder) == [], "what is dumped is nobody else's"
         content = dump.stream.read()
         dump.finish()
         taken = Taken(content, dump.fingerprints(), dump.versions)
@@ -63,6 +75,7 @@ def drill(engine: Engine, taken: Taken, folder: Path) -> list[Difference]:
     """Restore into a scratch server and say what differs."""
     with engine.scratch(taken.versions, folder=folder) as config:
         restore(engine, config, taken, folder)
+        assert open_to_others(folder) == [], "what was restored is nobody else's"
         return compare(taken.fingerprints, engine.fingerprints(config, folder=folder))
 
 

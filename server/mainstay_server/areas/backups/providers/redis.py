@@ -134,7 +134,8 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[RedisDump]:
     try:
         try:
             versions = find_versions(config)
-            with path.open("xb") as file:
+            path.touch(mode=0o600, exist_ok=False)  # others may go through the folder
+            with path.open("wb") as file:
                 _receive_snapshot(config, file)
         except (OSError, EngineFailed) as error:
             raise DumpFailed(f"{shown(config)} gave no snapshot: {error}") from None

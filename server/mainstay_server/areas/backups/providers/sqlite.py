@@ -90,6 +90,7 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[SqliteDump]:
         with _failing_as(DumpFailed), _opened(Path(config["path"])) as source:
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            copy.touch(mode=0o600)  # others may go through the folder
             with closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
             with copy.open("rb") as stream:

@@ -113,6 +113,7 @@ def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
 def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
     """A SQLite file with tables of the same columns, each of which takes any value."""
     path = folder / "export.sqlite"
+    path.touch(mode=0o600)  # others may go through the folder
     try:
         yield {
             "path": str(path),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mainstay_server.areas.backups.schemas import (
     DumpFailed,
@@ -96,8 +96,10 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[MainstayDump
     notes = []
     try:
         with _failing(), held_files(secrets.token_hex(8)) as columns:
-            _copy_database(copy)
             key = folder / SECRET_KEY
+            for private in (copy, key):
+                private.touch(mode=0o600)  # others may go through the folder
+            _copy_database(copy)
             key.write_bytes(secret_key())
             sources: list[tuple[str, Path]] = [(SECRET_KEY, key), (DATABASE, copy)]
             if columns is None:
@@ -127,7 +129,7 @@ def _objects_in(folder: Path) -> list[tuple[str, Path]]:
 
 def _copy_database(copy: Path) -> None:
     with (
-        closing(sqlite3.connect(f"file:{_database()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(f"file:{quote(str(_database()))}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
