@@ -127,7 +127,7 @@ def clean_up(  # noqa: PLR0913 - where, and what
             preview = instance.server.post(f"{path}/cleanup", {})["backups"]
         told[each["id"]] = preview
         if not as_json:
-            errors.print(f"{each['name']}:", highlight=False)
+            errors.print(f"{each['name']}:", highlight=False, markup=False)
             show_preview(preview, done=not dry_run)
     if as_json:
         typer.echo(json.dumps({"dryRun": dry_run, "targets": told}, indent=2))
@@ -191,7 +191,7 @@ def show(  # noqa: PLR0913 - where, and what
 ) -> None:
     """Tell everything about one backup: its copies, what was noticed, what was wrong."""
     instance = instance_of(url, token, project, environment)
-    found = backup_of(instance, backup, target)
+    found = backup_of(instance, backup, target, may_be_under_way=True)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -211,7 +211,8 @@ def watch(  # noqa: PLR0913 - where, and what
 ) -> None:
     """Stay until a backup ends, and show how far it is."""
     instance = instance_of(url, token, project, environment)
-    _finish([_watched(instance, backup_of(instance, backup, target))], as_json=as_json)
+    found = backup_of(instance, backup, target, may_be_under_way=True)
+    _finish([_watched(instance, found)], as_json=as_json)
 
 
 @app.command("cancel")
@@ -225,7 +226,7 @@ def cancel(
 ) -> None:
     """Stop a backup that runs; nothing of it stays at any destination."""
     instance = instance_of(url, token, project, environment)
-    found = backup_of(instance, backup, target)
+    found = backup_of(instance, backup, target, may_be_under_way=True)
     instance.server.post(f"/api/backups/{found['id']}/cancel", {})
     typer.echo(f"{found['id']} is being stopped.")
 
@@ -286,7 +287,8 @@ def verify(  # noqa: PLR0913 - where, and what
         typer.echo(json.dumps(ended, indent=2))
     else:
         show_backup(ended)
-    if any(copy["fault"] for copy in ended["copies"]):
+    # Of a copy that could not be reached there is a reason and no fault.
+    if any(copy["fault"] or copy["reason"] for copy in ended["copies"] if _is_there(copy)):
         raise typer.Exit(EXIT_NOT_WELL)
 
 
@@ -351,7 +353,8 @@ def _finish(backups: list[Json], *, as_json: bool) -> None:
         show_backups(backups)
         for each in backups:
             if each["reason"]:
-                errors.print(f"{each['targetName']}: {each['reason']}", highlight=False)
+                told = f"{each['targetName']}: {each['reason']}"
+                errors.print(told, highlight=False, markup=False)
     _exit_unless_well(backups)
 
 

@@ -51,8 +51,13 @@ def target_of(instance: Instance, which: str) -> Json:
     return found[0]
 
 
-def backup_of(instance: Instance, which: str, target: str = "") -> Json:
-    """The backup of an id, or the latest one of a target (the only one when none is named)."""
+def backup_of(
+    instance: Instance, which: str, target: str = "", *, may_be_under_way: bool = False
+) -> Json:
+    """The backup of an id, or the latest one of a target (the only one when none is named).
+
+    The latest is one that can be restored or, where it `may_be_under_way`, one that is being made.
+    """
     if which not in (LATEST, LATEST_VERIFIED):
         if len(which) != ID_CHARACTERS:
             give_up(f"{which!r} is no id of a backup; see mainstay backup list, or say latest.")
@@ -60,20 +65,28 @@ def backup_of(instance: Instance, which: str, target: str = "") -> Json:
         if named["instanceId"] != instance.id:
             give_up(f"{which} is no backup of {instance.project} {instance.environment}.")
         return named
-    chosen = target_of(instance, target) if target else _only_target(instance)
+    chosen = target_of(instance, target) if target else only_target(instance)
     path = f"/api/backup-targets/{chosen['id']}/backups"
     backups = every(instance.server, path, "backups", most=MOST)
-    found = next((each for each in backups if _is_meant(each, which)), None)
+    found = next(
+        (each for each in backups if _is_meant(each, which, may_be_under_way=may_be_under_way)),
+        None,
+    )
     if found is None:
         proven = " proven" if which == LATEST_VERIFIED else ""
         give_up(f"{chosen['name']} has no{proven} backup yet; see mainstay backup list.")
     return found
 
 
-def _is_meant(backup: Json, which: str) -> bool:
+def is_restorable(backup: Json) -> bool:
+    """Whether it was stored, and its copies were not removed since."""
+    return backup["status"] in RESTORABLE and not backup["removedAt"]
+
+
+def _is_meant(backup: Json, which: str, *, may_be_under_way: bool) -> bool:
     if which == LATEST_VERIFIED:
-        return bool(backup["verifiedAt"])
-    return backup["status"] in RESTORABLE or not backup["finishedAt"]
+        return bool(backup["verifiedAt"]) and is_restorable(backup)
+    return is_restorable(backup) or (may_be_under_way and not backup["finishedAt"])
 
 
 def every(server: Server, path: str, name: str, *, most: int, **asked: str) -> list[Json]:
@@ -89,7 +102,8 @@ def every(server: Server, path: str, name: str, *, most: int, **asked: str) -> l
     return found[:most]
 
 
-def _only_target(instance: Instance) -> Json:
+def only_target(instance: Instance) -> Json:
+    """The target of an instance that has but one; else it has to be said which is meant."""
     targets = targets_of(instance)
     if len(targets) != 1:
         known = ", ".join(each["name"] for each in targets) or "none"

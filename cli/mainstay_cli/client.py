@@ -130,7 +130,7 @@ def server_of(url: str, token: str) -> Server:
 
 def give_up(reason: str) -> NoReturn:
     """Say why on standard error and end with exit code 2."""
-    errors.print(reason, style="red", highlight=False, soft_wrap=True)
+    errors.print(reason, style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_REFUSED)
 
 

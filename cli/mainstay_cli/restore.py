@@ -7,10 +7,20 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.prompt import IntPrompt, Prompt
 
 from .backup import EXIT_NOT_WELL, Target, Yes
-from .backup_places import LATEST_VERIFIED, Instance, backup_of, every, instance_of, targets_of
+from .backup_places import (
+    Instance,
+    backup_of,
+    every,
+    instance_of,
+    is_restorable,
+    only_target,
+    target_of,
+    targets_of,
+)
 from .backup_watching import wait_for
 from .backup_words import moment, show_differences, show_targets, size, status
 from .client import AsJson, Environment, Project, Token, Url, errors, give_up
@@ -18,6 +28,7 @@ from .client import AsJson, Environment, Project, Token, Url, errors, give_up
 Json = dict[str, Any]
 
 MOST_OFFERED = 10
+MOST_LOOKED_AT = 50
 
 To = Annotated[
     str,
@@ -84,30 +95,24 @@ def _choose(instance: Instance, target: str) -> Json:
         show_targets(targets)
         names = [each["name"] for each in targets]
         target = Prompt.ask("Which target", choices=names, console=errors)
-    suggested = backup_of(instance, LATEST_VERIFIED if _any_proven(targets) else "latest", target)
-    path = f"/api/backup-targets/{suggested['targetId']}/backups"
-    offered = [
-        each
-        for each in every(instance.server, path, "backups", most=MOST_OFFERED * 5)
-        if each["status"] in ("succeeded", "degraded")
-    ][:MOST_OFFERED]
+    meant = target_of(instance, target) if target else only_target(instance)
+    path = f"/api/backup-targets/{meant['id']}/backups"
+    found = every(instance.server, path, "backups", most=MOST_LOOKED_AT)
+    offered = [each for each in found if is_restorable(each)][:MOST_OFFERED]
+    if not offered:
+        give_up(f"{meant['name']} has no backup yet; see mainstay backup list.")
     for number, each in enumerate(offered, 1):
         proven = f"proven {moment(each['verifiedAt'])}" if each["verifiedAt"] else "not proven"
         told = f"{moment(each['finishedAt'])}  {size(each['sealedBytes'])}  {proven}"
         errors.print(f"{number:>3}  {status(each['status'])}  {told}", highlight=False)
-    ids = [each["id"] for each in offered]
-    usual = ids.index(suggested["id"]) + 1 if suggested["id"] in ids else 1
+    proven_ones = [number for number, each in enumerate(offered, 1) if each["verifiedAt"]]
     number = IntPrompt.ask(
         "Which backup",
-        default=usual,
-        choices=[str(each) for each in range(1, len(ids) + 1)],
+        default=proven_ones[0] if proven_ones else 1,
+        choices=[str(each) for each in range(1, len(offered) + 1)],
         console=errors,
     )
     return offered[number - 1]
-
-
-def _any_proven(targets: list[Json]) -> bool:
-    return all(each["lastVerifiedAt"] for each in targets)
 
 
 def _looked(
@@ -130,14 +135,14 @@ def _looked(
         ("", f"which runs {seen['server']}"),
     )
     for title, text in told:
-        errors.print(f"{title:<5} {text}", highlight=False)
+        errors.print(f"{title:<5} {text}", highlight=False, markup=False)
     if seen["empty"]:
         typer.confirm("Restore it?", abort=True, err=True)
         return ""
     is_safe = body["safetyCopy"] and not asked
     first = "backed up and then removed." if is_safe else "[red]removed, without a backup of it.[/]"
     errors.print(f"What is there now is {first}", highlight=False)
-    return str(Prompt.ask(f"Type {name} to restore it", console=errors))
+    return str(Prompt.ask(f"Type {escape(name)} to restore it", console=errors))
 
 
 def _wish(to: str, key_file: Path | None, *, safety_copy: bool) -> Json:
@@ -178,7 +183,7 @@ def _tell(ended: Json, *, as_json: bool) -> None:
         typer.echo(json.dumps(ended, indent=2))
         return
     console = Console()
-    console.print(f"Restore {status(ended['status'])}. {ended['reason']}".rstrip())
+    console.print(f"Restore {status(ended['status'])}. {escape(ended['reason'])}".rstrip())
     show_differences(ended["differences"], console=console)
     if ended["safetyBackupId"]:
         console.print(f"What was there before is in backup {ended['safetyBackupId']}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -47,14 +48,16 @@ def server(app: Path) -> Iterator[Mainstay]:
         yield started
 
 
-def mainstay(server: Mainstay, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the program about the project, with nobody at the keyboard."""
+def mainstay(
+    server: Mainstay, *arguments: str, keyboard: int = subprocess.DEVNULL
+) -> "subprocess.CompletedProcess[str]":
+    """Run the program about the project, with nobody at the keyboard unless one is given."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAINSTAY_", "_MAINSTAY"))}
     told = {"MAINSTAY_URL": server.url, "MAINSTAY_TOKEN": TOKEN}
     return subprocess.run(
         [PROGRAM, *arguments, "--project", PROJECT],
         env={**clean, **told, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "220"},
-        stdin=subprocess.DEVNULL,
+        stdin=keyboard,
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
@@ -110,6 +113,23 @@ def test_everything_is_backed_up_seen_through_proven_and_restored(
     assert "succeeded" in restored.stdout
     assert "What was there before is in backup" in restored.stdout
     assert what_is_ordered(app) == ["a boat"]
+
+
+def test_somebody_at_a_keyboard_is_asked_step_by_step(server: Mainstay, app: Path) -> None:
+    told(server, "backup", "run", "orders", "--wait")
+    before = what_is_ordered(app)
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, b"\n" + b"orders\n")  # the backup that is suggested, and meant
+        ended = mainstay(server, "restore", "--target", "orders", keyboard=terminal)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Which backup" in ended.stderr + ended.stdout
+    assert "What is there now is backed up and then removed." in ended.stderr
+    assert what_is_ordered(app) == before
 
 
 def test_the_sheet_is_printed_or_kept(server: Mainstay, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def _is_empty(full: str) -> bool:
 
 def _say_why_not(path: str, scan: Scan) -> None:
     if not path.lower().startswith(".mainstay"):
-        scan.skipped[os.fsencode(path).decode(errors="replace")] = "has a name that is not UTF-8"
+        shown = os.fsencode(path).decode(errors="replace")
+        why = "is too long a path" if shown == path else "has a name that is not UTF-8"
+        scan.skipped[shown] = why
 
 
 def _take_file(each: _Found, known: Known | None, scan: Scan, on_chunk: OnChunk) -> None:
