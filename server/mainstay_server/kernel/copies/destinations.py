@@ -18,6 +18,10 @@ class CopyMissing(DestinationFailed):
     """There is nothing under the key."""
 
 
+# What any destination may raise; `reason_of` tells each of them in words.
+FAILURES = (DestinationFailed, OSError, BaseError)
+
+
 class Locked(DestinationFailed):
     """The destination keeps the object until `until`, or until somebody lifts a legal hold."""
 

@@ -9,6 +9,7 @@ from mainstay_server.areas.backups.service import manifests
 from mainstay_server.areas.backups.service.verifying import Fault, Verdict, verify
 from tests.areas.backups.copies import Backup, back_up, key, trusting
 from tests.kernel.copies.worlds import Key, content
+from tests.servers.processes import free_port
 
 __all__ = ["key", "trusting"]
 
@@ -110,6 +111,19 @@ def test_a_missing_edited_or_swapped_manifest_is_named(backup: Backup, other: Ba
     backup.manifest_file.unlink()
     assert look_at(backup).fault is Fault.MANIFEST_MISSING
     assert look_at(other).fault is None
+
+
+def test_a_store_that_is_away_is_no_damage_and_says_so(backup: Backup) -> None:
+    keys = "access_key_id=a&secret_access_key=b"
+    away = f"s3://bucket?endpoint=http://127.0.0.1:{free_port()}&region=us-east-1&{keys}"
+    found = verify(
+        destination=away,
+        manifest_key=backup.manifest.manifest_key,
+        backup_id=backup.manifest.id,
+        trusted=[manifests.public_key()],
+    )
+    assert found.fault is Fault.UNREADABLE
+    assert found.text.startswith("The store did not answer as it should")
 
 
 def test_a_wrong_key_is_no_damage_and_says_so(backup: Backup) -> None:

@@ -10,7 +10,7 @@ from mainstay_server.areas.backups.service.manifests import (
     NotAManifest,
     read_signed,
 )
-from mainstay_server.kernel.copies.destinations import CopyMissing
+from mainstay_server.kernel.copies.destinations import FAILURES, CopyMissing, reason_of
 from mainstay_server.kernel.copies.opened import open_destination
 from mainstay_server.kernel.copies.running import CopyFailed, Read, Reading, ReadPlan
 
@@ -86,6 +86,8 @@ def find_manifest(
         return Verdict(Fault.MANIFEST_MISSING, str(error))
     except NotAManifest as error:
         return Verdict(Fault.MANIFEST_EDITED, f"The manifest is not as it was written. {error}")
+    except FAILURES as error:
+        return Verdict(Fault.UNREADABLE, reason_of(error))
     if manifest.id != backup_id or manifest.manifest_key != manifest_key:
         text = f"The manifest is that of another backup, {manifest.id}."
         return Verdict(Fault.MANIFEST_SWAPPED, text)
