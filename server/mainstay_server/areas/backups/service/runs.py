@@ -62,19 +62,24 @@ def ask(
     One that waits already is the one that is wanted, so asking twice makes one backup: returns
     that. `asked_by` is the person's id; what nobody asked for is no administrative action.
     """
-    waiting = enqueue(session, target, kind, asked_by=asked_by, due_at=now, now=now)
-    if waiting is not None:
-        if asked_by:
-            changes = changes_between({}, {"status": BackupStatus.QUEUED, "kind": kind})
-            say(session, BackupAsked(**ids_of(waiting, target), changes=changes), now=now)
-        return waiting
-    present = session.scalars(
-        sa.select(Backup).where(Backup.target_id == target.id, Backup.status == BackupStatus.QUEUED)
-    ).one()
-    # It need not wait for the time of a schedule's or a retry's turn, and is what this one is for.
-    present.due_at = min(present.due_at, now)
-    present.kind = kind
-    return present
+    made = enqueue(session, target, kind, asked_by=asked_by, due_at=now, now=now)
+    if made is None:
+        present = session.scalars(
+            sa.select(Backup).where(
+                Backup.target_id == target.id, Backup.status == BackupStatus.QUEUED
+            )
+        ).one_or_none()
+        if present is not None:
+            # It need not wait for a schedule's or a retry's turn, and is what this one is for.
+            present.due_at, present.kind = min(present.due_at, now), kind
+            return present
+        # A worker began it between the two statements, so another may wait now.
+        made = enqueue(session, target, kind, asked_by=asked_by, due_at=now, now=now)
+        assert made is not None, "of a target one at most waits, and that one runs"
+    if asked_by:
+        changes = changes_between({}, {"status": BackupStatus.QUEUED, "kind": kind})
+        say(session, BackupAsked(**ids_of(made, target), changes=changes), now=now)
+    return made
 
 
 def cancel(session: Session, backup: Backup, *, now: datetime) -> Backup:
