@@ -14,6 +14,7 @@ from mainstay_server.areas.backups.models import (
     DrillStatus,
 )
 from mainstay_server.areas.backups.pages import forms
+from mainstay_server.areas.backups.service.manifests import packed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Invalid
@@ -213,6 +214,20 @@ def test_a_backup_tells_its_copies_and_drills_table_by_table(world: World, tmp_p
     for told in ("This server", "One table differs.", "public.orders", "1,200", "1,199"):
         assert told in page, told
     assert "Restore" not in re.sub(r"Restore drills?|Restored?", "", page.partition("<main")[2])
+
+
+def test_a_backup_whose_manifest_is_not_ours_still_has_its_page(
+    world: World, tmp_path: Path
+) -> None:
+    backup = backup_of(target_of(world, tmp_path))
+    become(backup, BackupStatus.SUCCEEDED, manifest=packed(b"{}"))
+
+    page = world.bob.get(url(world, f"/{backup}"))
+    sheet = world.bob.get(f"/api/backups/{backup}/recovery-sheet")
+
+    assert page.status_code == 200
+    assert (sheet.status_code, sheet.json()["code"]) == (409, "manifest-not-ours")
+    assert "MAINSTAY_SECRET_KEY" in sheet.json()["detail"]
 
 
 def test_a_backup_is_removed_only_when_its_name_was_typed(world: World, tmp_path: Path) -> None:

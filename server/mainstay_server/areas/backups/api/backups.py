@@ -234,7 +234,7 @@ def remove_backup(
 ) -> None:
     """Remove its copies from every destination; it stays in the history without them."""
     outcomes = removal.remove_backup(backup_id, even_the_last=even_the_last, now=utc_now())
-    stored_manifests.refuse_if_left(outcomes)
+    removal.refuse_if_left(outcomes)
 
 
 @router.get(

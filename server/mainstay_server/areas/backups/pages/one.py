@@ -20,7 +20,7 @@ from mainstay_server.areas.backups.service import (
 )
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
-from mainstay_server.kernel.problems import NotFound, Problem
+from mainstay_server.kernel.problems import Conflict, NotFound, Problem
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
@@ -149,7 +149,7 @@ def remove_backup(project: Administered, backup_id: str, confirm: Text = "") -> 
         name = views.view_of(session, backup).target.name
     try:
         refuse_unless_meant(confirm, name)
-        stored_manifests.refuse_if_left(removal.remove_backup(backup_id, now=utc_now()))
+        removal.refuse_if_left(removal.remove_backup(backup_id, now=utc_now()))
     except Problem as problem:
         return redirect_with(_path(instance, backup_id), problem.detail, "critical")
     return redirect_with(_path(instance, backup_id), "Its copies are removed, everywhere.")
@@ -192,7 +192,7 @@ def _drills(request: Request, frame: dict[str, Any], tried: Sequence[BackupDrill
 def _manifest(session: Session, backup: Backup) -> Any:  # noqa: ANN401 - a manifest, or none
     try:
         return stored_manifests.read_manifest(session, backup.id)
-    except NotFound:
+    except (NotFound, Conflict):  # no copy is stored, or it cannot be believed
         return None
 
 

@@ -81,6 +81,16 @@ def remove_backup(
     return outcomes
 
 
+def refuse_if_left(outcomes: Sequence[Outcome]) -> None:
+    """Raise `Conflict` with what a store kept, when somebody wanted all copies gone."""
+    left = [each for each in outcomes if not each.is_removed]
+    if left:
+        told = "; ".join(f"{each.destination}: {each.reason}" for each in left)
+        raise Conflict(
+            f"Not every copy could be removed. {told}"[:LONGEST_REASON], code="copies-left"
+        )
+
+
 def refuse_removal(session: Session, backup: Backup, *, even_the_last: bool = False) -> None:
     """Refuse to remove what somebody may still need. Raises `Conflict`."""
     if backup.status in UNDER_WAY:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -10,14 +9,13 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.backups.models import Backup
 from mainstay_server.areas.backups.service.manifests import (
     Manifest,
+    NotAManifest,
     public_key,
     read_signed,
 )
 from mainstay_server.areas.backups.service.recovery import STYLE
 from mainstay_server.kernel.copies.frames import decompressed
 from mainstay_server.kernel.problems import Conflict, NotFound
-
-from .removal import Outcome
 
 
 def signed_bytes(session: Session, backup_id: str) -> bytes:
@@ -29,19 +27,23 @@ def signed_bytes(session: Session, backup_id: str) -> bytes:
 
 
 def read_manifest(session: Session, backup_id: str) -> Manifest:
-    """The manifest as values. Raises `NotFound`."""
-    return read_signed(signed_bytes(session, backup_id), trusted=[public_key()])
+    """The manifest as values.
+
+    Raises:
+        NotFound: no copy is stored.
+        Conflict: it is not as this server signed it, such as under another secret key.
+    """
+    try:
+        return read_signed(signed_bytes(session, backup_id), trusted=[public_key()])
+    except NotAManifest as error:
+        raise Conflict(
+            f"The manifest of this backup cannot be believed: {error} Look whether"
+            " MAINSTAY_SECRET_KEY is the one that it was made with.",
+            code="manifest-not-ours",
+        ) from None
 
 
 def sheet_policy() -> str:
     """The content security policy of a sheet: its one style, and nothing else at all."""
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
-
-
-def refuse_if_left(outcomes: Sequence[Outcome]) -> None:
-    """Raise `Conflict` with what a store kept, when somebody wanted all copies gone."""
-    left = [each for each in outcomes if not each.is_removed]
-    if left:
-        told = "; ".join(f"{each.destination}: {each.reason}" for each in left)
-        raise Conflict(f"Not every copy could be removed. {told}"[:500], code="copies-left")
