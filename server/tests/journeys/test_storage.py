@@ -15,8 +15,12 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.browsing import CHROMIUM, CHROMIUM_FLAGS, LOOKS, faults_of, new_look, watch
 from tests.journeys.running import PROJECT, Mainstay, bootstrap, running_mainstay
 from tests.journeys.test_pages import keep_picture, sign_in
+from tests.servers.s3 import S3Server, s3
+from tests.servers.strict_s3 import running_strict_s3
 from tests.waiting import PATIENCE_SECONDS, eventually
 from typing_extensions import override
+
+__all__ = ["s3"]
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +149,32 @@ def test_files_are_uploaded_with_progress_downloaded_linked_and_deleted(
     assert keys(server, made["id"]) == ["large.bin"]
     context.close()
     assert [text for text in complaints if "400" not in text] == []
+
+
+@pytest.mark.parametrize("upload_by", ["post", "put"])
+def test_a_browser_sends_straight_to_a_store_that_allows_it(
+    server: Mainstay, browser: Browser, s3: S3Server, tmp_path: Path, upload_by: str
+) -> None:
+    with running_strict_s3(s3) as far:
+        name = f"far-{upload_by}"
+        made = make_bucket(server, name, kind="s3", config=far.config(uploadBy=upload_by))
+        small, large = tmp_path / "small.txt", tmp_path / "large.bin"
+        small.write_bytes(b"hello")
+        large.write_bytes(os.urandom(65 * MIB))  # which goes in parts
+        context = new_look(browser, theme="light", width=1440, url=server.url)
+        page = sign_in(context, server)
+        complaints: list[str] = []
+        watch(page, complaints)
+        page.goto(f"{server.url}{PAGE}?bucket={name}")
+        page.set_input_files("#storage-file", [small, large])
+        uploads = page.get_by_role("list", name="Uploads")
+        expect(uploads.get_by_text("stored")).to_have_count(2)
+        assert sorted(keys(server, made["id"])) == ["large.bin", "small.txt"]
+        assert fetched(server, made["id"], "large.bin") == large.read_bytes()
+        sent = [path for method, path in far.seen if method == "PUT" and "partNumber" in path]
+        assert len(sent) == 5
+        context.close()
+        assert complaints == []
 
 
 def test_a_bucket_is_made_on_the_page(server: Mainstay, browser: Browser) -> None:

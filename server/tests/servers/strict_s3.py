@@ -163,12 +163,23 @@ class Handler(BaseHTTPRequestHandler):
         there.close()
         self._send(found.status, dict(found.getheaders()), data)
 
+    def do_OPTIONS(self) -> None:
+        """What a bucket answers whose rules (CORS) allow every page to upload."""
+        allowed = {
+            "access-control-allow-methods": "GET, POST, PUT",
+            "access-control-allow-headers": "*",
+        }
+        self._send(200, allowed, b"")
+
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
 
     def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
         is_head = self.command == "HEAD"
         self.send_response(status)
+        self.send_header("access-control-allow-origin", "*")
+        self.send_header("access-control-expose-headers", "etag")
         left_out = {"transfer-encoding", "connection", "date", "server"}
+        left_out |= {"access-control-allow-origin", "access-control-expose-headers"}
         if not is_head:
             left_out.add("content-length")
             self.send_header("content-length", str(len(data)))
