@@ -89,7 +89,10 @@ class Attacked:
         if content is None:
             return None
         examples = [one["value"] for one in content.get("examples", {}).values()]
-        body: Json = dict((examples or [content["example"]])[0])
+        first = (examples or [content["example"]])[0]
+        if not isinstance(first, dict):
+            return None
+        body: Json = dict(first)
         return body | {name: self.hers[name] for name in ("alertId", "entryId") if name in body}
 
     def shape_of(self, operation: Json) -> Json:
