@@ -154,6 +154,20 @@ class BackupTargetKeyShown(BackupTargetEvent, frozen=True, kw_only=True):
         return {"recipient": self.recipient}
 
 
+class BackupScheduleChanged(Audited, frozen=True, kw_only=True):
+    """Somebody said when all of an instance is backed up, and how long it stays."""
+
+    noun: ClassVar[str] = "backup_schedule"
+    project_id: str
+    instance_id: str
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.instance_id, self.name)
+
+
 class BackupByHand(Audited, frozen=True, kw_only=True):
     """The base of what a person did with one backup; `name` is its target's."""
 

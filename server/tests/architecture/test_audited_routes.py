@@ -16,6 +16,7 @@ LEAST_TRIED = 15
 NOT_AUDITED = {
     "findMissingSyncChunks": "asks; what is there is only left alone for a while",
     "sendSyncChunks": "stores what no folder has yet; the push of a snapshot is said",
+    "checkBackupTarget": "asks a database whether it answers; nothing is kept",
     "endOtherSessions": "there are no others here; each that ends is said",
     "makeUploadUrl": "reserves room for a file; apps do so all the time",
     "removeStorageFiles": "the example's file is not there; those that are deleted are said",

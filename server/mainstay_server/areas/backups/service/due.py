@@ -17,6 +17,8 @@ from mainstay_server.areas.backups.models import (
     BackupSchedule,
     BackupTarget,
 )
+from mainstay_server.contracts.backups import BackupScheduleChanged
+from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -93,6 +95,7 @@ def set_schedule(session: Session, instance: InstanceRef, said: Said, *, now: da
             f"retentionDays must be from 1 to {MOST_DAYS}.",
             errors=[{"field": "retentionDays", "message": "is out of range"}],
         )
+    before = vars(find_schedule(session, instance))
     row = session.get(BackupSchedule, instance.id, with_for_update=True)
     if row is None:
         row = BackupSchedule(instance_id=instance.id)
@@ -100,6 +103,9 @@ def set_schedule(session: Session, instance: InstanceRef, said: Said, *, now: da
     row.enabled, row.interval_hours = said.enabled, said.interval_hours
     row.retention_days, row.changed_at = said.retention_days, now
     session.flush()
+    changes = changes_between(before, vars(said))
+    name = f"{instance.project_name} {instance.environment}"
+    say(session, BackupScheduleChanged(**instance.ids, name=name, changes=changes), now=now)
     for target in list_targets(session, instance.id):
         choice = TargetChoice(
             is_enabled=said.enabled,
