@@ -16,7 +16,7 @@ A_REPORT = """<testsuite name="pytest" tests="2" failures="1" time="1.5">
 <testcase classname="tests.test_orders" name="test_a_refund_is_kept" time="0.3">
 <failure message="assert 1 == 2">tests/test_orders.py:41</failure></testcase>
 </testsuite>"""
-A_LEDGER = [{"name": "migrate", "status": "success", "durationMs": 1200}]
+A_LEDGER = {"steps": [{"name": "migrate", "status": "success", "durationMs": 1200}]}
 A_TEST = "tests.test_orders::test_a_refund_is_kept"
 
 
