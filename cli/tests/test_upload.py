@@ -91,10 +91,10 @@ def test_ledgers_and_numbers_are_taken_and_what_is_wrong_ends_with_two(
     kind = ("--kind", "run-ledger")
     assert "1 cases, 0 failed" in upload(server, ledger, *kind).stdout
     numbers = tmp_path / "numbers.json"
-    for value in ("93.1", "91.4"):
-        numbers.write_text(f'{{"coverage": {{"lines": {value}}}}}')
-        told = upload(server, numbers, "--kind", "analysis")
-        assert told.returncode == 0, told.stderr
+    numbers.write_text('{"coverage": {"lines": 93.1}}')
+    assert upload(server, numbers, "--kind", "analysis").returncode == 0
+    numbers.write_text('{"coverage": {"lines": 91.4}}')
+    told = upload(server, numbers, "--kind", "analysis")
     assert "coverage.lines: 93.1 → 91.4" in told.stdout
     for file, options, why in (
         (numbers, ("--kind", "other"), "--kind takes"),
