@@ -14,7 +14,8 @@ area = Area(
     pages=pages.router,
     jobs=(
         jobs.queue_due_backups,
-        jobs.mend_broken_runs,
+        jobs.end_broken_runs,
+        jobs.sweep_unfinished,
         jobs.tell_late_backups,
         jobs.check_copies,
         jobs.remove_old_backups,

@@ -11,6 +11,7 @@ from mainstay_server.kernel.jobs import job
 from .service import (
     alarms,
     checking,
+    claims,
     drills,
     due,
     keeping,
@@ -40,10 +41,16 @@ def queue_due_backups(session: Session, *, now: datetime) -> None:
     due.queue_due(session, now=now)
 
 
+@job(every=timedelta(seconds=15), at_start=True)
+def end_broken_runs(session: Session, *, now: datetime) -> None:
+    """End what killed processes were making: nothing stays running after its lease."""
+    claims.fail_broken(session, now=now)
+
+
 @job(every=timedelta(minutes=1), at_start=True, in_transaction=False)
-def mend_broken_runs(*, now: datetime) -> None:
-    """End what killed processes were making, and sweep up what they left unfinished."""
-    sweeping.mend(now=now)
+def sweep_unfinished(*, now: datetime) -> None:
+    """Remove what runs that have ended left unfinished at their destinations."""
+    sweeping.sweep_unfinished(now=now)
 
 
 @job(every=timedelta(minutes=5))

@@ -116,7 +116,13 @@ class Folder:
 
     def _walk(self, folder: str, *, unfinished: bool) -> Iterator[str]:
         start = self._root / checked(folder) if folder else self._root
-        for parent, _, names in os.walk(start):
+        for parent, _, names in os.walk(start, onerror=_unless_missing):
             for name in names:
                 if name.startswith(UNFINISHED) is unfinished:
                     yield (Path(parent) / name).relative_to(self._root).as_posix()
+
+
+def _unless_missing(error: OSError) -> None:
+    """A folder that cannot be looked into is not an empty one; one that is not there is."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -15,7 +15,14 @@ from mainstay_server.areas.backups.models import (
     CopyStatus,
     DestinationKind,
 )
-from mainstay_server.areas.backups.service import destinations, keeping, removal, runs
+from mainstay_server.areas.backups.service import (
+    claims,
+    destinations,
+    keeping,
+    removal,
+    runs,
+    sweeping,
+)
 from mainstay_server.areas.backups.service.manifests import manifest_key_of
 from mainstay_server.areas.backups.service.schedules import DAILY_AT_TWO
 from mainstay_server.contracts.backups import BackupLate, BackupRemoved
@@ -247,3 +254,46 @@ def test_a_locked_copy_is_left_where_it_is_and_that_is_said(tmp_path: Path, s3: 
     assert bucket.keys("") == []
     with reading() as session:
         assert session.get_one(Backup, old.id).removed_at == NOON + 31 * DAY
+
+
+def test_a_place_that_is_away_is_asked_once_a_round_and_swept_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    with transaction() as session:
+        made, folder = stored_with_files(session, tmp_path, [3, 2, 1])
+        for each in made:
+            each.status, each.is_swept = BackupStatus.FAILED, False
+            (folder / f".unfinished-00ff-{each.id}.tar.zst.age").write_text("?")
+    away = tmp_path / "away"
+    folder.parent.rename(away)
+    folder.parent.write_text("in the way")
+    known: set[str] = set()
+    assert not sweeping.sweep_one(made[0].id, away=known, now=NOON)
+    assert len(known) == 1
+
+    jobs.sweep_unfinished.function(now=NOON)
+    folder.parent.unlink()
+    away.rename(folder.parent)
+    assert len(list(folder.iterdir())) == 9
+    jobs.sweep_unfinished.function(now=NOON)
+
+    assert list(folder.iterdir()) == [], "what was shown without a word in the history goes, too"
+    with reading() as session:
+        assert session.scalars(sa.select(Backup.is_swept)).all() == [True] * 3
+
+
+def test_a_run_whose_lease_is_over_ends_and_is_tried_again(tmp_path: Path) -> None:
+    with transaction() as session:
+        target = a_target(session, an_instance(session), tmp_path)
+        jobs.queue_due_backups.function(session, now=NOON)
+        claim = claims.claim_next(session, now=NOON, lease=MINUTE)
+        assert claim is not None
+
+        jobs.end_broken_runs.function(session, now=NOON + MINUTE / 2)
+        assert runs.get_backup(session, claim.backup_id).status == BackupStatus.RUNNING
+        jobs.end_broken_runs.function(session, now=NOON + 2 * MINUTE)
+
+        retry, broken = runs.history(session, target_id=target.id, limit=9).items
+        assert (broken.status, broken.owner) == (BackupStatus.FAILED, "")
+        assert (retry.status, retry.attempt) == (BackupStatus.QUEUED, 2)
+        assert retry.due_at == NOON + 3 * MINUTE

@@ -82,6 +82,12 @@ def claim_next(session: Session, *, now: datetime, lease: timedelta) -> Claim | 
     return Claim(waiting.id, target.id, target.fence)
 
 
+def does_one_wait(session: Session, *, now: datetime) -> bool:
+    """Whether there is a backup whose turn it is, perhaps of a target that is busy."""
+    waiting = sa.select(Backup.id).where(Backup.status == BackupStatus.QUEUED, Backup.due_at <= now)
+    return session.scalar(waiting.limit(1)) is not None
+
+
 def renew(
     session: Session,
     claim: Claim,

@@ -39,13 +39,19 @@ class _Order:
 
 
 def mend(*, now: datetime) -> int:
-    """End runs of dead processes, and sweep up what unfinished ones left; returns how many ended.
-
-    It may run anywhere and again: only what was never shown is removed, and only of runs that
-    have ended.
-    """
+    """End runs of dead processes, sweep up what they left unfinished; returns how many ended."""
     with transaction() as session:
-        broken = [backup.id for backup in claims.fail_broken(session, now=now)]
+        broken = len(claims.fail_broken(session, now=now))
+    sweep_unfinished(now=now)
+    return broken
+
+
+def sweep_unfinished(*, now: datetime) -> None:
+    """Sweep up what runs that have ended left, at most 50 of them.
+
+    It may run anywhere and again: only what was never shown is removed, and what was shown without
+    a word in the history. A destination that is away is asked once, and again by the next round.
+    """
     with reading() as session:
         unswept = session.scalars(
             sa.select(Backup.id)
@@ -53,26 +59,30 @@ def mend(*, now: datetime) -> int:
             .order_by(Backup.id)
             .limit(MOST_AT_ONCE)
         ).all()
+    away: set[str] = set()
     for backup_id in unswept:
-        sweep_one(backup_id, now=now)
-    return len(broken)
+        sweep_one(backup_id, away=away, now=now)
 
 
-def sweep_one(backup_id: str, *, now: datetime) -> bool:
+def sweep_one(backup_id: str, *, away: set[str] | None = None, now: datetime) -> bool:
     """Remove whatever an ended run left that is no copy; whether nothing can be left any more.
 
-    A destination that is away is asked again by the next `mend`.
+    Destinations that are `away` are left out, and those that turn out to be are added to them.
     """
     workrooms.clear(backup_id)
     with reading() as session:
         order = _order(session, backup_id)
     if order is None:
         return True
-    swept = [_sweep_at(each, order, now=now) for each in order.destinations]
-    if clean := all(swept):
+    away = set() if away is None else away
+    for each in order.destinations:
+        if each.id not in away and not _sweep_at(each, order, now=now):
+            away.add(each.id)
+    is_clean = away.isdisjoint(each.id for each in order.destinations)
+    if is_clean:
         with transaction() as session:
             session.execute(sa.update(Backup).where(Backup.id == backup_id).values(is_swept=True))
-    return clean
+    return is_clean
 
 
 def _order(session: Session, backup_id: str) -> _Order | None:

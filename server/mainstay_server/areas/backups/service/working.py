@@ -58,9 +58,7 @@ class Workers:
         """Begin what waits, as far as there are threads."""
         self._threads = [each for each in self._threads if each.is_alive()]
         while len(self._threads) < self._at_once:
-            now = self._clock()
-            with transaction() as session:
-                claim = claims.claim_next(session, now=now, lease=self._lease)
+            claim = self._claim()
             if claim is None:
                 return
             thread = threading.Thread(
@@ -72,6 +70,15 @@ class Workers:
             )
             thread.start()
             self._threads.append(thread)
+
+    def _claim(self) -> Claim | None:
+        """Looks first without the lock that all writers of SQLite queue for."""
+        now = self._clock()
+        with reading() as session:
+            if not claims.does_one_wait(session, now=now):
+                return None
+        with transaction() as session:
+            return claims.claim_next(session, now=now, lease=self._lease)
 
     def _join(self) -> None:
         for each in self._threads:
