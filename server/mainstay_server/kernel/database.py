@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar, cast
+from uuid import UUID
 
 import sqlalchemy as sa
 import uuid_utils
@@ -89,6 +90,14 @@ class _Open:
 def new_id() -> str:
     """A UUIDv7 as text: unique anywhere, and in order of creation within a process."""
     return str(uuid_utils.uuid7())
+
+
+def made_at(one: str) -> datetime:
+    """When an id was made: the first 48 bits of a UUIDv7 are milliseconds (RFC 9562).
+
+    Raises `ValueError` for what is none.
+    """
+    return datetime.fromtimestamp((UUID(one).int >> 80) / 1000, tz=UTC)
 
 
 def open_database(url: str) -> None:

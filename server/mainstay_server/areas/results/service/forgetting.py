@@ -1,7 +1,6 @@
 """What is not kept for ever: old results, and files that no row names."""
 
-import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -9,7 +8,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.results.models import ResultUpload
 from mainstay_server.contracts.results import ResultRemoved
 from mainstay_server.kernel import blobs
-from mainstay_server.kernel.database import reading, rows_changed, transaction
+from mainstay_server.kernel.database import made_at, reading, rows_changed, transaction
 from mainstay_server.kernel.events import say
 from mainstay_server.tenancy.subjects import ProjectRef
 
@@ -49,12 +48,7 @@ def forget_old(*, received_before: datetime, made_before: datetime) -> int:
             named = set(session.scalars(sa.select(ResultUpload.id).where(ResultUpload.id.in_(ids))))
         for key in keys:
             one = key.split("/")[2]
-            if one not in named and _made_at(one) < made_before:
+            if one not in named and made_at(one) < made_before:
                 blobs.delete(key)
         after = keys[-1]
     return forgotten
-
-
-def _made_at(one: str) -> datetime:
-    """When an id was made: the first 48 bits of a UUIDv7 are milliseconds (RFC 9562)."""
-    return datetime.fromtimestamp((uuid.UUID(one).int >> 80) / 1000, tz=UTC)

@@ -6,16 +6,15 @@ over; asking and letting go are each one statement, so that nobody is told "it i
 that goes.
 """
 
-import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.sync.models import SyncChunk, SyncFolder, SyncPack, SyncSnapshot
 from mainstay_server.kernel import blobs
-from mainstay_server.kernel.database import new_id, reading, rows_changed, transaction
+from mainstay_server.kernel.database import made_at, new_id, reading, rows_changed, transaction
 
 from .chunks import AT_ONCE, pack_key
 from .snapshots import entries_of
@@ -99,13 +98,8 @@ def _lost(keys: list[str], *, before: datetime) -> Iterator[str]:
                 some = list(ids)[first : first + AT_ONCE]
                 named.update(session.scalars(sa.select(table.id).where(table.id.in_(some))))
     for one, key in ids.items():
-        if one not in named and _made_at(one) < before:
+        if one not in named and made_at(one) < before:
             yield key
-
-
-def _made_at(one: str) -> datetime:
-    """When an id was made: the first 48 bits of a UUIDv7 are milliseconds (RFC 9562)."""
-    return datetime.fromtimestamp((uuid.UUID(one).int >> 80) / 1000, tz=UTC)
 
 
 def _sparse_packs(project_id: str, *, before: datetime) -> list[str]:
