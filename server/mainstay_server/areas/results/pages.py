@@ -16,7 +16,7 @@ from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import render
 
-from .models import CaseStatus, Kind, ResultUpload
+from .models import CaseStatus, Kind
 from .schemas.parsed import Parsed
 from .service import comparing, forgetting, listing, uploading
 
@@ -70,11 +70,11 @@ def show_result(request: Request, session: Session, project: Viewed, result_id: 
     upload = uploading.get_upload(session, project.id, result_id)
     parsed = uploading.parsed_of(upload)
     wanted = asked.get("against", "")
+    base = comparing.find_base(session, upload)
     if wanted:
-        base: ResultUpload | None = uploading.get_upload(session, project.id, wanted[:36])
-    else:
-        base = comparing.find_base(session, upload)
-    before = uploading.parsed_of(base) if base and base.kind == upload.kind else Parsed()
+        base = uploading.get_upload(session, project.id, wanted[:36])
+        comparing.refuse_other_kinds(upload, base)
+    before = uploading.parsed_of(base) if base else Parsed()
     text = asked.get("q", "")[:200]
     status = next((one for one in CaseStatus if one == asked.get("status")), None)
     page = listing.list_cases(

@@ -69,6 +69,11 @@ def test_a_ledger_is_a_list_an_object_with_one_or_a_step_a_line() -> None:
     assert ledger.read(json.dumps({"runs": steps, "score": 7.5}).encode()).metrics == {"score": 7.5}
 
 
+def test_a_name_that_is_no_text_is_passed_over() -> None:
+    parsed = ledger.read(b'[{"name": ["x"], "id": 7, "ok": true}, {"name": {}, "ok": false}]')
+    assert [case.name for case in parsed.cases] == ["7", "step 2"]
+
+
 def test_an_unknown_outcome_is_refused_and_not_guessed() -> None:
     with pytest.raises(Invalid, match="step 1 has 'perhaps'"):
         ledger.read(b'[{"name": "a", "status": "perhaps"}]')

@@ -64,7 +64,8 @@ def _list_in(document: Any) -> list[Any]:  # noqa: ANN401 - whatever the JSON sa
 def _case(step: Any, number: int) -> Case:  # noqa: ANN401 - whatever the JSON says
     if not isinstance(step, dict):
         raise unreadable(f"step {number} is no object")
-    name = next((str(step[key]) for key in NAMES if step.get(key) not in {None, ""}), "")
+    named = (step[key] for key in NAMES if isinstance(step.get(key), str | int))
+    name = next((str(value) for value in named if value != ""), "")
     message = next((step[key] for key in MESSAGES if isinstance(step.get(key), str)), "")
     return Case(
         name=(name or f"step {number}")[:LONGEST_NAME],
