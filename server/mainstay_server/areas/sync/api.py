@@ -249,11 +249,10 @@ def download_file(
     status_code=201,
 )
 def restore_file(
-    session: Session, project: Written, caller: Asking, folder: Folder, body: RestoreBody
+    project: Written, caller: Asking, folder: Folder, body: RestoreBody
 ) -> SnapshotAnswer:
     """Make a new snapshot in which one entry is as it was in an older one."""
     snapshot = restoring.bring_back(
-        session,
         project,
         folder,
         body.snapshot,

@@ -11,12 +11,18 @@ from starlette.responses import Response
 
 from mainstay_server.kernel.area import MenuEntry
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url
 from mainstay_server.tenancy.callers import Caller
-from mainstay_server.tenancy.frame import done_or_refused, may_administer, project_frame
+from mainstay_server.tenancy.frame import (
+    done_or_refused,
+    may_administer,
+    project_frame,
+    redirect_with,
+)
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import render
@@ -89,7 +95,6 @@ def show_folder(request: Request, session: Session, project: Viewed, folder: str
 
 @router.post(PREFIX + "/{folder}/restore")
 def restore(
-    session: Session,
     project: Written,
     caller: Asking,
     folder: str,
@@ -97,19 +102,15 @@ def restore(
     path: Annotated[str, Form(min_length=1, max_length=4000)],
 ) -> Response:
     """Bring an entry of an older snapshot back."""
-    return done_or_refused(
-        session,
-        lambda: restoring.bring_back(
-            session,
-            project,
-            folder,
-            snapshot,
-            path,
-            made_by=caller.person_name,
-            now=utc_now(),
-        ),
-        path=_path(project, folder),
-        done=f"{path[:200]} is back as it was; machines get it when they sync next.",
+    back = _path(project, folder)
+    try:
+        restoring.bring_back(
+            project, folder, snapshot, path, made_by=caller.person_name, now=utc_now()
+        )
+    except Problem as problem:
+        return redirect_with(back, problem.detail, "critical")
+    return redirect_with(
+        back, f"{path[:200]} is back as it was; machines get it when they sync next."
     )
 
 

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from mainstay_server.areas.sync.models import SyncSnapshot
 from mainstay_server.areas.sync.schemas.entries import Entry, Push, Tree, digest_of, in_order
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.tenancy.subjects import ProjectRef
 
@@ -16,8 +15,7 @@ from .snapshots import draft_of, forgotten_if_refused, record_snapshot, tree_at_
 MACHINE = "Mainstay"
 
 
-def bring_back(  # noqa: PLR0913 - what, from where, by whom
-    session: Session,
+def bring_back(
     project: ProjectRef,
     name: str,
     number: int,
@@ -28,16 +26,19 @@ def bring_back(  # noqa: PLR0913 - what, from where, by whom
 ) -> SyncSnapshot:
     """Make a new snapshot in which one entry is as it was in an older one.
 
+    It opens transactions of its own: trees are read and stored while nobody waits to write.
+
     Raises:
         NotFound: there is no such folder, snapshot or entry.
-        Conflict: the newest snapshot has it like that.
+        Conflict: the newest snapshot has it like that, or another one was pushed meanwhile.
         Invalid: something else lies in its place, such as a file where its folder was.
     """
-    folder = get_folder(session, project, name, locked=True)
-    old = get_entry(entries_at(session, project, name, number), path)
-    before = tree_at_head(session, project, name, folder.head)
+    with reading() as session:
+        folder = get_folder(session, project, name)
+        old = get_entry(entries_at(session, project, name, number), path)
+        before = tree_at_head(session, project, name, folder.head)
     draft = draft_of(project, before, _with(before, old, parent=folder.head))
-    with forgotten_if_refused(project, draft):
+    with forgotten_if_refused(project, draft), transaction() as session:
         return record_snapshot(session, project, name, draft, made_by=made_by, now=now)
 
 
