@@ -17,13 +17,14 @@ from mainstay_server.kernel.subjects import InstanceRef
 from .service import buckets, statistics
 
 NEARLY = 90
+MOST_NAMED = 5
 
 
 @readiness_check(
     "storage.works", "Does its file storage work, with room left?", weight=Weight.SHOULD
 )
 def storage_works(session: Session, instance: InstanceRef, now: datetime) -> Outcome:
-    """Ask that every bucket's store answered its last listing, and none is nearly full."""
+    """Passes when every bucket's store answered its last listing, and none is nearly full."""
     found = buckets.buckets_of(session, instance.id)
     if not found:
         return NotApplicable(reason="It keeps no files here.")
@@ -41,4 +42,6 @@ def storage_works(session: Session, instance: InstanceRef, now: datetime) -> Out
                 fix="Delete files, or raise its quota.",
                 fix_url=instance.page("storage"),
             )
-    return Passed(evidence=f"{len(found)} buckets have room and answer.")
+    names = ", ".join(bucket.name for bucket in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return Passed(evidence=f"Its buckets answer and have room: {names}{more}.")

@@ -2,6 +2,7 @@ import unicodedata
 from typing import Any
 
 import pytest
+from mainstay_server.areas.storage.service import buckets
 from mainstay_server.contracts.storage import (
     StorageBucketChanged,
     StorageBucketCreated,
@@ -180,6 +181,18 @@ def test_an_owner_may_have_a_quota_of_its_own(world: World) -> None:
     world.alice.put(path, json={"owner": "acme", "quotaBytes": 100})
     offered(world.bob, "acme/other/x", size=90)
     assert world.alice.put(path, json={"owner": "a/b/c/d"}).status_code == 400
+
+
+def test_where_no_more_owners_may_have_a_quota_those_that_do_change_theirs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "MOST_OWN_QUOTAS", 1)
+    path = f"{buckets_path(world)}/{a_bucket(world)['id']}/owner-quota"
+    assert world.alice.put(path, json={"owner": "acme", "quotaBytes": 5}).status_code == 200
+    assert world.alice.put(path, json={"owner": "other", "quotaBytes": 5}).status_code == 409
+    assert world.alice.put(path, json={"owner": "acme", "quotaBytes": 7}).status_code == 200
+    assert world.alice.put(path, json={"owner": "acme"}).json()["limitBytes"] is None
+    assert world.alice.put(path, json={"owner": "other", "quotaBytes": 5}).status_code == 200
 
 
 def test_files_are_listed_by_prefix_text_and_page(world: World) -> None:

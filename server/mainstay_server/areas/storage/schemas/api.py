@@ -13,7 +13,6 @@ from mainstay_server.kernel.web.bodies import Answer, Body, Instant
 MOST_BYTES = 2**53
 LONGEST_SENT_KEY = 4096
 LONGEST_CURSOR = 6000
-SEVEN_DAYS = 604_800
 
 _ID = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _KEY = "acme/insight/ann/report.pdf"

@@ -228,15 +228,12 @@ def change_owner_quota(  # noqa: PLR0913 - whose, where, how much
     Raises:
         NotFound: the instance has no such bucket.
         Invalid: that is no owner.
+        Conflict: as many other owners as may have one have a quota of their own.
     """
     bucket = get_bucket(session, instance, bucket_id)
     clean = keys.clean_owner(owner)
-    own = sa.select(sa.func.count()).where(
-        Use.bucket_id == bucket.id,
-        sa.or_(Use.quota_bytes.is_not(None), Use.quota_objects.is_not(None)),
-    )
-    if (session.scalar(own) or 0) >= MOST_OWN_QUOTAS:
-        raise Conflict(f"{MOST_OWN_QUOTAS:,} owners have quotas of their own; that is the most.")
+    if (quota_bytes, quota_objects) != (None, None):
+        _refuse_more_quotas(session, bucket, clean)
     new = insert(Use).values(bucket_id=bucket.id, owner=clean, **uses.NOTHING_YET)
     session.execute(new.on_conflict_do_nothing())
     use = uses.find_use(session, bucket.id, clean)
@@ -285,6 +282,18 @@ LIMITS = (
     "max_object_bytes",
     "content_types",
 )
+
+
+def _refuse_more_quotas(session: Session, bucket: Bucket, owner: str) -> None:
+    others = sa.select(sa.func.count()).where(
+        Use.bucket_id == bucket.id,
+        Use.owner != owner,
+        sa.or_(Use.quota_bytes.is_not(None), Use.quota_objects.is_not(None)),
+    )
+    if (session.scalar(others) or 0) >= MOST_OWN_QUOTAS:
+        raise Conflict(
+            f"{MOST_OWN_QUOTAS:,} owners have a quota of their own; take one away first, by null."
+        )
 
 
 def _clean_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
