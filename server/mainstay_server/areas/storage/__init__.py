@@ -15,6 +15,7 @@ area = Area(
         jobs.settle_uploads,
         jobs.reconcile,
         jobs.sweep,
+        jobs.remove_lost_buckets,
         jobs.record_day,
         jobs.forget,
     ),

@@ -32,6 +32,12 @@ def sweep(*, now: datetime) -> int:
     return sweep_unfinished(PREFIX, before=now - UNFINISHED_STAY)
 
 
+@job(cron="50 3 * * *", task="cleanup", in_transaction=False)
+def remove_lost_buckets(*, now: datetime) -> int:
+    """Remove the bytes of buckets that went with their project or instance."""
+    return reconciling.remove_lost_buckets(now=now)
+
+
 @job(cron="55 23 * * *")
 def record_day(session: Session, *, now: datetime) -> int:
     """Write down what each bucket holds today."""

@@ -83,6 +83,16 @@ def test_bytes_that_nobody_knows_go_after_an_hour_and_not_before(world: World) -
     assert world.stranger.get(download_url(world, "a.txt")).content == b"hello"
 
 
+def test_the_bytes_of_a_bucket_go_with_its_project(world: World) -> None:
+    bucket = a_bucket(world)
+    stored(world, "a.txt")
+    blobs.put("storage/gone-with-its-project/aa/left-aa", b"of a project that was deleted")
+    assert reconciling.remove_lost_buckets(now=utc_now()) == 0, "a bucket may be in the making"
+    assert reconciling.remove_lost_buckets(now=utc_now() + LATER) == 1
+    assert not blobs.exists("storage/gone-with-its-project/aa/left-aa")
+    assert reconcile(bucket["id"]).missing == 0
+
+
 def test_counts_that_drifted_follow_the_files(world: World) -> None:
     bucket = a_bucket(world)
     stored(world, "acme/insight/a.txt")

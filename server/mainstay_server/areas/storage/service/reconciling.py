@@ -18,10 +18,13 @@ from mainstay_server.areas.storage.models import (
     UseDay,
 )
 from mainstay_server.areas.storage.providers import Store
+from mainstay_server.areas.storage.providers.server import PREFIX
 from mainstay_server.areas.storage.schemas.stores import Found
 from mainstay_server.areas.storage.settings import StorageSettings
 from mainstay_server.contracts.quotas import use_quota
 from mainstay_server.contracts.storage import StorageDriftRepaired
+from mainstay_server.kernel import blobs
+from mainstay_server.kernel.blob_files import walk_blobs
 from mainstay_server.kernel.database import insert, new_id, reading, rows_changed, transaction
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Invalid, TooManyRequests, Unavailable
@@ -267,6 +270,24 @@ def _write_problem(bucket: Bucket, text: str, *, now: datetime) -> None:
         if held is not None:
             held.problem_since = held.problem_since if held.problem else now
             held.problem, held.reconciled_at = text[:500], now
+
+
+def remove_lost_buckets(*, now: datetime) -> int:
+    """Remove the bytes of buckets that went with their project or instance; returns how many blobs.
+
+    Only what has lain there for an hour goes, so that no bucket that is being made loses its own.
+    """
+    known: dict[str, bool] = {}
+    removed = 0
+    for blob in walk_blobs(PREFIX):
+        bucket_id = blob.key.split("/")[1]
+        if bucket_id not in known:
+            with reading() as session:
+                known[bucket_id] = session.get(Bucket, bucket_id) is not None
+        if not known[bucket_id] and blob.changed_at < now - ORPHANS_STAY:
+            blobs.delete(blob.key)
+            removed += 1
+    return removed
 
 
 def record_day(session: Session, *, now: datetime) -> int:
