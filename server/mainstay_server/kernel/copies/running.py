@@ -115,7 +115,7 @@ class WritePlan:
     """
 
     key: str
-    destinations: Mapping[str, str]
+    destinations: Mapping[str, str] = field(repr=False)
     recipients: Sequence[str]
     size_bytes: int | None = None
     expected_bytes: int = 0

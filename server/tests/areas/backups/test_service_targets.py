@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.backups.service import targets
 from mainstay_server.areas.backups.service.choosing import TargetChoice
+from mainstay_server.areas.backups.service.restores import RestoreChoice
 from mainstay_server.areas.backups.service.schedules import DAILY_AT_TWO, Schedule
 from mainstay_server.areas.backups.service.targets import NewKey
 from mainstay_server.contracts.backups import (
@@ -17,6 +18,7 @@ from mainstay_server.contracts.backups import (
     BackupTargetRemoved,
 )
 from mainstay_server.kernel.copies.crypts import recipient_of
+from mainstay_server.kernel.copies.running import WritePlan
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from sqlalchemy.orm import Session
@@ -38,6 +40,17 @@ __all__ = ["way_out"]
 
 pytestmark = pytest.mark.usefixtures("way_out")
 POSTGRES = {"url": "postgresql://shop:pa55word@db.internal:5432/shop"}
+
+
+def test_what_somebody_chose_shows_no_secret_wherever_it_is_printed() -> None:
+    place = "s3://bucket?access_key_id=a&secret_access_key=pa55word"
+    target = TargetChoice(name="orders", config=POSTGRES, drill_key=IDENTITY, heartbeat_url=place)
+    restore = RestoreChoice(config=POSTGRES, identity=IDENTITY)
+    plan = WritePlan(key="k", destinations={"there": place}, recipients=[RECIPIENT])
+
+    for shown in map(repr, (target, restore, plan)):
+        assert "pa55word" not in shown
+        assert IDENTITY not in shown
 
 
 def test_a_target_is_due_at_once_and_goes_to_this_server_by_default(

@@ -1,7 +1,7 @@
 """What somebody chooses about a target: checked, and written into its row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -48,16 +48,16 @@ class TargetChoice:
     """
 
     name: str | None = None
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = field(default=None, repr=False)
     destinations: Sequence[str] | None = None
     is_enabled: bool | None = None
     schedule: Schedule | None = None
     retention: Mapping[str, int] | None = None
     recipients: Sequence[str] | None = None
-    drill_key: str | None = None
+    drill_key: str | None = field(default=None, repr=False)
     drills: Drills | None = None
     too_small_percent: int | None = None
-    heartbeat_url: str | None = None
+    heartbeat_url: str | None = field(default=None, repr=False)
 
 
 def new_target(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO, Self
@@ -44,8 +44,8 @@ class Source:
     """
 
     manifest: Manifest
-    destination: str
-    identities: Sequence[str]
+    destination: str = field(repr=False)
+    identities: Sequence[str] = field(repr=False)
     known: Mapping[str, str]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ class Order:
     started_at: datetime
     target: str
     engine: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
     folder: str
     recipients: Sequence[str]
-    urls: Mapping[str, str]
+    urls: Mapping[str, str] = field(repr=False)
     refused: Mapping[str, str]
     last_plain_bytes: int | None
     last_sealed_bytes: int

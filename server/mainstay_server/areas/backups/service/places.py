@@ -1,7 +1,7 @@
 """Where destinations are: URLs checked when they are given, and again whenever they are used."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -31,7 +31,7 @@ class Place:
     """A destination as it is kept: its kind, its URL with keys, and what any eye may see."""
 
     kind: DestinationKind
-    url: str
+    url: str = field(repr=False)
     shown: str
 
     @property

@@ -1,7 +1,7 @@
 """Restores as people see them: look first, ask for one, cancel it while nothing has changed yet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -69,9 +69,9 @@ class RestoreChoice:
     there backed up before anything is changed; there is none of a config that is no target.
     """
 
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = field(default=None, repr=False)
     destination_id: str | None = None
-    identity: str = ""
+    identity: str = field(default="", repr=False)
     confirmation: str = ""
     takes_safety_backup: bool = True
 

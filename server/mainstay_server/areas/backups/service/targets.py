@@ -1,7 +1,7 @@
 """Targets: what is backed up, when, where to, for whom it is sealed, and how long it is kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,7 +58,7 @@ class MadeTarget:
     """A new target; `identity` is its new secret key, to be shown this once, or ""."""
 
     target: BackupTarget
-    identity: str
+    identity: str = field(repr=False)
 
 
 def create_target(
