@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,15 @@ class RestoreFailed(EngineFailed):
 
 class ScratchFailed(EngineFailed):
     """No scratch server could be started."""
+
+
+@contextmanager
+def failing_as(kind: type[EngineFailed]) -> Iterator[None]:
+    """Raise what fails within as one of this kind; its text stays."""
+    try:
+        yield
+    except EngineFailed as error:
+        raise kind(str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO, cast
 
-from typing_extensions import override
+from typing_extensions import Buffer, override
 
 PIECE_BYTES = 512 << 10
 PIPE_BYTES = 1 << 20
@@ -46,6 +48,36 @@ class Tally(Count):
     def to_json(self) -> dict[str, str | int]:
         """What a manifest says of the stream."""
         return {"bytes": self.size_bytes, "sha256": self._hash.hexdigest()}
+
+
+class _Made(io.RawIOBase):
+    """A file over pieces that are made one by one."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Buffer) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        there = memoryview(buffer).cast("B")
+        count = min(len(there), len(self._left))
+        there[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+def file_of(pieces: Iterable[bytes], *, buffer_bytes: int) -> BinaryIO:
+    """The pieces as a file to read from; each is made when it is read."""
+    return cast("BinaryIO", io.BufferedReader(_Made(iter(pieces)), buffer_bytes))
 
 
 def pieces_of(descriptor: int) -> Iterator[bytes]:

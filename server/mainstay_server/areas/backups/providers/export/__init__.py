@@ -13,6 +13,7 @@ from mainstay_server.areas.backups.schemas import (
     Fingerprints,
     RestoreFailed,
     Versions,
+    failing_as,
 )
 from mainstay_server.kernel.problems import Conflict
 
@@ -53,7 +54,7 @@ def _versions(connection: sa.Connection) -> Versions:
 @contextmanager
 def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[ExportDump]:
     """Read one table after the other in one snapshot; their fingerprints are made on the way."""
-    with _failing_as(DumpFailed), snapshot(config) as connection:
+    with failing_as(DumpFailed), snapshot(config) as connection:
         dump = ExportDump(connection, config["tables"], _versions(connection))
         with dump.stream:
             yield dump
@@ -86,7 +87,7 @@ def restore(
     if not is_scratch:
         check_restore(config, versions)
     with (
-        _failing_as(RestoreFailed),
+        failing_as(RestoreFailed),
         connected(_written(config)) as connection,
         connection.begin(),
     ):
@@ -129,11 +130,3 @@ def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
 
 def _written(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"mode": "rw", **config}
-
-
-@contextmanager
-def _failing_as(kind: type[EngineFailed]) -> Iterator[None]:
-    try:
-        yield
-    except EngineFailed as error:
-        raise kind(str(error)) from None

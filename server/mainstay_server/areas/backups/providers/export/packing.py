@@ -1,16 +1,15 @@
 """A tar stream with JSON Lines of chosen tables, made while it is read."""
 
-import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from typing_extensions import override
 
 from mainstay_server.areas.backups.schemas import Fingerprint, Fingerprints, RowSum, Versions
+from mainstay_server.kernel.copies.streams import file_of
 
 from .connecting import Shape, canonical, rows_of, shapes
 
@@ -29,7 +28,7 @@ class ExportDump:
         self._connection = connection
         self._shapes = shapes(connection, tables)
         self._found: list[Fingerprint] = []
-        self.stream = cast("BinaryIO", io.BufferedReader(_Made(self._entries()), PART_BYTES))
+        self.stream = file_of(self._entries(), buffer_bytes=PART_BYTES)
 
     def finish(self) -> None:
         """It has ended when all tables were read."""
@@ -100,27 +99,3 @@ def _entry(name: str, content: bytes) -> Iterator[bytes]:
     yield entry.tobuf(tarfile.PAX_FORMAT)
     yield content
     yield bytes(-len(content) % tarfile.BLOCKSIZE)
-
-
-class _Made(io.RawIOBase):
-    """A stream of what an iterator makes, when it is read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = memoryview(b"")
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._left = memoryview(piece)
-        size = min(len(buffer), len(self._left))
-        buffer[:size] = self._left[:size]
-        self._left = self._left[size:]
-        return size

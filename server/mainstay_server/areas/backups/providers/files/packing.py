@@ -8,9 +8,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, cast
-
-from typing_extensions import Buffer, override
+from typing import Self, cast
 
 from mainstay_server.areas.backups.schemas import (
     DumpFailed,
@@ -20,6 +18,7 @@ from mainstay_server.areas.backups.schemas import (
     digest_of,
     printable,
 )
+from mainstay_server.kernel.copies.streams import file_of
 
 CHUNK_BYTES = 1 << 18
 MOST_ENTRIES = 200_000
@@ -138,8 +137,7 @@ class FilesDump:
     def __init__(self, packing: Packing, versions: Versions) -> None:
         self._packing = packing
         self.versions = versions
-        self._raw = _Pieces(iter(packing))
-        self.stream = cast("BinaryIO", io.BufferedReader(self._raw, CHUNK_BYTES))
+        self.stream = file_of(packing, buffer_bytes=CHUNK_BYTES)
 
     def __enter__(self) -> Self:
         return self
@@ -167,31 +165,6 @@ class FilesDump:
     def notes(self) -> tuple[str, ...]:
         """What changed meanwhile or was left out."""
         return self._packing.notes()
-
-
-class _Pieces(io.RawIOBase):
-    """A file over pieces of bytes that are made one by one."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Buffer) -> int:
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        there = memoryview(buffer).cast("B")
-        count = min(len(there), len(self._rest))
-        there[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 def _content(file: io.RawIOBase, size: int) -> Iterator[bytes]:

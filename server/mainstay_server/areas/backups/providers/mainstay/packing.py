@@ -1,16 +1,13 @@
 """The archive of a data dir: a tar stream of files whose content is hashed on its way."""
 
 import hashlib
-import io
 import os
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
-
-from typing_extensions import override
+from typing import Self
 
 from mainstay_server.areas.backups.schemas import (
     DumpFailed,
@@ -20,6 +17,7 @@ from mainstay_server.areas.backups.schemas import (
     printable,
 )
 from mainstay_server.kernel.columns import HeldFiles, tables_in
+from mainstay_server.kernel.copies.streams import file_of
 
 DATABASE, SECRET_KEY, COLUMNS, OBJECTS = "mainstay.db", "secret_key", "columns", "blobs"
 CHUNK_BYTES = 1 << 20
@@ -65,7 +63,7 @@ class MainstayDump:
         self._sources = sources
         self._notes = list(notes)
         self._groups = Groups({} if columns is None else tables_in(columns.folder))
-        self.stream = cast("BinaryIO", io.BufferedReader(_Made(self._entries()), CHUNK_BYTES))
+        self.stream = file_of(self._entries(), buffer_bytes=CHUNK_BYTES)
 
     def __enter__(self) -> Self:
         return self
@@ -159,27 +157,3 @@ def files_below(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _header(entry: tarfile.TarInfo) -> bytes:
     return entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-
-
-class _Made(io.RawIOBase):
-    """A stream of what an iterator makes, when it is read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = memoryview(b"")
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._left = memoryview(piece)
-        size = min(len(buffer), len(self._left))
-        buffer[:size] = self._left[:size]
-        self._left = self._left[size:]
-        return size

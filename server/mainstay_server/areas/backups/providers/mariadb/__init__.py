@@ -14,6 +14,7 @@ from mainstay_server.areas.backups.schemas import (
     Fingerprint,
     Fingerprints,
     Versions,
+    failing_as,
 )
 from mainstay_server.kernel.programs import Program, ProgramFailed, running
 
@@ -127,7 +128,7 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[MariadbDump]
     Neither MariaDB nor MySQL lend a snapshot to another connection, so both begin while nothing
     changes: for the time that the tool takes to its first table, a tenth of a second or so.
     """
-    with _failing_as(DumpFailed), ExitStack() as kept:
+    with failing_as(DumpFailed), ExitStack() as kept:
         connection = kept.enter_context(connected(config))
         versions = versions_on(connection)
         program = programs(is_mariadb=is_mariadb(versions.server), plain="mysqldump")
@@ -182,11 +183,3 @@ def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now, in one snapshot."""
     with connected(config) as connection, snapshot(connection):
         return fingerprints_in_snapshot(connection)
-
-
-@contextmanager
-def _failing_as(kind: type[EngineFailed]) -> Iterator[None]:
-    try:
-        yield
-    except EngineFailed as error:
-        raise kind(str(error)) from None

@@ -10,10 +10,10 @@ import psycopg
 
 from mainstay_server.areas.backups.schemas import (
     DumpFailed,
-    EngineFailed,
     Fingerprints,
     RestoreFailed,
     Versions,
+    failing_as,
 )
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.programs import Program, ProgramFailed, running, told_by
@@ -122,7 +122,7 @@ class PostgresDump:
 @contextmanager
 def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[PostgresDump]:
     """Export one snapshot and let pg_dump see it, uncompressed: that is the format's part."""
-    with _failing_as(DumpFailed), connected(config) as connection, snapshot(connection):
+    with failing_as(DumpFailed), connected(config) as connection, snapshot(connection):
         versions = versions_on(connection)
         exported = connection.execute("SELECT pg_export_snapshot()").fetchone()
         assert exported is not None, "a function has one row"
@@ -210,11 +210,3 @@ def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
     """Of what is there now, in one snapshot."""
     with connected(config) as connection, snapshot(connection):
         return fingerprints_in_snapshot(connection)
-
-
-@contextmanager
-def _failing_as(kind: type[EngineFailed]) -> Iterator[None]:
-    try:
-        yield
-    except EngineFailed as error:
-        raise kind(str(error)) from None
