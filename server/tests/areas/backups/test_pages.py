@@ -271,7 +271,12 @@ def test_the_preview_simulates_a_year_or_tells_what_would_go(world: World, tmp_p
     ).text
     strange = world.alice.get(url(world, "/retention-preview?retention=own&days=x")).text
 
+    nowhere = world.alice.get(
+        url(world, "/retention-preview?retention=production&time_zone=Mars/Olympus")
+    ).text
+
     assert "4 would be removed" in real
+    assert "There is no time zone &#39;Mars/Olympus&#39;" in nowhere
     assert "must be a whole number" in strange
 
 

@@ -13,7 +13,11 @@ from mainstay_server.areas.backups.models import BackupTarget
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.service import destinations, keeping, retention, targets, trying
 from mainstay_server.areas.backups.service.retention import Kept, Policy
-from mainstay_server.areas.backups.service.schedules import checked_schedule, next_turn
+from mainstay_server.areas.backups.service.schedules import (
+    checked_schedule,
+    checked_zone,
+    next_turn,
+)
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Router
@@ -122,7 +126,8 @@ def preview_retention(request: Request, session: Session, project: Viewed) -> Re
     asked, now = request.query_params, utc_now()
     context: dict[str, Any] = {"judged": (), "going": (), "problem": "", "simulated": None}
     try:
-        policy = policy_of(forms.rules_of(asked))
+        zone = checked_zone(forms.schedule_of(asked).time_zone)
+        policy = policy_of(forms.rules_of(asked), time_zone=zone)
         judged = _judged(session, project, asked.get("target", ""), policy, now=now)
         if judged:
             going = [each for each in judged if not each.decision.stays]
@@ -135,11 +140,17 @@ def preview_retention(request: Request, session: Session, project: Viewed) -> Re
     return HTMLResponse(str(part))
 
 
-def policy_of(rules: dict[str, int]) -> Policy:
-    """The rules as retention takes them."""
+def policy_of(rules: dict[str, int], *, time_zone: str) -> Policy:
+    """The rules as retention takes them; its days, weeks and months are those of the time zone."""
     days, count, daily, weekly, monthly, yearly = (rules[name] for name in forms.RULES)
     return Policy(
-        days=days, count=count, daily=daily, weekly=weekly, monthly=monthly, yearly=yearly
+        days=days,
+        count=count,
+        daily=daily,
+        weekly=weekly,
+        monthly=monthly,
+        yearly=yearly,
+        time_zone=time_zone,
     )
 
 

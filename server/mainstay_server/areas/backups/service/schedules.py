@@ -38,11 +38,21 @@ def checked_schedule(schedule: Schedule) -> Schedule:
     hours = schedule.interval_hours
     if hours is not None and not 1 <= hours <= LONGEST_INTERVAL_HOURS:
         raise Invalid(f"intervalHours must be from 1 to {LONGEST_INTERVAL_HOURS}.")
-    _refuse_unknown_zone(schedule.time_zone)
-    clean = Schedule(hours, cron, schedule.time_zone)
+    clean = Schedule(hours, cron, checked_zone(schedule.time_zone))
     if cron:
         _refuse_strange(clean)
     return clean
+
+
+def checked_zone(name: str) -> str:
+    """The name of a time zone that is known. Raises `Invalid`."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(
+            f"There is no time zone {name[:60]!r}; write it like Europe/Berlin."
+        ) from None
+    return name
 
 
 def schedule_of(target: BackupTarget) -> Schedule:
@@ -78,15 +88,6 @@ def late_at(
         turn = next_turn(schedule_of(target), after=last_started, anchor=target.created_at)
         expected = max(turn, expected)
     return expected + GRACE + DURATIONS * timedelta(seconds=last_seconds)
-
-
-def _refuse_unknown_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid(
-            f"There is no time zone {name[:60]!r}; write it like Europe/Berlin."
-        ) from None
 
 
 def _refuse_strange(schedule: Schedule) -> None:
