@@ -92,7 +92,7 @@ class Figures:
         return None if newest is None else max(0.0, (now - newest).total_seconds())
 
     def worst_gap_seconds(self, now: datetime) -> float | None:
-        """The longest time between two stored backups of the last 30 days, and until now."""
+        """The longest time between two stored ones of `runs`, of 30 days at most, and until now."""
         moments = [
             run.started_at or run.queued_at
             for run in self.runs
