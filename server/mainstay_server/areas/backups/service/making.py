@@ -28,7 +28,6 @@ from mainstay_server.kernel.copies.running import (
     WritePlan,
     Writing,
 )
-from mainstay_server.kernel.outbound import OutboundError, check_host_blocking
 
 from .claims import Claim
 from .feeding import fed
@@ -36,6 +35,7 @@ from .places import url_of
 from .pulses import Clock, Pulse
 from .runs import last_stored
 from .targets import destinations_of
+from .trying import refuse_unreachable
 
 MOST_BESIDE = 16
 MOST_BESIDE_BYTES = 64 << 20
@@ -109,7 +109,7 @@ def make(order: Order, pulse: Pulse, *, room: Path, clock: Clock) -> Made:
     """
     if not order.urls:
         raise CopyFailed(" ".join(sorted(set(order.refused.values()))))
-    _refuse_host(order.config)
+    refuse_unreachable(order.config)
     engine = ENGINES[order.engine]
     plan = WritePlan(
         key=f"{order.base}.{engine.EXTENSION}.zst.age",
@@ -201,12 +201,3 @@ def _few(beside: Mapping[str, bytes]) -> Mapping[str, bytes]:
 
 def _bounded(notes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(note[:LONGEST_NOTE] for note in notes[:MOST_NOTES])
-
-
-def _refuse_host(config: Mapping[str, Any]) -> None:
-    """A name may lead elsewhere than when it was given."""
-    if host := config.get("host"):
-        try:
-            check_host_blocking(str(host))
-        except OutboundError as error:
-            raise EngineFailed(str(error)) from None

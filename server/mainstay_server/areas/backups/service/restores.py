@@ -22,13 +22,13 @@ from mainstay_server.contracts.backups import BackupRestoreAsked, BackupRestoreC
 from mainstay_server.kernel.copies.crypts import recipient_of
 from mainstay_server.kernel.database import new_id, reading
 from mainstay_server.kernel.events import changes_between, say
-from mainstay_server.kernel.outbound import OutboundError, check_host_blocking
 from mainstay_server.kernel.problems import Conflict, Invalid
 
 from . import runs
 from .choosing import LONGEST_SHOWN, checked_config
 from .runs import get_backup, readable_copies
 from .stored_manifests import read_manifest
+from .trying import refuse_unreachable
 
 UNDER_WAY = (RestoreStatus.QUEUED, RestoreStatus.RUNNING)
 # Until one of these is written down nothing has been changed, and the restore can be cancelled.
@@ -192,19 +192,6 @@ def ids_of(restore: BackupRestore, target: BackupTarget) -> dict[str, str]:
         "name": target.name,
         "shown": restore.shown,
     }
-
-
-def refuse_unreachable(config: Mapping[str, Any]) -> None:
-    """Refuse a host that this server may not reach; it asks the name service.
-
-    Raises `EngineFailed`.
-    """
-    host = config.get("host")
-    try:
-        if host:
-            check_host_blocking(str(host))
-    except OutboundError as error:
-        raise EngineFailed(str(error)) from None
 
 
 def _refuse_without_copy(session: Session, backup: Backup, destination_id: str | None) -> None:

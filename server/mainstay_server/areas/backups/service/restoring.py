@@ -37,8 +37,9 @@ from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
 from .manifests import manifest_key_of, public_key
 from .places import url_of
-from .restores import CHANGING, NOT_EMPTY, refuse_unreachable
+from .restores import CHANGING, NOT_EMPTY
 from .runs import readable_copies
+from .trying import refuse_unreachable
 from .verifying import Verdict, find_manifest, verify
 
 DIED = (

@@ -12,6 +12,18 @@ from mainstay_server.kernel.problems import Invalid, Problem
 from .choosing import checked_config
 
 
+def refuse_unreachable(config: Mapping[str, Any]) -> None:
+    """Refuse a host that this server may not reach: a name may lead elsewhere than it did.
+
+    It asks the name service, so call it outside of a transaction. Raises `EngineFailed`.
+    """
+    if host := config.get("host"):
+        try:
+            check_host_blocking(str(host))
+        except OutboundError as error:
+            raise EngineFailed(str(error)) from None
+
+
 @dataclass(frozen=True)
 class Answered:
     """What a target said of itself; `problem` is why it cannot be backed up as it is, or ""."""
@@ -37,10 +49,9 @@ def try_kept(engine: str, config: Mapping[str, Any]) -> Answered:
     """Ask a target by what is kept of its config; whatever is wrong is told and not raised."""
     shown = ENGINES[engine].shown(config)
     try:
-        if host := config.get("host"):
-            check_host_blocking(str(host))
+        refuse_unreachable(config)
         versions = ENGINES[engine].find_versions(config)
-    except (Problem, EngineFailed, OutboundError) as error:
+    except (Problem, EngineFailed) as error:
         text = error.detail if isinstance(error, Problem) else str(error)
         return Answered(shown, problem=text)
     return Answered(shown, server=versions.server, tools=versions.tools)
