@@ -24,7 +24,6 @@ from .transfers import Fetcher, Sender, packed_json
 from .writing import ChangedMeanwhile, Writer
 
 MOST_ROUNDS = 5
-NOT_FOUND = 404
 NOWHERE = -1
 
 
@@ -149,7 +148,7 @@ def _look_there(server: Server, wish: Wish, was: State) -> tuple[int, dict[str, 
     try:
         head = int(server.ask("GET", wish.path).json()["head"])
     except Refusal as refusal:
-        if refusal.status != NOT_FOUND or "synced folder" not in str(refusal):
+        if refusal.code != "folder-missing":
             raise
         return NOWHERE, {}
     if head == was.head or not head:

@@ -88,7 +88,10 @@ def get_folder(
     )
     found = session.scalar(statement.with_for_update() if locked else statement)
     if found is None:
-        raise NotFound(f"The project has no synced folder {name[:100]!r}; list them first.")
+        raise NotFound(
+            f"The project has no synced folder {name[:100]!r}; list them first.",
+            code="folder-missing",
+        )
     return found
 
 
