@@ -1,7 +1,8 @@
 """Synced folders over HTTP: folders and snapshots in JSON, chunks as they are."""
 
+import gzip
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
@@ -55,7 +56,6 @@ FOLDER = FOLDERS + "/{folder}"
 SNAPSHOT = FOLDER + "/snapshots/{snapshot}"
 CHUNKS = "/api/projects/{slug}/sync-chunks"
 BYTES = "application/octet-stream"
-Result = TypeVar("Result")
 
 router = Router()
 # Not of the kernel's kind: their bodies may be larger than others, and nothing waits for the
@@ -210,8 +210,10 @@ def list_entries(  # noqa: PLR0913 - what can be asked
         }
     },
 )
-def get_manifest(session: Session, project: Viewed, folder: Folder, snapshot: Number) -> Response:
-    """All entries of a snapshot at once, as `mainstay sync` reads them.
+def get_manifest(
+    request: Request, session: Session, project: Viewed, folder: Folder, snapshot: Number
+) -> Response:
+    """All entries of a snapshot at once, as `mainstay sync` reads them; in gzip where that is read.
 
     What is left out has its default: a file of mode 420 (0644) without content.
     """
@@ -219,7 +221,11 @@ def get_manifest(session: Session, project: Viewed, folder: Folder, snapshot: Nu
     chosen = snapshots.get_snapshot(session, found, snapshot)
     entries = snapshots.entries_of(project.id, chosen.id)
     told = {"number": snapshot, "digest": chosen.digest, "entries": entries}
-    return Response(msgspec.json.encode(told), media_type="application/json")
+    body, headers = msgspec.json.encode(told), {"vary": "accept-encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 1)
+        headers["content-encoding"] = "gzip"
+    return Response(body, media_type="application/json", headers=headers)
 
 
 @router.get(

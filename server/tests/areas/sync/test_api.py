@@ -57,7 +57,11 @@ def test_what_was_pushed_is_listed_and_downloaded_byte_for_byte(laptop: Client) 
     entries = laptop.who.get(f"{laptop.folder}/snapshots/1/entries?q=LARGE&below=d").json()
     (listed,) = entries["entries"]
     assert (listed["path"], listed["mode"], listed["size"]) == ("d/large", 0o755, len(head + tail))
-    told = laptop.who.get(f"{laptop.folder}/snapshots/1/manifest").json()
+    manifest = laptop.who.get(f"{laptop.folder}/snapshots/1/manifest")
+    assert manifest.headers["content-encoding"] == "gzip"
+    plain = {"accept-encoding": "identity"}
+    told = laptop.who.get(f"{laptop.folder}/snapshots/1/manifest", headers=plain).json()
+    assert manifest.json() == told
     assert {entry["path"]: entry for entry in told["entries"]}["d/large"] == laptop.tree["d/large"]
 
 
