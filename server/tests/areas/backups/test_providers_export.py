@@ -6,6 +6,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mainstay_server.areas.backups.schemas import (
 )
 from mainstay_server.kernel.problems import Conflict, Invalid
 from tests.areas.backups.worlds import (
+    Taken,
     allow,
     back_up,
     drill,
@@ -29,6 +31,7 @@ from tests.areas.backups.worlds import (
     shared_folder,
     with_flipped_bit,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -163,6 +166,11 @@ def test_a_flipped_bit_is_named_and_a_cut_one_leaves_the_target_empty(
             assert rows(config) == [[], []]
 
 
+def has_gone_on(config: dict[str, Any], folder: Path, taken: Taken) -> bool:
+    """Whether somebody wrote since it was taken."""
+    return engine.fingerprints(config, folder=folder) != taken.fingerprints
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_writers_during_the_export_cause_no_false_alarm(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -192,7 +200,7 @@ def test_writers_during_the_export_cause_no_false_alarm(
             for _ in range(3):
                 taken = back_up(engine, config, folder)
                 assert drill(engine, taken, folder) == []
-                assert engine.fingerprints(config, folder=folder) != taken.fingerprints
+                eventually(partial(has_gone_on, config, folder, taken))
                 counts = {each.name: each.rows for each in taken.fingerprints}
                 assert counts["people"] - counts["orders"] == ahead, "both are of one state"
     finally:
