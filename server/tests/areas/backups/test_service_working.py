@@ -21,7 +21,8 @@ from mainstay_server.areas.backups.models import (
 from mainstay_server.areas.backups.providers.files.packing import Packing
 from mainstay_server.areas.backups.service import checking, claims, due, runs, sweeping, targets
 from mainstay_server.areas.backups.service.choosing import TargetChoice
-from mainstay_server.areas.backups.service.manifests import public_key, unpacked
+from mainstay_server.areas.backups.service.manifests import public_key
+from mainstay_server.areas.backups.service.stored_manifests import read_manifest
 from mainstay_server.areas.backups.service.verifying import verify
 from mainstay_server.areas.backups.service.working import Workers, make_claimed, make_due
 from mainstay_server.contracts.backups import (
@@ -114,7 +115,7 @@ def test_a_due_backup_is_stored_everywhere_and_opens_with_the_key_alone(
         assert (backup.status, backup.reason, backup.step) == (BackupStatus.SUCCEEDED, "", "")
         assert backup.plain_bytes > 0
         assert backup.sealed_bytes > 0
-        manifest = unpacked(backup.manifest, trusted=[public_key()])
+        manifest = read_manifest(session, backup.id)
         assert [each.name for each in manifest.fingerprints] == ["letter.txt"]
         for seen in runs.copies_of(session, [backup.id])[backup.id]:
             verdict = verify(

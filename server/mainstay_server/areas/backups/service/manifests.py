@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mainstay_server.areas.backups.schemas import Fingerprint, Versions
 from mainstay_server.kernel.clock import rfc3339
-from mainstay_server.kernel.copies.frames import FrameBroken, compressed, decompressed
+from mainstay_server.kernel.copies.frames import compressed
 from mainstay_server.kernel.copies.running import Digest, Sealed
 from mainstay_server.kernel.settings import secret_key
 
@@ -148,14 +148,6 @@ class Manifest:
 def packed(manifest: bytes) -> bytes:
     """A signed manifest as a backup's row keeps it."""
     return b"".join(compressed((manifest,)))
-
-
-def unpacked(row: bytes, *, trusted: Sequence[str]) -> Manifest:
-    """The manifest in a backup's row. Raises `NotAManifest`."""
-    try:
-        return read_signed(b"".join(decompressed((row,))), trusted=trusted)
-    except FrameBroken as error:
-        raise NotAManifest(f"It is broken: {error}.") from None
 
 
 def manifest_key_of(key: str, *, backup_id: str) -> str:
