@@ -2,14 +2,25 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.jobs import JobState, install_jobs, job, job_states, run_due, run_task
-from mainstay_server.kernel.jobs.runner import hasten
+from mainstay_server.kernel.jobs import (
+    Job,
+    JobRunner,
+    JobState,
+    install_jobs,
+    job,
+    job_states,
+    run_due,
+    run_task,
+)
+from mainstay_server.kernel.jobs.runner import MOST_LONG, hasten
 from sqlalchemy.orm import Session
+from tests.waiting import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -165,3 +176,32 @@ def test_what_mends_a_crash_is_due_at_the_start_of_a_worker(database: None) -> N
     run_due(now=NOON + MINUTE)
 
     assert runs == ["mend"]
+
+
+def test_short_jobs_find_a_place_however_many_long_ones_are_due(database: None) -> None:
+    over, done = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    def a_long_one(number: int) -> Job:
+        @job(every=HOUR, at_start=True, in_transaction=False, is_long=True)
+        def read_stores(*, now: datetime) -> None:
+            begun.append(number)
+            over.wait(60)
+
+        return replace(read_stores, name=f"long.{number}")
+
+    @job(every=HOUR, at_start=True)
+    def tell(session: Session, *, now: datetime) -> None:
+        done.set()
+
+    install_jobs([*(a_long_one(n) for n in range(6)), tell])
+    runner = JobRunner(lease=MINUTE)
+    runner.start()
+    try:
+        assert done.wait(60)
+        assert len(begun) <= MOST_LONG
+        over.set()
+        assert eventually(lambda: len(begun) == 6)
+    finally:
+        over.set()
+        runner.stop()

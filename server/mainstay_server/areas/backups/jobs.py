@@ -47,7 +47,7 @@ def end_broken_runs(session: Session, *, now: datetime) -> None:
     claims.fail_broken(session, now=now)
 
 
-@job(every=timedelta(minutes=1), at_start=True, in_transaction=False)
+@job(every=timedelta(minutes=1), at_start=True, in_transaction=False, is_long=True)
 def sweep_unfinished(*, now: datetime) -> None:
     """Remove what runs that have ended left unfinished at their destinations."""
     sweeping.sweep_unfinished(now=now)
@@ -59,7 +59,7 @@ def tell_late_backups(session: Session, *, now: datetime) -> None:
     alarms.tell_late(session, now=now)
 
 
-@job(every=timedelta(minutes=1), in_transaction=False)
+@job(every=timedelta(minutes=1), in_transaction=False, is_long=True)
 def check_copies(*, now: datetime) -> None:  # noqa: ARG001 - reading takes hours, and clocks go on
     """Read new copies, and those that were not read for a week, and compare them with the manifest.
 
@@ -68,7 +68,7 @@ def check_copies(*, now: datetime) -> None:  # noqa: ARG001 - reading takes hour
     checking.check_due(clock=utc_now)
 
 
-@job(every=timedelta(hours=1), task="cleanup", in_transaction=False)
+@job(every=timedelta(hours=1), task="cleanup", in_transaction=False, is_long=True)
 def remove_old_backups(*, now: datetime) -> None:
     """Remove the copies of backups that no rule of retention keeps any more."""
     keeping.remove_old(now=now)

@@ -11,7 +11,7 @@ from .settings import ResultSettings
 GRACE = timedelta(hours=1)
 
 
-@job(cron="35 4 * * *", task="cleanup", in_transaction=False)
+@job(cron="35 4 * * *", task="cleanup", in_transaction=False, is_long=True)
 def forget_old_results(*, now: datetime) -> int:
     """Forget results that are older than they are kept, and files that no row names."""
     kept = timedelta(days=of(ResultSettings).results_keep_days)

@@ -9,7 +9,7 @@ from .service.sweeping import sweep
 from .settings import SyncSettings
 
 
-@job(cron="20 4 * * *", task="cleanup", in_transaction=False)
+@job(cron="20 4 * * *", task="cleanup", in_transaction=False, is_long=True)
 def sweep_chunks(*, now: datetime) -> int:
     """Let go of chunks that no snapshot has, after the time of grace."""
     return sweep(before=now - timedelta(hours=of(SyncSettings).sync_grace_hours), now=now)

@@ -21,7 +21,8 @@ class Job:
     be run again after a crash in its middle, so it has to be idempotent.
 
     `task` is the word by which `/api/cron` runs it from outside. `at_start` makes it due when a
-    worker starts, too: for what mends the traces of a crash.
+    worker starts, too: for what mends the traces of a crash. `is_long` is what may take minutes,
+    such as reading a store: of those a process runs only so many at once that others find a place.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Job:
     task: Task | None
     in_transaction: bool
     at_start: bool
+    is_long: bool
 
     def next_turn(self, after: datetime) -> datetime:
         """The first moment later than `after` on this job's absolute schedule (UTC).
@@ -51,6 +53,7 @@ def job(
     task: Task | None = None,
     in_transaction: bool = True,
     at_start: bool = False,
+    is_long: bool = False,
 ) -> Callable[[Callable[..., object]], Job]:
     """Mark a function as a job, with either an interval or a cron expression in UTC."""
     if (every is None) == (not cron):
@@ -65,6 +68,7 @@ def job(
             task=task,
             in_transaction=in_transaction,
             at_start=at_start,
+            is_long=is_long,
         )
 
     return mark

@@ -29,6 +29,7 @@ from .models import JobState
 log = logging.getLogger(__name__)
 
 PARALLEL = 4
+MOST_LONG = 2
 IDLE_SECONDS = 0.5
 RENEWALS_PER_LEASE = 3
 LONGEST_ERROR = 500
@@ -56,11 +57,16 @@ def install_jobs(jobs: Iterable[Job]) -> None:
 
 
 class JobRunner:
-    """A thread that starts what is due, at most four jobs at once; `start`, then `stop`."""
+    """A thread that starts what is due, at most four jobs at once; `start`, then `stop`.
+
+    Two of them at most are long ones: the others are done in time, whatever those take.
+    """
 
     def __init__(self, *, lease: timedelta) -> None:
         self._lease = lease
         self._stop = threading.Event()
+        self._places = threading.Semaphore(PARALLEL)
+        self._long_places = threading.Semaphore(MOST_LONG)
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def start(self) -> None:
@@ -78,31 +84,49 @@ class JobRunner:
 
     def _run(self) -> None:
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="job") as pool:
-            busy = threading.Semaphore(PARALLEL)
             while not self._stop.is_set():
                 try:
-                    claim = self._claim_next(busy)
+                    claim = self._claim_next()
                 except Exception:
                     log.exception("the jobs could not be read; trying again")
                     claim = None
                 if claim is None:
                     self._stop.wait(IDLE_SECONDS)
                     continue
-                pool.submit(_run_claim, claim, self._lease).add_done_callback(
-                    lambda _done: busy.release()
-                )
+                pool.submit(self._run_claim, claim)
 
-    def _claim_next(self, busy: threading.Semaphore) -> _Claim | None:
+    def _run_claim(self, claim: _Claim) -> None:
+        try:
+            _run_claim(claim, self._lease)
+        finally:
+            if claim.job.is_long:
+                self._long_places.release()
+            self._places.release()
+
+    def _claim_next(self) -> _Claim | None:
         now = utc_now()
+        may_be_long = self._long_places.acquire(blocking=False)
+        claim = None
+        try:
+            claim = self._claim_one(now, may_be_long=may_be_long)
+        finally:
+            if may_be_long and not (claim and claim.job.is_long):
+                self._long_places.release()
+        return claim
+
+    def _claim_one(self, now: datetime, *, may_be_long: bool) -> _Claim | None:
         with reading() as session:
-            if _first_due(session, now) is None:
+            if _first_due(session, now, may_be_long=may_be_long) is None:
                 return None
-        if not busy.acquire(timeout=IDLE_SECONDS):
+        if not self._places.acquire(timeout=IDLE_SECONDS):
             return None
-        with transaction() as session:
-            claim = _claim_due(session, now=now, lease=self._lease)
-        if claim is None:
-            busy.release()
+        claim = None
+        try:
+            with transaction() as session:
+                claim = _claim_due(session, now=now, lease=self._lease, may_be_long=may_be_long)
+        finally:
+            if claim is None:
+                self._places.release()
         return claim
 
 
@@ -180,11 +204,12 @@ def job_states(session: Session) -> Sequence[JobState]:
     return session.scalars(sa.select(JobState).order_by(JobState.name)).all()
 
 
-def _first_due(session: Session, now: datetime) -> JobState | None:
+def _first_due(session: Session, now: datetime, *, may_be_long: bool) -> JobState | None:
+    names = [name for name, declared in _jobs.items() if may_be_long or not declared.is_long]
     return session.scalar(
         sa.select(JobState)
         .where(
-            JobState.name.in_(list(_jobs)),
+            JobState.name.in_(names),
             JobState.due_at <= now,
             sa.or_(JobState.leased_until.is_(None), JobState.leased_until < now),
         )
@@ -193,8 +218,10 @@ def _first_due(session: Session, now: datetime) -> JobState | None:
     )
 
 
-def _claim_due(session: Session, *, now: datetime, lease: timedelta) -> _Claim | None:
-    row = _first_due(session, now)
+def _claim_due(
+    session: Session, *, now: datetime, lease: timedelta, may_be_long: bool = True
+) -> _Claim | None:
+    row = _first_due(session, now, may_be_long=may_be_long)
     if row is None:
         return None
     # Due is asked again in the claiming statement: another worker may have run it in between.

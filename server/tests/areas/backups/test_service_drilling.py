@@ -193,7 +193,8 @@ def test_whatever_happens_to_a_copy_is_named_and_no_other_backup_is_touched(
         assert fault_of(backup) == fault, name
         (*_, event) = said(BackupFailed)
         assert isinstance(event, BackupFailed)
-        assert (event.backup_id, event.what) == (backup, "drill"), name
+        what = "drill" if key == "with a key" else "verification"
+        assert (event.backup_id, event.what) == (backup, what), name
         assert drill.reason in event.reason, name
         assert event.reason.endswith("It was read from disk."), name
         assert fault_of(other) == "", name
@@ -224,6 +225,23 @@ def test_without_a_key_it_is_looked_at_from_outside_and_that_is_said(
     assert (drill.status, drill.is_opened) == (DrillStatus.PASSED, False)
     assert drill.reason == drilling.NOT_OPENED
     assert the_backup(backup).verified_at is None
+
+
+def test_what_a_drill_found_is_not_over_because_the_key_was_taken_away(
+    tmp_path: Path, work: Path, request: pytest.FixtureRequest
+) -> None:
+    allow_work(tmp_path, work)
+    with a_source("sqlite", tmp_path, request) as config:
+        world = a_world("sqlite", config, tmp_path)
+        bad = take(world, turn=lambda dump: with_flipped_bit(dump, MARK))
+    assert drilled(bad).status == DrillStatus.FAILED
+    with transaction() as session:
+        session.get_one(BackupTarget, world.target_id).drill_key = ""
+
+    drill = drilled(bad)
+
+    assert (drill.status, drill.is_opened) == (DrillStatus.PASSED, False)
+    assert said(BackupRecovered) == []
 
 
 def test_a_wrong_key_and_a_place_that_is_away_are_named(

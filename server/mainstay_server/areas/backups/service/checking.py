@@ -121,7 +121,7 @@ def record_verdict(session: Session, copy_id: str, verdict: Verdict, *, now: dat
         if was != verdict.fault:
             _say_faulty(session, target, backup, copy, verdict, now=now)
         return
-    if not _faulty_newer(session, backup):
+    if not has_faulty_newer(session, backup):
         reason = "The newest copies are as they were written."
         troubles.settle(session, target, "verification", reason=reason, now=now)
 
@@ -149,7 +149,7 @@ def _say_faulty(
     )
 
 
-def _faulty_newer(session: Session, backup: Backup) -> bool:
+def has_faulty_newer(session: Session, backup: Backup) -> bool:
     """Whether a copy as new as this backup's, or newer, has a fault."""
     found = (
         sa.select(BackupCopy.id)

@@ -20,11 +20,13 @@ from mainstay_server.areas.backups.models import (
 )
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.schemas import EngineFailed
+from mainstay_server.contracts.backups import Trouble
 from mainstay_server.kernel.copies.destinations import DestinationFailed
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Problem
 
 from . import filling, holding, troubles
+from .checking import has_faulty_newer
 from .filling import NotFilled, Source
 from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
@@ -195,16 +197,19 @@ def _record(
         return
     _judge_copy(session, task, outcome.verdict, now=now)
     target = session.get_one(BackupTarget, task.target.id)
+    backup = session.get_one(Backup, task.backup.id, with_for_update=True)
     is_proven = outcome.passed and bool(outcome.values.get("is_opened"))
     if is_proven or outcome.values.get("differences"):
-        backup = session.get_one(Backup, task.backup.id, with_for_update=True)
         backup.verified_at = now if is_proven else None
+    # What a drill with the key found is not over because one without it looked from outside.
+    what: Trouble = "drill" if task.target.drill_key else "verification"
     if outcome.passed:
-        troubles.settle(session, target, "drill", reason="A drill passed.", now=now)
+        if is_proven or not has_faulty_newer(session, backup):
+            troubles.settle(session, target, what, reason="A drill passed.", now=now)
     else:
         reason = f"{outcome.reason} It was read from {task.destination.name}."
         troubles.record_failed(
-            session, target, what="drill", backup_id=task.backup.id, reason=reason, now=now
+            session, target, what=what, backup_id=task.backup.id, reason=reason, now=now
         )
 
 
