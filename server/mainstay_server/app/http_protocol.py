@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -17,7 +18,7 @@ from mainstay_server.kernel.problems import (
     TooManyRequests,
     Unavailable,
 )
-from mainstay_server.kernel.web import send_problem
+from mainstay_server.kernel.web import STREAMED, send_problem
 from mainstay_server.kernel.web.problems import problem_headers
 
 from .connections import Crowd, Room
@@ -35,7 +36,8 @@ class Patience:
 
     A head has `head` from the connection, or from its first byte on a connection that was used
     before. A body has `body`, and a second more for each `body_bytes` that came. What follows an
-    early answer has `rest`. An answer that is not read at all is given up after `answer`.
+    early answer has `rest`. An answer that is not read at all is given up after `answer`; one that
+    is read has `answer`, and a second more for each `answer_bytes` that went.
     """
 
     head: int = 10
@@ -44,6 +46,7 @@ class Patience:
     body_bytes: int = 4096
     rest: int = 5
     answer: int = 30
+    answer_bytes: int = 4096
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -66,7 +69,10 @@ class LimitedProtocol(HttpToolsProtocol):
     _held_bytes = 0
     _waited_seconds = 0
     _stalled_seconds = 0
+    _reading_seconds = 0
+    _read_bytes = 0
     _unsent_bytes = 0
+    _is_streamed = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -87,9 +93,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @override
     def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head, self._head_bytes = True, 0
+        """A head begins; whoever answers may say that nothing of the body is kept in memory."""
+        self._in_head, self._head_bytes, self._is_streamed = True, 0, False
         super().on_message_begin()
+        self.scope["extensions"] = {STREAMED: {"begin": partial(self._stream, self.scope)}}
 
     @override
     def on_headers_complete(self) -> None:
@@ -104,7 +111,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """A part of a body; all that are under way are bounded together."""
         super().on_body(body)
         self._body_bytes += len(body)
-        if self.cycle.response_complete:
+        if self.cycle.response_complete or self._is_streamed:
             return
         crowd = self.server_state
         self._held_bytes += len(body)
@@ -145,21 +152,26 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def pass_second(self) -> None:
         """Note that a second went by; give up a client that has taken too many of them."""
-        if self.transport.get_write_buffer_size():
-            self._wait_for_reader()
-        elif self.transport.is_closing():
+        if unsent := self.transport.get_write_buffer_size():
+            self._wait_for_reader(unsent)
+            return
+        self._stalled_seconds = self._reading_seconds = self._read_bytes = self._unsent_bytes = 0
+        if self.transport.is_closing():
             pass
         elif self._in_body:
             self._wait_for_body()
         elif not self._unanswered:
             self._wait_for_head()
 
-    def _wait_for_reader(self) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        is_moving = unsent != self._unsent_bytes
-        self._stalled_seconds = 0 if is_moving else self._stalled_seconds + 1
+    def _wait_for_reader(self, unsent: int) -> None:
+        # More than before is there when most of what was before has gone: writers wait for that.
+        before = self._unsent_bytes
+        self._read_bytes += before - unsent if unsent <= before else before
+        self._stalled_seconds = 0 if unsent != before else self._stalled_seconds + 1
+        self._reading_seconds += 1
         self._unsent_bytes = unsent
-        if self._stalled_seconds >= self.patience.answer:
+        seconds = self.patience.answer + self._read_bytes / self.patience.answer_bytes
+        if self._stalled_seconds >= self.patience.answer or self._reading_seconds > seconds:
             self.server_state.figures.ended["answer"] += 1
             self.transport.abort()
 
@@ -202,6 +214,12 @@ class LimitedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+    def _stream(self, scope: object) -> None:
+        """Hold nothing of this body against the limit: it goes on as it comes."""
+        if scope is self.scope:  # and not of a request that was sent before
+            self._is_streamed = True
+            self._release()
 
     def _release(self) -> None:
         self.server_state.arriving_bytes -= self._held_bytes

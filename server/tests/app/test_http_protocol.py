@@ -13,6 +13,7 @@ import uvloop
 from mainstay_server.app.connections import Crowd
 from mainstay_server.app.http_protocol import LimitedProtocol, Patience
 from mainstay_server.app.http_server import HttpServer
+from mainstay_server.kernel.web import begin_streaming
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -89,6 +90,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         answer = PlainTextResponse("no")
     elif request.url.path == "/large":
         answer = Response(bytes(64 * MIB))
+    elif request.url.path == "/streamed":
+        begin_streaming(scope)
+        answer = PlainTextResponse(str(sum([len(piece) async for piece in request.stream()])))
     else:
         try:
             answer = PlainTextResponse(str(len(await request.body())))
@@ -228,6 +232,52 @@ def test_who_does_not_read_the_answer_is_let_go(serving: Callable[..., None]) ->
         writer.close()
 
     serving(test, patience=SHORT)
+
+
+def test_who_reads_the_answer_too_slowly_is_let_go_though_some_of_it_moves(
+    serving: Callable[..., None],
+) -> None:
+    async def test(server: Running) -> None:
+        reader, writer = await server.connect(GET.replace(b"/well", b"/large"))
+
+        async def sip() -> None:
+            for _ in range(1024):
+                await reader.read(65_536)
+                await asyncio.sleep(0.1)
+
+        sipping = asyncio.create_task(sip())
+        await until(lambda: server.crowd.figures.ended == {"answer": 1})
+        sipping.cancel()
+        writer.close()
+
+    serving(test, patience=Patience(head=600, body=600, answer=6, answer_bytes=50 * MIB))
+
+
+def test_who_reads_slowly_but_quicker_than_the_least_gets_it_all(
+    serving: Callable[..., None],
+) -> None:
+    async def test(server: Running) -> None:
+        reader, writer = await server.connect(GET.replace(b"/well", b"/large"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"200 OK" in head
+        for _ in range(32):
+            await reader.readexactly(2 * MIB)
+            await asyncio.sleep(0.2)
+        assert not server.crowd.figures.ended
+        writer.close()
+
+    serving(test, patience=Patience(head=600, body=600, answer=3, answer_bytes=MIB // 64))
+
+
+def test_a_body_that_goes_on_as_it_comes_may_be_larger_than_what_is_held_of_all(
+    serving: Callable[..., None],
+) -> None:
+    async def test(server: Running) -> None:
+        request = POST.replace(b"/echo", b"/streamed") % (4 * MIB) + bytes(4 * MIB)
+        assert (await server.ask(request))[::2] == (200, b"%d" % (4 * MIB))
+        assert server.crowd.arriving_bytes == 0
+
+    serving(test, patience=LONG, most_arriving_bytes=MIB)
 
 
 def test_a_connection_between_two_requests_is_kept(serving: Callable[..., None]) -> None:

@@ -216,6 +216,39 @@ def test_an_upload_that_the_server_did_not_survive_leaves_nothing(tmp_path: Path
         assert stats["usedObjects"] + stats["reservedObjects"] == 12
 
 
+def test_a_file_may_be_larger_than_all_bodies_that_are_held_in_memory_together() -> None:
+    with running_mainstay({"MAINSTAY_WAITING_ROOM_MIB": "1"}) as server:
+        bucket = make_bucket(server, "files")["id"]
+        data = os.urandom(10 * MIB)
+        store(server, bucket, "large.bin", data)
+        assert fetched(server, bucket, "large.bin") == data
+
+
+def test_who_sends_too_slowly_gives_its_place_at_the_door_back_and_may_try_again() -> None:
+    with running_mainstay({"MAINSTAY_STORAGE_TRANSFERS": "1"}) as server:
+        bucket = make_bucket(server, "files")["id"]
+        slow, other = (offered(server, bucket, key, MIB) for key in ("slow.bin", "other.bin"))
+        parts = urlsplit(slow["url"])
+        slowly = http.client.HTTPConnection(parts.netloc, timeout=2 * PATIENCE_SECONDS)
+        slowly.putrequest("PUT", f"{parts.path}?{parts.query}")
+        slowly.putheader("content-length", str(MIB))
+        slowly.endheaders(b"x")
+        door = f"{server.url}{parts.path}"
+        eventually(lambda: httpx.get(door).json()["code"] == "transfers-full")
+        answer = slowly.getresponse()
+        assert answer.status == http.client.REQUEST_TIMEOUT
+        assert b"send it again" in answer.read()
+        slowly.close()
+        assert sent(other).status_code == http.client.CREATED
+        assert sent(slow).status_code == http.client.CREATED
+
+
+def sent(offer: dict[str, Any]) -> httpx.Response:
+    return httpx.put(
+        offer["url"], content=b"x" * MIB, headers=offer["headers"], timeout=PATIENCE_SECONDS
+    )
+
+
 def has_sent(senders: "list[Sender]", sent_bytes: int) -> bool:
     return any(sender.sent >= sent_bytes for sender in senders)
 

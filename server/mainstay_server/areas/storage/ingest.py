@@ -20,7 +20,7 @@ from mainstay_server.kernel.problems import (
     Unavailable,
 )
 from mainstay_server.kernel.settings import of
-from mainstay_server.kernel.web import send_problem
+from mainstay_server.kernel.web import begin_streaming, send_problem
 
 from .models import StoredObject
 from .schemas import operations
@@ -100,6 +100,7 @@ async def _take(scope: Scope, receive: Receive, send: Send) -> None:
         token,
         declared_bytes=int(declared) if declared.isdigit() else None,
     )
+    begin_streaming(scope)
     try:
         await _receive_all(receive, incoming)
         file = await run_in_threadpool(incoming.finish, content_type, now=utc_now())

@@ -7,8 +7,10 @@ from .pagination import Cursor, Limit
 from .problems import as_problem, problem_headers, problem_response, send_problem
 from .routing import Router
 from .signing import sign, unsign
+from .streaming import STREAMED, begin_streaming
 
 __all__ = [
+    "STREAMED",
     "Answer",
     "Body",
     "Cursor",
@@ -16,6 +18,7 @@ __all__ = [
     "Router",
     "SecurityHeaders",
     "as_problem",
+    "begin_streaming",
     "csrf_token",
     "example",
     "parse_hours",
