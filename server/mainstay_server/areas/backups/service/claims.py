@@ -59,19 +59,23 @@ def claim_next(session: Session, *, now: datetime, lease: timedelta) -> Claim | 
         .where(running.target_id == Backup.target_id, running.status == BackupStatus.RUNNING)
         .exists()
     )
-    waiting = session.scalars(
-        sa.select(Backup)
+    # The target's row is the gate, and is locked before its backups by everybody: of two workers
+    # the second finds the first one's run.
+    found = session.execute(
+        sa.select(Backup, BackupTarget)
+        .join(BackupTarget, BackupTarget.id == Backup.target_id)
         .where(Backup.status == BackupStatus.QUEUED, Backup.due_at <= now, ~is_busy, ~is_filled)
         .order_by(Backup.due_at, Backup.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=BackupTarget, skip_locked=True)
+        .execution_options(populate_existing=True)
     ).one_or_none()
-    if waiting is None:
+    if found is None:
         return None
-    # The target's row is the gate: of two workers the second finds the first one's run.
-    target = session.get_one(
-        BackupTarget, waiting.target_id, with_for_update=True, populate_existing=True
-    )
+    waiting, target = found
+    session.refresh(waiting, with_for_update=True)
+    if waiting.status != BackupStatus.QUEUED:
+        return None
     if session.scalar(sa.select(is_busy.where(running.target_id == target.id))):
         return None
     target.fence += 1
