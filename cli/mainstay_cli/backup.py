@@ -249,7 +249,7 @@ def drill(  # noqa: PLR0913 - where, and what
     asked = instance.server.post(path, {})
 
     def ask() -> Json:
-        return instance.server.get(f"{path}/{asked['id']}")  # type: ignore[no-any-return] # JSON
+        return instance.server.follow(f"{path}/{asked['id']}")  # type: ignore[no-any-return] # JSON
 
     ended = wait_for(ask, label="Drill", how_to_stop="See mainstay backup show.")
     if as_json:
@@ -277,7 +277,7 @@ def verify(  # noqa: PLR0913 - where, and what
     instance.server.post(f"{path}/verify", {})
 
     def ask() -> Json:
-        told: Json = instance.server.get(path)
+        told: Json = instance.server.follow(path)
         waiting = any(copy["checkedAt"] is None for copy in told["copies"] if _is_there(copy))
         return told | {"status": "running" if waiting else told["status"], "step": "checking"}
 
@@ -340,7 +340,7 @@ def _watched(instance: Instance, backup: Json) -> Json:
     path = f"/api/backups/{backup['id']}"
 
     def ask() -> Json:
-        return instance.server.get(path)  # type: ignore[no-any-return] # JSON
+        return instance.server.follow(path)  # type: ignore[no-any-return] # JSON
 
     stop = f"Stop it with mainstay backup cancel {backup['id']} --project {instance.project}."
     return wait_for(ask, label=backup["targetName"], how_to_stop=stop)

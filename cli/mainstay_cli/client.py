@@ -54,6 +54,13 @@ class Server:
         """The JSON of a path. Ends the command with exit code 2 and the reason when refused."""
         return _json_of(self._ask("GET", path, params=params))
 
+    def follow(self, path: str) -> Any:  # noqa: ANN401 - whatever the path answers
+        """As `get`, and asked again while the server is away: for what takes its time there."""
+        try:
+            return _json_of(self.ask("GET", path))
+        except Refusal as refusal:
+            give_up(str(refusal))
+
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - whatever the path answers
         """Send a JSON body; returns and refuses as `get` does."""
         return _json_of(self._ask("POST", path, json=body))

@@ -78,7 +78,7 @@ def restore(  # noqa: PLR0913, PLR0917 - where from, where to, and how it is mea
     started = instance.server.post(path, body)
 
     def ask() -> Json:
-        return instance.server.get(f"{path}/{started['id']}")  # type: ignore[no-any-return] # JSON
+        return instance.server.follow(f"{path}/{started['id']}")  # type: ignore[no-any-return] # JSON
 
     if wait:
         hint = "See the page Backups for how it ends."
