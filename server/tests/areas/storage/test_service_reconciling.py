@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import sqlalchemy as sa
-from mainstay_server.areas.storage.models import Bucket, Use
+from mainstay_server.areas.storage.models import Bucket, StoredObject, Use
 from mainstay_server.areas.storage.service import buckets, reconciling
 from mainstay_server.areas.storage.service.reconciling import Drift
 from mainstay_server.areas.storage.settings import StorageSettings
@@ -171,3 +171,24 @@ def test_a_listing_that_is_cut_short_declares_nothing_lost(world: World) -> None
     drift = reconcile(bucket["id"])
     assert (drift.complete, drift.missing) == (False, 0)
     assert used(world)["usedObjects"] == 3
+
+
+def test_what_uploads_left_in_a_store_elsewhere_is_no_file_of_others(
+    world: World, strict_s3: StrictS3
+) -> None:
+    bucket = a_bucket(world, kind="s3", config=strict_s3.config())
+    first = offered(world.bob, "a.txt", size=5)
+    post(first, b"first")
+    confirm(world, first)
+    second = offered(world.bob, "a.txt", size=5, replace=True)
+    post(second, b"other")
+    with transaction() as session:  # as if it had been given up before its bytes came
+        session.delete(session.get_one(StoredObject, second["id"]))
+    assert reconcile(bucket["id"]).removed_orphans == 1
+    replacing = offered(world.bob, "a.txt", size=5, replace=True)
+    post(replacing, b"newer")
+    confirm(world, replacing)
+    post(first, b"first")  # its form works until it ends
+    drift = reconcile(bucket["id"])
+    assert (drift.adopted, drift.missing, drift.removed_orphans) == (0, 0, 0)
+    assert httpx.get(download_url(world, "a.txt")).content == b"newer"

@@ -7,9 +7,11 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from mainstay_server.areas.storage.models import Bucket, StoredObject
+from mainstay_server.areas.storage.providers import DirectStore
+from mainstay_server.areas.storage.schemas.stores import Wanted
 from mainstay_server.areas.storage.service import buckets, uploads
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.database import reading, transaction
 from tests.areas.storage.putting import (
     STORAGE,
     a_bucket,
@@ -24,6 +26,7 @@ from tests.waiting import PATIENCE_SECONDS
 from tests.world import World
 
 LATER = timedelta(hours=3)
+BYTES = "application/octet-stream"
 
 
 def post(offer: dict[str, Any], data: bytes) -> httpx.Response:
@@ -131,6 +134,75 @@ def test_what_turns_out_to_be_something_else_is_deleted(world: World, far: Stric
     assert used(world)["reservedBytes"] == 0
     store = buckets.store_of(bucket)
     assert store.find(file.place, now=utc_now()) is None
+
+
+@pytest.mark.parametrize("by_job", [False, True])
+def test_an_upload_whose_key_was_taken_ends_and_harms_nothing(
+    world: World, far: StrictS3, *, by_job: bool
+) -> None:
+    first, second = (offered(world.bob, "a.txt", size=5) for _ in range(2))
+    post(first, b"first")
+    assert confirm(world, first).status_code == 200
+    assert post(second, b"other").is_success
+    if by_job:
+        assert uploads.settle_uploads(now=utc_now() + LATER) == 1
+        assert uploads.settle_uploads(now=utc_now() + LATER) == 0
+    else:
+        taken = confirm(world, second)
+        assert (taken.status_code, taken.json()["code"]) == (409, "key-taken")
+    over = confirm(world, second)
+    assert (over.status_code, over.json()["code"]) == (410, "upload-over")
+    assert "Another file" in over.json()["detail"]
+    assert used(world)["reservedBytes"] == used(world)["reservedObjects"] == 0
+    assert (used(world)["usedBytes"], used(world)["usedObjects"]) == (5, 1)
+    assert httpx.get(download_url(world, "a.txt")).content == b"first"
+    assert places(second) == ["a.txt"]
+
+
+def test_a_replacement_that_is_refused_leaves_the_file_that_was_there(
+    world: World, far: StrictS3
+) -> None:
+    first = offered(world.bob, "a.txt", size=5)
+    post(first, b"first")
+    confirm(world, first)
+    wrong = offered(world.bob, "a.txt", size=5, replace=True, sha256="0" * 64)
+    post(wrong, b"other")
+    assert confirm(world, wrong).json()["code"] == "upload-refused"
+    assert httpx.get(download_url(world, "a.txt")).content == b"first"
+
+    right = offered(world.bob, "a.txt", size=5, replace=True)
+    post(right, b"newer")
+    assert confirm(world, right).status_code == 200
+    assert httpx.get(download_url(world, "a.txt")).content == b"newer"
+    assert len(places(right)) == 1, "the one before takes no room any more"
+
+
+def test_what_an_older_version_sent_over_a_file_is_that_file_from_then_on(
+    world: World, far: StrictS3
+) -> None:
+    first, second = (offered(world.bob, "a.txt", size=5) for _ in range(2))
+    post(first, b"first")
+    assert confirm(world, first).status_code == 200
+    with transaction() as session:
+        session.get_one(StoredObject, second["id"]).place = "a.txt"
+    wanted = Wanted(mark=second["id"], place="a.txt", size_bytes=5, content_type=BYTES)
+    over = store_of(second).offer(wanted, seconds=60, now=utc_now())
+    assert post(vars(over), b"over").is_success
+    assert confirm(world, second).json()["size"] == 4
+    assert httpx.get(download_url(world, "a.txt")).content == b"over"
+    assert (used(world)["usedBytes"], used(world)["usedObjects"]) == (4, 1)
+
+
+def places(offer: dict[str, Any]) -> list[str]:
+    """Where something lies in the store of an upload."""
+    return [found.place for found in store_of(offer).listing(now=utc_now())]
+
+
+def store_of(offer: dict[str, Any]) -> DirectStore:
+    with reading() as session:
+        store = buckets.direct_store_of(session.get_one(Bucket, offer["bucket"]))
+    assert store is not None
+    return store
 
 
 def test_a_store_that_is_away_is_told_as_that_and_nothing_is_lost(

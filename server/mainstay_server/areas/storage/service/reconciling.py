@@ -31,6 +31,7 @@ from mainstay_server.kernel.problems import Invalid, TooManyRequests, Unavailabl
 from mainstay_server.kernel.settings import of
 
 from . import buckets, keys, uses
+from .uploads import OWN_PLACES
 
 BATCH = 500
 EVERY = timedelta(hours=6)
@@ -141,12 +142,33 @@ def _compare(
                     row.sha256 = ""
                     drift.changed += 1
         if bucket.kind != Kind.SERVER:
-            drift.adopted += sum(_adopt(session, bucket, found, now=now) for found in strangers)
-            return
+            drift.adopted += _adopt_all(session, bucket, strangers, now=now)
+            strangers = [found for found in strangers if found.place.startswith(OWN_PLACES)]
     for found in strangers:
         if found.changed_at < now - ORPHANS_STAY:
             store.remove(found.place, now=now)
             drift.removed_orphans += 1
+
+
+def _adopt_all(
+    session: Session, bucket: Bucket, strangers: Sequence[Found], *, now: datetime
+) -> int:
+    """Take what others put there; what a file of the same key left behind is none of theirs."""
+    taken = set(
+        session.scalars(
+            sa.select(StoredObject.key).where(
+                StoredObject.bucket_id == bucket.id,
+                StoredObject.key.in_([found.place for found in strangers]),
+                StoredObject.status == Status.STORED,
+            )
+        )
+    )
+    others = (
+        found
+        for found in strangers
+        if found.place not in taken and not found.place.startswith(OWN_PLACES)
+    )
+    return sum(_adopt(session, bucket, found, now=now) for found in others)
 
 
 def _adopt(session: Session, bucket: Bucket, found: Found, *, now: datetime) -> int:

@@ -23,6 +23,7 @@ DIRECT_GRACE = timedelta(hours=1)
 MOST_AT_ONCE = 200
 MOST_PARTS = 1000
 LONGEST_ETAG = 200
+OWN_PLACES = ".mainstay-uploads/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +105,12 @@ def reserve_upload(
             code="key-taken",
         )
     uses.reserve(session, bucket, key, size_bytes, now=now)
+    file_id = new_id()
     file = StoredObject(
-        id=new_id(),
+        id=file_id,
         bucket_id=bucket.id,
         key=key,
-        place=key if bucket.kind != Kind.SERVER else "",
+        place=_place_for(session, bucket, key, file_id),
         size_bytes=size_bytes,
         content_type=content_type,
         sha256=keys.clean_sha256(wish.sha256),
@@ -153,9 +155,15 @@ def finish_upload(
         with transaction() as session:
             _give_up(session, bucket, file, fault, now=now)
         raise Conflict(f"It was deleted: {fault}", code="upload-refused")
-    with transaction() as session:
-        bucket = session.get_one(Bucket, bucket.id)
-        return mark_stored(session, bucket, file.id, found, now=now)
+    try:
+        with transaction() as session:
+            held = session.get_one(Bucket, bucket.id)
+            return mark_stored(session, held, file.id, found, now=now)
+    except Conflict:
+        store.remove(file.place, now=now)
+        with transaction() as session:
+            _give_up(session, bucket, file, "Another file came under its key.", now=now)
+        raise
 
 
 def mark_stored(
@@ -175,13 +183,16 @@ def mark_stored(
         raise Gone("This upload is over; ask for another upload URL.", code="link-used")
     uses.keep(session, bucket, file.key, file.size_bytes, found.size_bytes, now=now)
     before = find_stored(session, bucket.id, file.key)
-    if before is not None and not file.replaces:
+    apart = before is not None and before.place != found.place
+    if apart and not file.replaces:
         raise Conflict(
             "Meanwhile there is another file under this key; send replace to have yours there.",
             code="key-taken",
         )
     if before is not None:
         mark_deleted(session, bucket, before, "Another file took its place.", now=now)
+        if apart and bucket.kind != Kind.SERVER:
+            _remove_bytes(session, bucket, before, now=now)
     file.status, file.stored_at, file.expires_at = Status.STORED, now, None
     file.place, file.size_bytes, file.etag = found.place, found.size_bytes, found.etag
     file.sha256, file.seen_at = found.sha256 or file.sha256, now
@@ -203,13 +214,7 @@ def mark_deleted(
         return
     uses.drop(session, bucket, file.key, file.size_bytes, now=now)
     if bucket.kind == Kind.SERVER:
-        store, place = buckets.store_of(bucket), file.place
-
-        def remove() -> None:
-            with suppress(Unavailable):  # what is left lying is an orphan, which a job removes
-                store.remove(place, now=now)
-
-        after_commit(session, f"storage:{file.id}", remove)
+        _remove_bytes(session, bucket, file, now=now)
 
 
 def fault_of(file: StoredObject, found: Found) -> str:
@@ -281,6 +286,32 @@ def check_seconds(seconds: int) -> None:
             f"expiresIn must be between {SHORTEST_SECONDS} seconds and {LONGEST_SECONDS:,} (seven"
             " days); stores sign nothing that lasts longer."
         )
+
+
+def _place_for(session: Session, bucket: Bucket, key: str, file_id: str) -> str:
+    """Where the bytes of a new upload are sent; on this server each attempt chooses by itself.
+
+    Elsewhere it is the key, unless a file lies there or is on its way there: no upload writes over
+    bytes that are counted, so one that is refused has harmed nothing.
+    """
+    if bucket.kind == Kind.SERVER:
+        return ""
+    there = sa.select(StoredObject.id).where(
+        StoredObject.bucket_id == bucket.id,
+        StoredObject.place == key,
+        StoredObject.status != Status.DELETED,
+    )
+    return key if session.scalar(there.limit(1)) is None else f"{OWN_PLACES}{file_id}"
+
+
+def _remove_bytes(session: Session, bucket: Bucket, file: StoredObject, *, now: datetime) -> None:
+    store, place = buckets.store_of(bucket), file.place
+
+    def remove() -> None:
+        with suppress(Unavailable):  # what is left lying is an orphan, which a job removes
+            store.remove(place, now=now)
+
+    after_commit(session, f"storage:{file.id}", remove)
 
 
 def _give_up(
