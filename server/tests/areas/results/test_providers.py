@@ -1,10 +1,13 @@
 """Each form is read as its writers mean it, and none can fill the memory."""
 
 import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from mainstay_server.areas.results.models import CaseStatus, Kind
-from mainstay_server.areas.results.providers import junit, ledger, metrics, reader_of
+from mainstay_server.areas.results.providers import Reader, junit, ledger, metrics, reader_of
 from mainstay_server.areas.results.schemas.parsed import MOST_CASES
 from mainstay_server.kernel.problems import Invalid, TooLarge
 
@@ -103,3 +106,40 @@ def test_deep_json_is_refused_and_tests_may_be_told_in_json() -> None:
     body = b'[{"test": "a", "outcome": "passed"}]'
     assert reader_of(Kind.TEST_REPORT, body)(body).cases[0].name == "a"
     assert reader_of(Kind.TEST_REPORT, b"\xef\xbb\xbf <testsuite/>") is junit.read
+
+
+def seconds_of(read: Reader, body: bytes) -> float:
+    """What it takes of the processor, whoever else has it."""
+    begun = time.process_time()
+    with suppress(Invalid):
+        read(body)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize(
+    ("read", "make"),
+    [
+        (junit.read, lambda n: b"<testsuite><testcase><failure>" + b" <a/>" * n),
+        (junit.read, lambda n: b"<testsuite><testcase>" + b"<failure> </failure>" * n),
+        (metrics.read, lambda n: b'{"' + b"k" * n + b'": {' + b'"a":"",' * n + b'"b":1}}'),
+    ],
+)
+def test_twice_as_much_takes_about_twice_as_long(
+    read: Reader, make: Callable[[int], bytes]
+) -> None:
+    some, much = (min(seconds_of(read, make(n)) for _ in range(2)) for n in (10_000, 80_000))
+    assert much < 32 * max(some, 0.005), "eight times as much took the square of it"
+
+
+def test_numbers_beyond_all_measure_are_none() -> None:
+    report = b"<testsuite>" + b'<testcase name="a" time="1.7e308"/>' * 2 + b"</testsuite>"
+    assert [case.seconds for case in junit.read(report).cases] == [0.0]
+    for number in (b"9" * 5000, b"1e999", b"-1e308"):
+        body = b'[{"name":' + number + b',"status":"ok","seconds":' + number + b"}]"
+        with suppress(Invalid):
+            assert [case.seconds for case in ledger.read(body).cases] == [0.0]
+
+
+def test_a_name_of_any_shape_is_passed_over() -> None:
+    told = [{"name": {"odd": []}, "id": ["a"], "title": "migrate", "status": "ok"}]
+    assert [case.name for case in ledger.read(json.dumps(told).encode()).cases] == ["migrate"]

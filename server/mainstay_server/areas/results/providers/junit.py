@@ -3,7 +3,6 @@
 https://github.com/testmoapp/junitxml describes what is common to them.
 """
 
-import math
 from xml.parsers import expat
 
 from mainstay_server.areas.results.models import CaseStatus
@@ -14,6 +13,7 @@ from mainstay_server.areas.results.schemas.parsed import (
     Case,
     Parsed,
     gathered,
+    number_of,
     unreadable,
 )
 from mainstay_server.kernel.problems import TooLarge
@@ -60,6 +60,7 @@ class _Reading:
         self._case: dict[str, str] | None = None
         self._status = CaseStatus.PASSED
         self._message: list[str] = []
+        self._message_length = 0
         self._in_outcome = False
 
     def refuse_doctype(self, *_: object) -> None:
@@ -73,15 +74,23 @@ class _Reading:
             raise unreadable(f"it begins with <{tag[:50]}> and not with <testsuites>")
         if tag == "testcase":
             self._case, self._status, self._message = attributes, CaseStatus.PASSED, []
+            self._message_length = 0
         elif self._case is not None and tag in OUTCOMES:
             if self._status is not CaseStatus.FAILED:
                 self._status = OUTCOMES[tag]
-            self._message.append(attributes.get("message", "").strip())
+            self._say(attributes.get("message", ""))
             self._in_outcome = True
 
     def text(self, data: str) -> None:
-        if self._in_outcome and sum(map(len, self._message)) < LONGEST_MESSAGE:
-            self._message.append(data.strip())
+        if self._in_outcome:
+            self._say(data)
+
+    def _say(self, text: str) -> None:
+        """Keep a piece of the message while there is room; there may be millions of them."""
+        clean = text.strip()
+        if clean and self._message_length < LONGEST_MESSAGE:
+            self._message.append(clean)
+            self._message_length += len(clean)
 
     def end(self, tag: str) -> None:
         self._depth -= 1
@@ -101,7 +110,7 @@ class _Reading:
                 name=(f"{where}::{name}" if where else name)[:LONGEST_NAME],
                 status=self._status,
                 seconds=_seconds(attributes.get("time", "")),
-                message="\n".join(filter(None, self._message))[:LONGEST_MESSAGE],
+                message="\n".join(self._message)[:LONGEST_MESSAGE],
             )
         )
 
@@ -109,7 +118,7 @@ class _Reading:
 def _seconds(text: str) -> float:
     """A time; some write 1,234.5 and some nothing."""
     try:
-        seconds = float(text.replace(",", ""))
+        seconds = number_of(float(text.replace(",", "")))
     except ValueError:
         return 0.0
-    return seconds if math.isfinite(seconds) and seconds >= 0 else 0.0
+    return seconds if seconds is not None and seconds >= 0 else 0.0

@@ -31,7 +31,7 @@ def read(body: bytes) -> Parsed:
     for path, value in _numbers(decoded(body), "", 0):
         if len(metrics) >= MOST_METRICS:
             raise TooLarge(f"It has more than {MOST_METRICS:,} numbers; upload a summary.")
-        metrics[path[:LONGEST_NAME]] = value
+        metrics[path] = value
     if not metrics:
         raise unreadable("there is no number in it")
     return Parsed(metrics=dict(sorted(metrics.items())))
@@ -59,7 +59,8 @@ def _named(value: Any) -> list[tuple[str, Any]]:  # noqa: ANN401 - whatever the 
 
 
 def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    """The path of what lies below, no longer than is kept: a long one is not made for each."""
+    return f"{path}.{name[:LONGEST_NAME]}"[:LONGEST_NAME] if path else name[:LONGEST_NAME]
 
 
 def _name_of(item: Any) -> str:  # noqa: ANN401 - whatever the JSON says
