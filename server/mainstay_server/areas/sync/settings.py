@@ -21,7 +21,10 @@ class SyncSettings(Settings):
         200_000, ge=1, le=1_000_000, description="Files, links and empty folders in one snapshot."
     )
     sync_manifest_mib: int = Field(
-        64, ge=1, le=512, description="The largest push of a snapshot, in MiB, unpacked."
+        64,
+        ge=1,
+        le=512,
+        description="The largest push, and what all entries of a snapshot take, in MiB, unpacked.",
     )
     sync_grace_hours: int = Field(
         24,

@@ -250,3 +250,17 @@ def test_folders_are_listed_by_name_with_their_newest_snapshot(laptop: Client) -
     assert (reports["name"], reports["newest"]["files"]) == ("reports", 1)
     assert then["storedBytes"] == len(part(b"hello"))
     assert hashlib.sha256(b"hello").hexdigest() in laptop.fetch(digest(b"hello")).text
+
+
+def test_many_pushes_make_no_tree_that_fills_the_memory(
+    laptop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_SYNC_MANIFEST_MIB", "1")
+    forget_settings()
+    laptop.send(b"x")
+    assert laptop.push(a_file("one", *[b"x"] * 9000)).status_code == 201
+    refused = laptop.push(a_file("two", *[b"x"] * 9000))
+    assert (refused.status_code, refused.json()["code"]) == (413, "too-many-entries")
+    assert laptop.who.get(laptop.folder).json()["head"] == 1
+    monkeypatch.undo()
+    forget_settings()

@@ -1,15 +1,16 @@
 """Snapshots on both stores: a chain of pushes is what a dict would be, and chunks lie once."""
 
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mainstay_server.areas.sync.schemas.entries import Entry, Push, digest_of, in_order
+from mainstay_server.areas.sync.schemas.entries import Entry, Push, applied, digest_of, in_order
 from mainstay_server.areas.sync.service import chunks, folders, snapshots
 from mainstay_server.kernel import blobs
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.problems import Conflict
+from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.tenancy.subjects import ProjectRef
 from sqlalchemy.orm import Session
 from tests.areas.sync.worlds import digest, part
@@ -124,3 +125,22 @@ def test_a_push_from_an_older_snapshot_is_refused(session: Session, project: Pro
         push(session, project, "one", {"a": b"2"}, 0)
     assert told.value.code == "folder-moved"
     assert push(session, project, "one", {"a": b"2"}, 1) == 2
+
+
+def test_paths_of_thousands_of_folders_do_not_fill_the_memory() -> None:
+    deep = {f"{n}" + "/a" * 1900: Entry(path=f"{n}" + "/a" * 1900) for n in range(20)}
+    push = Push(parent=0, digest=digest_of(in_order(deep)), changed=list(deep.values()))
+    tracemalloc.start()
+    try:
+        assert applied({}, push) == deep
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("paths", [("a", "a!", "a/b"), ("a/b", "a.c", "a"), ("é/a/b/c", "é/a")])
+def test_nothing_lies_below_a_file_however_the_names_are_sorted(paths: tuple[str, ...]) -> None:
+    tree = {path: Entry(path=path) for path in paths}
+    push = Push(parent=0, digest=digest_of(in_order(tree)), changed=list(tree.values()))
+    with pytest.raises(Invalid, match="has others below it"):
+        applied({}, push)

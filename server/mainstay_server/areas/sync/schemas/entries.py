@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
@@ -129,13 +130,12 @@ def _is_name(name: str) -> bool:
 
 
 def _check_parents(tree: Tree) -> None:
-    """Nothing lies below a file, a link or an empty folder: whoever wrote it would go astray."""
-    above: set[str] = set()
-    for path in tree:
-        cut = path.rfind("/")
-        while cut > 0 and path[:cut] not in above:
-            above.add(path[:cut])
-            cut = path.rfind("/", 0, cut)
-    for path in above:
-        if path in tree:
-            raise Invalid(f"{path[:200]!r} is an entry and has others below it; name one of them.")
+    """Nothing lies below a file, a link or an empty folder: whoever wrote it would go astray.
+
+    With a NUL, which no name has, for each slash, what lies below an entry comes right after it.
+    """
+    ordered = sorted(path.replace("/", "\0") for path in tree)
+    for path, following in pairwise(ordered):
+        if following.startswith(f"{path}\0"):
+            shown = path.replace("\0", "/")[:200]
+            raise Invalid(f"{shown!r} is an entry and has others below it; name one of them.")

@@ -145,8 +145,7 @@ def draft_of(project: ProjectRef, before: Tree, push: Push) -> Draft:
         changed=sum(entry.path in before for entry in fresh),
         removed=sum(path not in tree for path in before),
     )
-    packed = zstd.compress(msgspec.json.encode(in_order(tree)), 3)
-    blobs.put(manifest_key(project.id, draft.id), packed)
+    blobs.put(manifest_key(project.id, draft.id), zstd.compress(_encoded(tree), 3))
     return draft
 
 
@@ -234,6 +233,22 @@ def _check_count(count: int) -> None:
             f"A snapshot has {most} entries at most; leave folders out with .mainstayignore.",
             code="too-many-entries",
         )
+
+
+def _encoded(tree: Tree) -> bytes:
+    """The entries as they are stored; all of them are read at once, so they are bounded together.
+
+    Many small pushes could else make a tree that fills the memory of whoever looks at it.
+    """
+    encoded = msgspec.json.encode(in_order(tree))
+    most_mib = of(SyncSettings).sync_manifest_mib
+    if len(encoded) > most_mib << 20:
+        raise TooLarge(
+            f"The entries of the folder take more than {most_mib} MiB together; leave folders out"
+            " with .mainstayignore, or have MAINSTAY_SYNC_MANIFEST_MIB raised.",
+            code="too-many-entries",
+        )
+    return encoded
 
 
 def _check_chunks(
