@@ -2,7 +2,10 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,11 +28,13 @@ from mainstay_server.kernel.web import begin_streaming, send_problem
 from .models import StoredObject
 from .schemas import operations
 from .service import links, transfers
+from .service.links import Token, What
 from .settings import StorageSettings
 
 PIECE_BYTES = 1 << 20
 ALIVE_SECONDS = 60.0
 TRY_AGAIN_SECONDS = 5
+MOST_ATTEMPTS = 2
 METHODS = "GET, HEAD, OPTIONS, PUT"
 # A link is all that is asked for, so pages of any origin may use it.
 OPEN = {
@@ -46,9 +51,10 @@ PREFLIGHT = {
 
 @dataclass
 class _Busy:
-    """How many transfers go on in this process."""
+    """How many transfers go on in this process, and how many by which link."""
 
     count: int = 0
+    by_link: Counter[str] = field(default_factory=Counter)
 
 
 _busy = _Busy()
@@ -64,37 +70,57 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             return
         if method not in ("GET", "HEAD", "PUT"):
             raise MethodNotAllowed("A link is fetched with GET or sent to with PUT.")
-        _enter()
-        try:
+        token = links.read_token(_link_of(scope), now=utc_now())
+        with _entered(token):
             if method == "PUT":
-                await _take(scope, receive, send)
+                await _take(token, scope, receive, send)
             else:
-                await _give(scope, send)
-        finally:
-            _busy.count -= 1
+                await _give(token, scope, send)
     except Problem as problem:
         headers = {"allow": METHODS} if isinstance(problem, MethodNotAllowed) else {}
         await send_problem(send, problem, path=scope["path"], headers={**OPEN, **headers})
 
 
-def _enter() -> None:
-    if _busy.count >= of(StorageSettings).storage_transfers:
+@contextmanager
+def _entered(token: Token) -> Iterator[None]:
+    """Take one of the places for transfers until the block ends.
+
+    No link takes all of them: whoever has one could else keep everybody out, slowly. Of an upload
+    there are two at once, the second for whom the first broke off: each of them takes all of the
+    room on the disk that was reserved once.
+    """
+    most = of(StorageSettings).storage_transfers
+    most_of_link = MOST_ATTEMPTS if token.what is What.UPLOAD else max(1, most // 2)
+    if _busy.by_link[token.id] >= most_of_link:
+        raise TooManyRequests(
+            "This link is used by too many at once; try again in a moment.",
+            code="link-busy",
+            retry_after_seconds=TRY_AGAIN_SECONDS,
+        )
+    if _busy.count >= most:
         raise TooManyRequests(
             "Too many transfers go on at once; try again in a moment.",
             code="transfers-full",
             retry_after_seconds=TRY_AGAIN_SECONDS,
         )
     _busy.count += 1
+    _busy.by_link[token.id] += 1
+    try:
+        yield
+    finally:
+        _busy.count -= 1
+        _busy.by_link[token.id] -= 1
+        if not _busy.by_link[token.id]:
+            del _busy.by_link[token.id]
 
 
-async def _take(scope: Scope, receive: Receive, send: Send) -> None:
+async def _take(token: Token, scope: Scope, receive: Receive, send: Send) -> None:
     """Stream a body to its place: hashed on the way, seen by nobody before it is whole."""
     headers = _headers_of(scope)
     if headers.get("content-encoding", "identity") not in ("", "identity"):
         raise Invalid("The bytes are stored as they come; send them without a content encoding.")
     content_type = transfers.clean_type(headers.get("content-type", ""))
     declared = headers.get("content-length", "")
-    token = links.read_token(_link_of(scope), now=utc_now())
     incoming = await run_in_threadpool(
         transfers.begin_incoming,
         token,
@@ -147,10 +173,9 @@ async def _receive_all(receive: Receive, incoming: transfers.Incoming) -> None:
     writing.result()
 
 
-async def _give(scope: Scope, send: Send) -> None:
+async def _give(token: Token, scope: Scope, send: Send) -> None:
     """Stream a file, or a part of it, or lead on to the store that has it."""
     now = utc_now()
-    token = links.read_token(_link_of(scope), now=now)
     is_get = scope["method"] == "GET"
     outgoing = await run_in_threadpool(transfers.open_outgoing, token, counts=is_get, now=now)
     if outgoing.bytes is None:

@@ -1,9 +1,14 @@
 import hashlib
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from mainstay_server.areas.storage import ingest
+from mainstay_server.areas.storage.service import links
+from mainstay_server.kernel.clock import utc_now
 from tests.areas.storage.putting import a_bucket, download_url, offered, put, stored, used
 from tests.world import World
 
@@ -204,3 +209,24 @@ def test_pages_of_any_origin_may_use_a_link(world: World) -> None:
     assert put(world, offer, b"hello").headers["access-control-allow-origin"] == "*"
     gone = put(world, offer, b"hello")
     assert gone.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(("what", "most"), [("upload", 2), ("download", 50)])
+def test_one_link_does_not_take_all_places(world: World, what: str, most: int) -> None:
+    a_bucket(world)
+    stored(world, "a.bin")
+    url = download_url(world, "a.bin")
+    if what == "upload":
+        url = offered(world.bob, "b.bin", size=10)["url"]
+    token = links.read_token(parse_qs(urlsplit(url).query)["link"][0], now=utc_now())
+    with ExitStack() as slow:
+        for _ in range(most):
+            slow.enter_context(ingest._entered(token))
+        method = "PUT" if what == "upload" else "GET"
+        refused = world.stranger.request(method, url, content=b"" if what == "upload" else None)
+        assert (refused.status_code, refused.json()["code"]) == (429, "link-busy")
+        assert world.stranger.get(download_url(world, "a.bin", expiresIn=61)).status_code in (
+            200,
+            429,
+        )
+    assert ingest._busy == ingest._Busy()

@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,6 +25,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, Unavailable
 from tests.servers.s3 import S3Server
 from tests.servers.strict_s3 import StrictS3
 from tests.waiting import PATIENCE_SECONDS
+from typing_extensions import override
 
 TEXT = "text/plain"
 KEY = "acme/Ünï 1+2&3.txt"
@@ -309,3 +313,55 @@ def test_the_servers_own_store_finds_lists_and_removes(own_store: Store) -> None
 def test_the_servers_own_store_takes_no_config() -> None:
     with pytest.raises(Invalid):
         STORES[Kind.SERVER].checked({"folder": "/etc"})
+
+
+@pytest.mark.parametrize(
+    ("size", "at"),
+    [
+        ("many", "2026-01-01T00:00:00Z"),
+        ("-5", "2026-01-01T00:00:00Z"),
+        ("9" * 40, "2026-01-01T00:00:00Z"),
+        ("5", "yesterday"),
+    ],
+)
+def test_a_store_that_says_what_makes_no_sense_is_one_that_is_away(
+    way_out: None, size: str, at: str
+) -> None:
+    row = f"<Contents><Key>apps/a</Key><Size>{size}</Size><LastModified>{at}</LastModified>"
+    with answering(f"<ListBucketResult>{row}</Contents></ListBucketResult>".encode()) as strange:
+        with pytest.raises(Unavailable, match="makes no sense"):
+            list(strange.listing(now=now()))
+        with pytest.raises(Unavailable, match="makes no sense"):
+            strange.find("a", now=now())
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[Store]:
+    """A store that says the same to everybody, with a checksum that is none."""
+
+    class Strange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.send_header("x-amz-checksum-sha256", "a")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 - the library's name
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Strange) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = {
+            "endpoint": f"http://127.0.0.1:{server.server_port}",
+            "bucket": "strange",
+            "prefix": "apps",
+            "accessKeyId": "key",
+            "secretAccessKey": "secret",
+        }
+        yield STORES[Kind.S3].opened("", STORES[Kind.S3].checked(config))
+        server.shutdown()

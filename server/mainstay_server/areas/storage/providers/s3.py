@@ -8,6 +8,7 @@ import base64
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,6 +27,8 @@ GOOGLE = "storage.googleapis.com"
 FIELDS = {"endpoint", "region", "bucket", "prefix", "accessKeyId", "secretAccessKey", "uploadBy"}
 NEEDED = ("bucket", "accessKeyId", "secretAccessKey")
 LONGEST_FIELD = 500
+LONGEST_ETAG = 200
+SIZE = re.compile(r"[0-9]{1,15}")
 ASK_SECONDS = 60
 TIMEOUT_SECONDS = 30.0
 MOST_ANSWER_BYTES = 8 << 20
@@ -90,15 +93,16 @@ class S3Store:
         headers = answer.headers
         checksum = headers.get("x-amz-checksum-sha256", "")
         whole = checksum and "-" not in checksum  # of an upload in parts it is one of checksums
-        return Found(
-            place=place,
-            size_bytes=int(headers.get("content-length", "0")),
-            changed_at=_date(headers.get("last-modified", ""), now),
-            content_type=headers.get("content-type", ""),
-            etag=headers.get("etag", "").strip('"'),
-            sha256=base64.b64decode(checksum).hex() if whole else "",
-            mark=headers.get(MARK, ""),
-        )
+        with _understood():
+            return Found(
+                place=place,
+                size_bytes=_size(headers.get("content-length", "0")),
+                changed_at=_date(headers.get("last-modified", ""), now),
+                content_type=headers.get("content-type", ""),
+                etag=headers.get("etag", "").strip('"')[:LONGEST_ETAG],
+                sha256=base64.b64decode(checksum).hex() if whole else "",
+                mark=headers.get(MARK, ""),
+            )
 
     def remove(self, place: str, *, now: datetime) -> None:
         """DELETE; in a bucket with versions the older ones stay."""
@@ -116,12 +120,7 @@ class S3Store:
             _expect(answer, HTTPStatus.OK)
             text = answer.body.decode(errors="replace")
             for row in re.findall(r"<Contents>(.*?)</Contents>", text, re.DOTALL):
-                yield Found(
-                    place=_tag(row, "Key").removeprefix(full),
-                    size_bytes=int(_tag(row, "Size")),
-                    changed_at=datetime.fromisoformat(_tag(row, "LastModified")),
-                    etag=_tag(row, "ETag").strip('"'),
-                )
+                yield _listed(row, full)
             if _tag(text, "IsTruncated") != "true":
                 return
             mark = _tag(text, "NextContinuationToken")
@@ -260,6 +259,35 @@ def _headers(wanted: Wanted) -> dict[str, str]:
     if wanted.sha256:
         headers["x-amz-checksum-sha256"] = _base64(wanted.sha256)
     return headers
+
+
+def _listed(row: str, prefix: str) -> Found:
+    with _understood():
+        return Found(
+            place=_tag(row, "Key").removeprefix(prefix),
+            size_bytes=_size(_tag(row, "Size")),
+            changed_at=datetime.fromisoformat(_tag(row, "LastModified")).astimezone(UTC),
+            etag=_tag(row, "ETag").strip('"')[:LONGEST_ETAG],
+        )
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Whoever answers may be anybody, and must not break off the work for other buckets."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise Unavailable(
+            "The store says what makes no sense; check that the endpoint speaks the API of S3.",
+            code="store-strange",
+            retry_after_seconds=30,
+        ) from error
+
+
+def _size(text: str) -> int:
+    if not SIZE.fullmatch(text):
+        raise ValueError(text[:40])
+    return int(text)
 
 
 def _expect(answer: Response, *statuses: int) -> None:

@@ -108,8 +108,9 @@ def _upto(found: Iterable[Found], settings: StorageSettings, drift: Drift) -> It
 
 
 def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
+    """So many at a time, each place once: a store of somebody's own may say anything."""
     while batch := list(islice(found, BATCH)):
-        yield batch
+        yield list({each.place: each for each in batch}.values())
 
 
 def _compare(
