@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.settings import Settings, of
 
 
@@ -52,3 +52,15 @@ def allowed_path(path: object) -> Path:
             code="path-not-allowed",
         )
     return found
+
+
+def refuse_moved(path: Path) -> None:
+    """Refuse a path that was allowed and has a link in it by now, which may lead anywhere.
+
+    Raises `Conflict`.
+    """
+    if path.resolve() != path:
+        raise Conflict(
+            f"{path} leads elsewhere by now; name the place itself, without links.",
+            code="target-moved",
+        )

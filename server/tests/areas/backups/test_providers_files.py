@@ -22,6 +22,7 @@ from mainstay_server.areas.backups.schemas import (
 )
 from mainstay_server.kernel.problems import Conflict, Invalid
 from tests.areas.backups.worlds import allow, back_up, drill, restore, with_flipped_bit
+from typing_extensions import override
 
 VERSIONS = Versions(server="linux", tools="pax")
 
@@ -246,6 +247,11 @@ def through_a_link(tar: tarfile.TarFile) -> None:
     add(tar, "way/outside")
 
 
+def a_link_through_a_link(tar: tarfile.TarFile) -> None:
+    add(tar, "way", b"", type=tarfile.SYMTYPE, linkname="..")
+    add(tar, "way/outside", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+
+
 def twice(tar: tarfile.TarFile) -> None:
     add(tar, "twice")
     add(tar, "twice")
@@ -268,6 +274,7 @@ def over_a_link(tar: tarfile.TarFile) -> None:
         lambda tar: add(tar, "hard", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
         twice,
         through_a_link,
+        a_link_through_a_link,
         over_a_link,
     ],
 )
@@ -279,6 +286,55 @@ def test_no_archive_writes_outside_of_its_folder(
 
     assert {each.name for each in tmp_path.iterdir()} <= {"inside", "run"}
     assert not Path("/tmp/mainstay-outside").exists()  # noqa: S108 - same
+
+
+class Swapping(io.BytesIO):
+    """An archive that somebody waits for: while it is read, a folder becomes a link elsewhere."""
+
+    swap: Callable[[], None] | None = None
+
+    @override
+    def read(self, size: int | None = -1) -> bytes:
+        if self.swap and self.tell() > 0:
+            self.swap()
+            self.swap = None
+        return super().read(size)
+
+
+def test_nobody_who_may_write_in_the_folder_leads_a_restore_elsewhere(
+    tmp_path: Path, folder: Path
+) -> None:
+    inside, elsewhere = tmp_path / "inside", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def fill(tar: tarfile.TarFile) -> None:
+        add(tar, "sub", b"", type=tarfile.DIRTYPE)
+        add(tar, "large", bytes(4 << 20))
+        add(tar, "sub/evil")
+
+    def swap() -> None:
+        (inside / "sub").rename(inside / "was")
+        (inside / "sub").symlink_to(elsewhere)
+
+    archive = Swapping(archived(fill))
+    archive.swap = swap
+    with pytest.raises(RestoreFailed):
+        files.restore({"path": str(inside)}, archive, versions=VERSIONS, folder=folder)
+
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_that_leads_elsewhere_by_now_is_refused(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "led").symlink_to("elsewhere")
+    with pytest.raises(Conflict) as refusal:
+        unpack(archived(add_one), tmp_path / "led" / "new", folder)
+    assert refusal.value.code == "target-moved"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def add_one(tar: tarfile.TarFile) -> None:
+    add(tar, "one")
 
 
 def test_a_file_that_runs_as_its_owner_does_not_come_back_so(tmp_path: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ from mainstay_server.areas.backups.schemas import (
     RowSum,
     Versions,
 )
-from mainstay_server.areas.backups.settings import allowed_path
+from mainstay_server.areas.backups.settings import allowed_path, refuse_moved
 from mainstay_server.kernel.problems import Conflict, Invalid
 
 LABEL = "SQLite"
@@ -102,6 +102,7 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[SqliteDump]:
 def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
     """Refuse a file that is there, unless it is empty, and a WAL that is left of another."""
     path = Path(config["path"])
+    refuse_moved(path)
     if path.exists() and path.stat().st_size > 0:
         raise Conflict(
             f"{path} is not empty; move it away, or restore beside it under another name.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mainstay_server.areas.backups.schemas import DumpFailed, EngineFailed, Fingerprints, Versions
-from mainstay_server.areas.backups.settings import allowed_path
+from mainstay_server.areas.backups.settings import allowed_path, refuse_moved
 from mainstay_server.kernel.problems import Conflict, Invalid
 
 from .packing import FilesDump, Packing
@@ -54,6 +54,7 @@ def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
             f"{path} is not empty; move it away, or restore into another folder.",
             code="target-not-empty",
         )
+    refuse_moved(path)
 
 
 def restore(
