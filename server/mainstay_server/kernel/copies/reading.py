@@ -36,11 +36,16 @@ class Reader:
         self._plain, self._compressed, self._sealed = Count(), Count(), Tally()
         self._head = b""
         self._is_wanted = plan["isWanted"]
+        self._most_plain_bytes = plan["mostPlainBytes"]
         self._pieces = open_destination(plan["destination"]).stream(plan["key"])
         self._began = time.monotonic()
 
     def read(self, crypt: Crypt | None) -> None:
-        """Read it, opened by the crypt when there is one."""
+        """Read it, opened by the crypt when there is one.
+
+        A few bytes unpack to terabytes, and anybody can seal such a copy: what goes beyond the
+        size of the dump is counted, and given to nobody.
+        """
         with ExitStack() as stages:
             telling = repeating(self._say_progress, every_seconds=SAY_EVERY_SECONDS)
             stages.enter_context(telling)
@@ -52,7 +57,7 @@ class Reader:
             frame = stages.enter_context(crypt.turning(sealed))
             content = stages.enter_context(ahead(decompressed(self._compressed.passing(frame))))
             for piece in self._plain.passing(content):
-                if self._is_wanted:
+                if self._is_wanted and self._plain.size_bytes <= self._most_plain_bytes:
                     write_all(STANDARD_OUTPUT, (piece,))
 
     def say_read(self, *, opened: bool, fault: str | None) -> None:

@@ -156,6 +156,7 @@ class ReadPlan:
             "destination": self.destination,
             "identities": list(self.identities),
             "isWanted": is_wanted,
+            "mostPlainBytes": sys.maxsize if self.size_bytes is None else self.size_bytes,
         }
 
 

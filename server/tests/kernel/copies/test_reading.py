@@ -73,3 +73,14 @@ def test_whoever_takes_the_content_may_end_early(url: str, key: Key) -> None:
 
         with pytest.raises(CopyFailed, match="Whoever took the content ended"):
             copy.found()
+
+
+def test_what_is_larger_than_the_dump_was_goes_nowhere(url: str, key: Key, tmp_path: Path) -> None:
+    target = tmp_path / "opened"
+    plan = ReadPlan(COPY, url, [key.secret], size_bytes=10)
+    with target.open("wb") as file, Reading(plan, into=file) as copy:
+        found = copy.found()
+
+    assert target.stat().st_size == 0
+    assert found.plain_bytes is not None
+    assert found.plain_bytes > 10
