@@ -417,3 +417,15 @@ def test_a_reused_connection_that_died_is_replaced(receiver: HttpReceiver) -> No
     receiver.stop()
     receiver.start()
     assert outbound.fetch_blocking("GET", receiver.url, reuse=True).status == 200
+
+
+@pytest.mark.usefixtures("public_only")
+def test_a_name_of_which_one_address_points_inside_is_not_for_libraries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names(monkeypatch, ("192.0.2.1", "127.0.0.1"), ("93.184.216.34", "127.0.0.1"), ("8.8.8.8",))
+    for _ in range(2):
+        with pytest.raises(outbound.OutboundError) as caught:
+            outbound.check_host_blocking("twofold.example")
+        assert caught.value.kind == "blocked"
+    assert outbound.check_host_blocking("public.example") == ["8.8.8.8"]

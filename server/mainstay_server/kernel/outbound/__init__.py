@@ -8,6 +8,7 @@ from mainstay_server.kernel.outbound.fetching import (
     check_host_blocking,
     fetch,
     fetch_blocking,
+    may_reach_private,
     refuse_forbidden_host,
 )
 from mainstay_server.kernel.outbound.gate import (
@@ -36,6 +37,7 @@ __all__ = [
     "close_resting_connections",
     "fetch",
     "fetch_blocking",
+    "may_reach_private",
     "open_outbound",
     "refuse_forbidden_host",
     "send_mail",

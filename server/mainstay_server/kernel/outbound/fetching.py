@@ -170,22 +170,35 @@ def refuse_forbidden_host(host: str) -> None:
     raise OutboundError("blocked", f"{host} may not be reached: {refusal}.")
 
 
-def check_host_blocking(host: str, *, timeout_seconds: float = 5.0) -> None:
+def check_host_blocking(host: str, *, timeout_seconds: float = 5.0) -> list[str]:
     """Refuse a host that no call may reach, for a library that opens its own connections.
 
-    It asks the name service anew when it connects: a name that changes its mind gets past this.
-    Raises `OutboundError`.
+    A library may take any of a name's addresses, so all of them must be allowed. Returns them: one
+    that asks the name service anew when it connects lets a name get past this that changes its
+    mind, so give it one of these where it takes an address. Raises `OutboundError`.
     """
 
-    async def check(way: Gate) -> None:
+    async def check(way: Gate) -> list[str]:
         async with asyncio.timeout(timeout_seconds):
-            await resolve(host, 443, resolver=way.resolver, allow_private=way.allow_private)
+            found = await resolve(
+                host,
+                443,
+                resolver=way.resolver,
+                allow_private=way.allow_private,
+                every_one=True,
+            )
+        return [str(address[0]) for _, address in found]
 
     way = gate()
     try:
-        way.run(check(way))
+        return way.run(check(way))
     except TimeoutError:
         raise OutboundError("dns", f"The name {host} could not be resolved in time.") from None
+
+
+def may_reach_private() -> bool:
+    """Whether calls may reach loopback, private and reserved addresses, too."""
+    return gate().allow_private
 
 
 def _parsed(text: str) -> httpx.URL:

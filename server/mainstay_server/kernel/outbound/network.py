@@ -58,13 +58,13 @@ stopwatch: ContextVar[Stopwatch | None] = ContextVar("outbound_stopwatch", defau
 
 
 async def resolve(
-    host: str, port: int, *, resolver: Executor, allow_private: bool
+    host: str, port: int, *, resolver: Executor, allow_private: bool, every_one: bool = False
 ) -> list[tuple[socket.AddressFamily, SocketAddress]]:
     """Return the addresses of the name that may be reached, best first.
 
-    Raises `OutboundError` of kind dns when there is none, blocked when none may be reached. The
-    lookup runs in a thread of its own pool: a resolver that hangs must not stop what else needs
-    a thread.
+    Raises `OutboundError` of kind dns when there is none, blocked when none may be reached, or with
+    `every_one` when there is one that may not. The lookup runs in a thread of its own pool: a
+    resolver that hangs must not stop what else needs a thread.
     """
     if addresses.is_forbidden_name(host):
         raise _blocked(host, "it names a cloud's metadata service, which is never open")
@@ -86,7 +86,7 @@ async def resolve(
         if refusal is None:
             allowed.append((family, address))
         why_not = why_not or refusal
-    if not allowed:
+    if not allowed or (every_one and why_not):
         raise _blocked(host, why_not or "it has no address")
     return allowed
 

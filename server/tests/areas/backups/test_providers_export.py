@@ -1,6 +1,7 @@
 """Rows leave as JSON Lines from one state of a database, and come back as they were."""
 
 import json
+import socket
 import sqlite3
 import tarfile
 import threading
@@ -264,3 +265,38 @@ def test_no_error_tells_the_password() -> None:
     with pytest.raises(EngineFailed) as failure:
         engine.find_versions(config)
     assert "a-secret-word" not in str(failure.value) + engine.shown(config)
+
+
+def test_the_password_file_of_whoever_runs_the_server_lends_no_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "pgpass"
+    theirs.write_text("*:*:*:*:the-operators-own\n")
+    theirs.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(theirs))
+    for environment in ({}, {"PGPASSWORD": "the-operators-own"}):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            heard: list[bytes] = []
+            strange = threading.Thread(target=ask_for_password, args=(listening, heard))
+            strange.start()
+            port = listening.getsockname()[1]
+            config = engine.checked({"url": f"postgresql://app@127.0.0.1:{port}/shop"})
+            with pytest.raises(EngineFailed):
+                engine.find_versions(config)
+            strange.join()
+        assert b"app" in b"".join(heard)
+        assert b"the-operators-own" not in b"".join(heard)
+
+
+def ask_for_password(listening: socket.socket, heard: list[bytes]) -> None:
+    """Speak as a PostgreSQL does until the client has told its password, or has gone."""
+    connection, _ = listening.accept()
+    with connection:
+        while data := connection.recv(4096):
+            heard.append(data)
+            is_startup = b"user" in data
+            connection.sendall(b"R\0\0\0\x08\0\0\0\x03" if is_startup else b"N")
+            if b"the-operators-own" in data:
+                return

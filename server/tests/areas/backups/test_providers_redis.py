@@ -1,7 +1,9 @@
 """Redis comes back key for key, into a server that runs, and a broken snapshot is named."""
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +180,21 @@ def test_no_scratch_server_stays(client: Redis, config: dict[str, Any]) -> None:
             (mine,) = psutil.Process().children()[-1:]
             assert Path(scratch["scratch"]).stat().st_mode & 0o077 == 0
         assert not mine.is_running()
+
+
+@pytest.mark.parametrize("answer", [b"$-1\r\n", b"$EOF:abc\r\n", b"+hello\r\n", b"$1e9\r\n"])
+def test_whoever_answers_may_not_send_without_an_end(tmp_path: Path, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, (tmp_path / "rdb").open("wb") as file:
+        strange = threading.Thread(target=send_much, args=(listening, answer))
+        strange.start()
+        port = listening.getsockname()[1]
+        with pytest.raises(DumpFailed):
+            engine._receive_snapshot(engine.checked({"url": f"redis://127.0.0.1:{port}"}), file)
+        strange.join()
+    assert (tmp_path / "rdb").stat().st_size == 0
+
+
+def send_much(listening: socket.socket, answer: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection, suppress(OSError):
+        connection.sendall(answer + bytes(8 << 20))

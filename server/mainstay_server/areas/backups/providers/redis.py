@@ -43,6 +43,7 @@ SERVER = "redis-server"
 OLDEST_TOOLS = (7, 0)  # the first whose DEBUG can be switched on, and with PEXPIRETIME
 CHUNK_BYTES = 1 << 20
 LONGEST_LINE = 4096
+SIZE = re.compile(rb"\$(\d{1,15})")
 ANSWER_SECONDS = 60.0
 LOAD_SECONDS = 3600.0
 KEYS_AT_ONCE = 64
@@ -305,7 +306,7 @@ def _asking(
     reached: dict[str, Any] = (
         {"unix_socket_path": str(Path(config["scratch"], "s"))}
         if "scratch" in config
-        else {"host": config["host"], "port": config["port"], "ssl": config["tls"]}
+        else {"host": _host_of(config), "port": config["port"], "ssl": config["tls"]}
     )
     try:
         with Redis(
@@ -320,13 +321,19 @@ def _asking(
         raise EngineFailed(f"{shown(config)} says: {error}") from None
 
 
+def _host_of(config: Mapping[str, Any]) -> str:
+    """With TLS the name, which the other side's certificate must prove; else what it led to."""
+    return str(config["host"] if config["tls"] else config.get("address", config["host"]))
+
+
 def _receive_snapshot(config: Mapping[str, Any], file: BinaryIO) -> None:
     """SYNC as https://redis.io/docs/latest/operate/oss_and_stack/management/replication tells it.
 
     A replica that claims no abilities is sent the length, then the snapshot, then every write for
     as long as it listens, which we do not.
     """
-    with socket.create_connection((config["host"], config["port"]), ANSWER_SECONDS) as plain:
+    address = config.get("address", config["host"])
+    with socket.create_connection((address, config["port"]), ANSWER_SECONDS) as plain:
         connection = plain
         if config["tls"]:
             context = ssl.create_default_context()
@@ -337,7 +344,7 @@ def _receive_snapshot(config: Mapping[str, Any], file: BinaryIO) -> None:
                 connection.sendall(_command("AUTH", *names))
                 _answer(answers)
             connection.sendall(_command("SYNC"))
-            _copy(answers, file, int(_answer(answers).removeprefix(b"$")))
+            _copy(answers, file, _size(_answer(answers)))
 
 
 def _command(*words: str) -> bytes:
@@ -353,6 +360,14 @@ def _answer(answers: BinaryIO) -> bytes:
     if not line or line.startswith(b"-"):
         raise DumpFailed(line[1:].decode(errors="replace").strip() or "the connection ended")
     return line.strip()
+
+
+def _size(line: bytes) -> int:
+    """How many bytes follow. Whoever answers may be anybody: -1 would be all there ever come."""
+    found = SIZE.fullmatch(line)
+    if found is None:
+        raise DumpFailed("it answers as no Redis does")
+    return int(found.group(1))
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:

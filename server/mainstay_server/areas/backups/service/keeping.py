@@ -1,6 +1,7 @@
 """Keeping: what retention does with a target's backups, shown beforehand by the same function."""
 
 import logging
+import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -77,8 +78,9 @@ def preview(
 def remove_old(*, now: datetime) -> list[tuple[str, list[Outcome]]]:
     """Remove what no rule keeps any more, at most 500 backups a round; transactions of its own.
 
-    Returns the ids of backups with what became of their copies. One that is read at the moment
-    stays until the next round.
+    Which ones is left to chance: those of a store that is away or keeps everything would else be
+    the first at every round, and nobody else's would ever go. Returns the ids of backups with what
+    became of their copies. One that is read at the moment stays until the next round.
     """
     with reading() as session:
         targets = session.scalars(sa.select(BackupTarget).order_by(BackupTarget.id)).all()
@@ -88,7 +90,8 @@ def remove_old(*, now: datetime) -> list[tuple[str, list[Outcome]]]:
             for judged in preview(session, target, now=now)
             if not judged.decision.stays
         ]
-    carried_out = ((each, _remove(each, now=now)) for each in going[:MOST_AT_ONCE])
+    chosen = random.sample(going, min(len(going), MOST_AT_ONCE))
+    carried_out = ((each, _remove(each, now=now)) for each in chosen)
     return [(each, outcomes) for each, outcomes in carried_out if outcomes is not None]
 
 

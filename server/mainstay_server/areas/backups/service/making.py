@@ -33,9 +33,9 @@ from .claims import Claim
 from .feeding import fed
 from .places import url_of
 from .pulses import Clock, Pulse
+from .reaching import reached
 from .runs import last_stored
 from .targets import destinations_of
-from .trying import refuse_unreachable
 
 MOST_BESIDE = 16
 MOST_BESIDE_BYTES = 64 << 20
@@ -109,7 +109,6 @@ def make(order: Order, pulse: Pulse, *, room: Path, clock: Clock) -> Made:
     """
     if not order.urls:
         raise CopyFailed(" ".join(sorted(set(order.refused.values()))))
-    refuse_unreachable(order.config)
     engine = ENGINES[order.engine]
     plan = WritePlan(
         key=f"{order.base}.{engine.EXTENSION}.zst.age",
@@ -120,7 +119,7 @@ def make(order: Order, pulse: Pulse, *, room: Path, clock: Clock) -> Made:
     )
     pulse.note(DUMPING)
     with (
-        engine.dumping(order.config, folder=room) as dump,
+        engine.dumping(reached(order.config), folder=room) as dump,
         fed(dump.stream) as source,
         Writing(plan, plain=source.descriptor) as writing,
     ):

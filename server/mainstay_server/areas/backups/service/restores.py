@@ -26,9 +26,9 @@ from mainstay_server.kernel.problems import Conflict, Invalid
 
 from . import runs
 from .choosing import LONGEST_SHOWN, checked_config
+from .reaching import reached
 from .runs import get_backup, readable_copies
 from .stored_manifests import read_manifest
-from .trying import refuse_unreachable
 
 UNDER_WAY = (RestoreStatus.QUEUED, RestoreStatus.RUNNING)
 # Until one of these is written down nothing has been changed, and the restore can be cancelled.
@@ -91,9 +91,9 @@ def look(backup_id: str, config: Mapping[str, Any] | None = None) -> Outlook:
     shown = target.shown if config is None else engine.shown(kept)
     seen: dict[str, Any] = {"shown": shown, "backup_server": manifest.server}
     try:
-        refuse_unreachable(kept)
-        seen["server"] = engine.find_versions(kept).server
-        engine.check_restore(kept, manifest.versions)
+        found = reached(kept)
+        seen["server"] = engine.find_versions(found).server
+        engine.check_restore(found, manifest.versions)
     except Conflict as refusal:
         if refusal.code == NOT_EMPTY:
             return Outlook(**seen, is_empty=False)

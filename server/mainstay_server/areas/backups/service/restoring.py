@@ -4,6 +4,7 @@ Nothing is changed until the versions fit, the safety backup is stored, and the 
 and found sound. From then on a restore goes through to its end, or says that it did not.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,9 +38,9 @@ from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
 from .manifests import manifest_key_of, public_key
 from .places import url_of
+from .reaching import reached
 from .restores import CHANGING, NOT_EMPTY
 from .runs import readable_copies
-from .trying import refuse_unreachable
 from .verifying import Verdict, find_manifest, verify
 
 DIED = (
@@ -136,10 +137,11 @@ def _task_of(session: Session, hold: Hold) -> _Task:
 def _carried_out(task: _Task, hold: Hold) -> dict[str, Any]:
     """Do it; returns what goes into the row. Raises `TakenOver`."""
     try:
-        source = _checked(task, hold)
+        config = reached(task.config)
+        source = _checked(task, config, hold)
         with work_folder() as folder:
-            engine, config = ENGINES[task.backup.engine], task.config
-            if _must_be_emptied(task, source):
+            engine = ENGINES[task.backup.engine]
+            if _must_be_emptied(task, config, source):
                 _begin_to_change(hold, "emptying")
                 engine.empty(config)
             _begin_to_change(hold, "restoring")
@@ -163,7 +165,7 @@ def _carried_out(task: _Task, hold: Hold) -> dict[str, Any]:
     }
 
 
-def _checked(task: _Task, hold: Hold) -> Source:
+def _checked(task: _Task, config: Mapping[str, Any], hold: Hold) -> Source:
     """Everything that may be found out before anything is changed. Raises `_Stopped`."""
     if task.safety is not None and task.safety.status not in STORED:
         raise _Stopped(
@@ -177,7 +179,6 @@ def _checked(task: _Task, hold: Hold) -> Source:
         destination = url_of(task.destination)
     except DestinationFailed as error:
         raise _Stopped(f"{error} Nothing was changed.") from None
-    refuse_unreachable(task.config)
     key = manifest_key_of(task.backup.key, backup_id=task.backup.id)
     named = {"destination": destination, "manifest_key": key, "backup_id": task.backup.id}
     manifest = find_manifest(**named, trusted=[public_key()])
@@ -187,7 +188,7 @@ def _checked(task: _Task, hold: Hold) -> Source:
     source = Source(
         manifest=manifest, destination=destination, identities=identities, known=task.known
     )
-    _must_be_emptied(task, source)
+    _must_be_emptied(task, config, source)
     hold.seen["step"] = "reading"
     verdict = verify(**named, trusted=[public_key()], identities=identities, known=task.known)
     if verdict.fault is not None:
@@ -195,10 +196,10 @@ def _checked(task: _Task, hold: Hold) -> Source:
     return source
 
 
-def _must_be_emptied(task: _Task, source: Source) -> bool:
+def _must_be_emptied(task: _Task, config: Mapping[str, Any], source: Source) -> bool:
     """Whether something there is to be removed first. Raises `Conflict` for what is in the way."""
     try:
-        ENGINES[task.backup.engine].check_restore(task.config, source.manifest.versions)
+        ENGINES[task.backup.engine].check_restore(config, source.manifest.versions)
     except Conflict as refusal:
         if refusal.code == NOT_EMPTY and task.restore.empties:
             return True

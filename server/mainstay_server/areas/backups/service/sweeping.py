@@ -56,7 +56,7 @@ def sweep_unfinished(*, now: datetime) -> None:
         unswept = session.scalars(
             sa.select(Backup.id)
             .where(Backup.is_swept.is_(False), Backup.status.not_in(UNDER_WAY))
-            .order_by(Backup.id)
+            .order_by(sa.func.random())  # those of stores that are away are not always the first
             .limit(MOST_AT_ONCE)
         ).all()
     away: set[str] = set()

@@ -6,22 +6,10 @@ from typing import Any
 
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.schemas import EngineFailed
-from mainstay_server.kernel.outbound import OutboundError, check_host_blocking
 from mainstay_server.kernel.problems import Invalid, Problem
 
 from .choosing import checked_config
-
-
-def refuse_unreachable(config: Mapping[str, Any]) -> None:
-    """Refuse a host that this server may not reach: a name may lead elsewhere than it did.
-
-    It asks the name service, so call it outside of a transaction. Raises `EngineFailed`.
-    """
-    if host := config.get("host"):
-        try:
-            check_host_blocking(str(host))
-        except OutboundError as error:
-            raise EngineFailed(str(error)) from None
+from .reaching import reached
 
 
 @dataclass(frozen=True)
@@ -49,8 +37,7 @@ def try_kept(engine: str, config: Mapping[str, Any]) -> Answered:
     """Ask a target by what is kept of its config; whatever is wrong is told and not raised."""
     shown = ENGINES[engine].shown(config)
     try:
-        refuse_unreachable(config)
-        versions = ENGINES[engine].find_versions(config)
+        versions = ENGINES[engine].find_versions(reached(config))
     except (Problem, EngineFailed) as error:
         text = error.detail if isinstance(error, Problem) else str(error)
         return Answered(shown, problem=text)

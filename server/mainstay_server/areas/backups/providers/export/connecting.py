@@ -32,6 +32,7 @@ WRONG = (
 MOST_TABLES = 500
 LONGEST = 255
 CONNECT_SECONDS = 10
+NOBODYS_FILE = "/nonexistent"
 MOST_IN_INTEGER = 1 << 63
 ROWS_AT_ONCE = 1000
 # Told by PostgreSQL as numbers and texts; all else is told in its own words, and read from them.
@@ -109,15 +110,22 @@ def shown(config: Mapping[str, Any]) -> str:
 def opened(config: Mapping[str, Any]) -> sa.Engine:
     """What SQLAlchemy connects by. A file is opened for reading unless its config says else."""
     if "path" not in config:
+        is_postgresql = DRIVERS[config["kind"]] == DRIVERS["postgresql"]
+        host = config["host"] if is_postgresql else config.get("address", config["host"])
         url = URL.create(
             DRIVERS[config["kind"]],
             username=config["user"],
             password=config["password"],
-            host=config["host"],
+            host=host,
             port=config["port"],
             database=config["dbname"],
         )
-        arguments = {"connect_timeout": CONNECT_SECONDS}
+        arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS}
+        if is_postgresql:
+            # else the server's own environment and password file would lend a target their rights
+            arguments |= {"password": config["password"], "passfile": NOBODYS_FILE}
+            if "address" in config:
+                arguments["hostaddr"] = config["address"]
         return sa.create_engine(url, poolclass=NullPool, connect_args=arguments)
     path = Path(config["path"])
     if path.resolve() != path:

@@ -18,7 +18,8 @@ from mainstay_server.areas.backups.schemas import EngineFailed, Versions
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.programs import told_by
 
-SSL_MODES = ("disabled", "preferred", "required", "verify-identity")
+VERIFIED = "verify-identity"
+SSL_MODES = ("disabled", "preferred", "required", VERIFIED)
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 LONGEST = 255
 CONNECT_SECONDS = 10
@@ -94,7 +95,8 @@ def options_file(config: Mapping[str, Any], *, folder: Path, tool: str) -> Itera
     if "socket" in config:
         lines.append(f"socket={_quoted(config['socket'])}")
     else:
-        lines += [f"host={_quoted(config['host'])}", f"port={config['port']}", "protocol=tcp"]
+        host = config["host"] if config["sslmode"] == VERIFIED else _address_of(config)
+        lines += [f"host={_quoted(host)}", f"port={config['port']}", "protocol=tcp"]
         lines += _told_of_tls(config["sslmode"], is_mariadb="MariaDB" in tool)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -138,7 +140,7 @@ def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
             autocommit=True,
             defer_connect=True,
         )
-        connection.connect(_socket_of(config["socket"]) if "socket" in config else None)
+        connection.connect(_way_to(config))
     except (pymysql.Error, OSError, RuntimeError) as error:
         raise EngineFailed(f"{shown(config)} cannot be reached: {_told(error, config)}") from None
     try:
@@ -148,6 +150,22 @@ def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
             yield connection
     except pymysql.Error as error:
         raise EngineFailed(f"{shown(config)} says: {_told(error, config)}") from None
+
+
+def _way_to(config: Mapping[str, Any]) -> socket.socket | None:
+    """Where the library is not to ask for the name itself; the name stays what it verifies."""
+    if "socket" in config:
+        return _socket_of(config["socket"])
+    if "address" not in config:
+        return None
+    made = socket.create_connection((config["address"], config["port"]), CONNECT_SECONDS)
+    made.settimeout(None)  # as the library does with its own
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return made
+
+
+def _address_of(config: Mapping[str, Any]) -> str:
+    return str(config.get("address", config["host"]))
 
 
 def _socket_of(path: str) -> socket.socket:

@@ -73,6 +73,7 @@ def environment(config: Mapping[str, Any]) -> dict[str, str]:
     """What PostgreSQL's programs are told, none of it on a command line."""
     return {
         "PGHOST": str(config["host"]),
+        **({"PGHOSTADDR": str(config["address"])} if "address" in config else {}),
         "PGPORT": str(config["port"]),
         "PGUSER": str(config["user"]),
         "PGDATABASE": str(config["dbname"]),
@@ -94,6 +95,8 @@ def only_database(config: Mapping[str, Any]) -> str:
 def connected(config: Mapping[str, Any]) -> Iterator[Connection]:
     """A connection without any timeout of the server's; raises `EngineFailed`."""
     reached = {name: config[name] for name in (*KEYS, "port")} | KEEPALIVES
+    if "address" in config:  # the host stays what its certificate must say
+        reached["hostaddr"] = config["address"]
     try:
         connection = psycopg.connect(
             **reached,
