@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, ingest, jobs, pages, readiness
+from . import api, ingest, jobs, pages, reactions, readiness
 from .settings import StorageSettings
 
 area = Area(
@@ -11,6 +11,7 @@ area = Area(
     api=api.router,
     pages=pages.router,
     plain_routes=ingest.plain_routes,
+    reactions=(reactions.give_room_back,),
     jobs=(
         jobs.settle_uploads,
         jobs.reconcile,

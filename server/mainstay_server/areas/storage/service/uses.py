@@ -12,6 +12,7 @@ from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitRea
 from mainstay_server.kernel.database import insert, rows_changed
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict
+from mainstay_server.tenancy.models import Organization
 
 from .keys import owners_of
 
@@ -146,6 +147,25 @@ def warn(session: Session, bucket: Bucket, owners: Sequence[str], *, now: dateti
 def give_back_all(session: Session, bucket: Bucket, use: Use, *, now: datetime) -> None:
     """Count nothing of a bucket in the plan any more."""
     _give_back(session, bucket, use.used_bytes + use.reserved_bytes, now=now)
+
+
+def follow_what_is_left(session: Session, organization_id: str, *, now: datetime) -> None:
+    """Count no more in the plan than the buckets that an organization still has hold.
+
+    What a bucket held that went with its project nobody knows any more, so the others are added
+    up. The meter is held first: whoever reserves meanwhile counts there last, and so waits.
+    """
+    if not use_quota.is_answered or session.get(Organization, organization_id) is None:
+        return
+    counted = use_quota(session, organization_id, meter=METER, amount=0, now=now).used
+    held = session.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(Use.used_bytes + Use.reserved_bytes), 0))
+        .join(Bucket, Bucket.id == Use.bucket_id)
+        .where(Bucket.organization_id == organization_id, Use.owner == "")
+    )
+    too_many = counted - int(held or 0)
+    if too_many > 0:
+        use_quota(session, organization_id, meter=METER, amount=-too_many, now=now)
 
 
 def nearest(bucket: Bucket, use: Use) -> tuple[str, int, int | None]:
