@@ -223,7 +223,7 @@ def test_a_file_of_an_older_snapshot_comes_back_as_a_new_one(laptop: Client) -> 
 @pytest.mark.usefixtures("little_room")
 def test_rooms_and_counts_have_limits_that_say_what_to_do(laptop: Client) -> None:
     full = laptop.post_part(part(os.urandom(MIB)))
-    assert (full.status_code, full.json()["code"]) == (413, "sync-full")
+    assert (full.status_code, full.json()["code"]) == (409, "sync-full")
     assert laptop.send(os.urandom(MIB // 2))["chunks"] == 1
     assert laptop.post_part(part(os.urandom(MIB // 2))).json()["code"] == "sync-full"
     many = laptop.push(*(a_file(f"{n}") for n in range(4)))

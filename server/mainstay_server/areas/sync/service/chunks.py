@@ -12,7 +12,7 @@ from mainstay_server.areas.sync.schemas.records import Record, read_records, unp
 from mainstay_server.areas.sync.settings import SyncSettings
 from mainstay_server.kernel import blobs
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.problems import NotFound, TooLarge
+from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import of
 
 MIB = 1 << 20
@@ -85,7 +85,7 @@ def fresh_of(session: Session, project_id: str, records: Sequence[Record]) -> li
     """Those that the project does not have, each once.
 
     Raises:
-        TooLarge: the project has no room for them.
+        Conflict: the project has no room for them.
     """
     known = find_chunks(session, project_id, (record.digest for record in records))
     fresh = {record.digest: record for record in records if record.digest not in known}
@@ -96,7 +96,7 @@ def fresh_of(session: Session, project_id: str, records: Sequence[Record]) -> li
     )
     limit_mib = of(SyncSettings).sync_mib_per_project
     if fresh and (kept or 0) + sum(len(one.raw) for one in fresh.values()) > limit_mib * MIB:
-        raise TooLarge(
+        raise Conflict(
             f"The project's synced folders would take more than {limit_mib} MiB; remove snapshots,"
             " or have MAINSTAY_SYNC_MIB_PER_PROJECT raised.",
             code="sync-full",
