@@ -2,19 +2,23 @@
 
 import http.client
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from mainstay_server.kernel.copies import buckets
 from mainstay_server.kernel.copies.destinations import CopyMissing, DestinationFailed, Locked
 from mainstay_server.kernel.copies.opened import open_destination
 from mainstay_server.kernel.copies.running import CopyFailed, WritePlan
 from tests.kernel.copies.worlds import Key, content, key, opened_by_tools, write_copy
 from tests.servers.processes import free_port
 from tests.servers.s3 import S3Server, s3
+from typing_extensions import override
 
 __all__ = ["key", "s3"]
 
@@ -169,6 +173,93 @@ def test_a_store_that_is_away_says_so(s3: S3Server) -> None:
 
     with pytest.raises(DestinationFailed, match="did not answer"):
         open_destination(url).sweep("", running=())
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """A port that answers everybody so, and the first lines of what was asked there."""
+    asked: list[bytes] = []
+
+    class Same(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        @override
+        def handle_one_request(self) -> None:
+            asked.append(self.rfile.readline())
+            self.parse_head()
+            self.wfile.write(answer)
+            self.close_connection = True
+
+        def parse_head(self) -> None:
+            length = 0
+            while (line := self.rfile.readline()).strip():
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            self.rfile.read(length)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Same) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_of_a_store_leads_to_its_neighbours(status: int) -> None:
+    with answering(b"HTTP/1.1 403 No\r\ncontent-length: 6\r\n\r\nsecret") as (port, asked):
+        head = f"HTTP/1.1 {status} Over there\r\nlocation: http://127.0.0.1:{port}/inside\r\n"
+        with answering(f"{head}content-length: 0\r\n\r\n".encode()) as (strange, _):
+            keys = "access_key_id=a&secret_access_key=b"
+            there = open_destination(f"s3://bucket/p?endpoint=http://127.0.0.1:{strange}&{keys}")
+            upload = there.begin(COPY, expected_bytes=0)
+            ways: list[Callable[[], object]] = [
+                lambda: there.put(COPY, b"x"),
+                lambda: b"".join(there.stream(COPY)),
+                lambda: there.keys(""),
+                lambda: there.remove(COPY, now=NOON),
+                lambda: there.sweep(""),
+                lambda: upload.write(bytes(17 * MIB)),
+            ]
+            for way in ways:
+                with pytest.raises(DestinationFailed, match=f"refused .{status}, no reason given"):
+                    way()
+            with suppress(DestinationFailed):
+                upload.abort()
+    assert asked == []
+
+
+def test_what_a_store_says_beside_its_code_is_told_to_nobody() -> None:
+    body = b"<Error><Code>AccessDenied</Code><Message>the-secret-of-others</Message></Error>"
+    for said, told in ((body, "403, AccessDenied"), (b"<Code>the secret</Code>", "no reason")):
+        answer = b"HTTP/1.1 403 No\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said)
+        with answering(answer) as (port, _):
+            keys = "access_key_id=a&secret_access_key=b"
+            there = open_destination(f"s3://bucket/p?endpoint=http://127.0.0.1:{port}&{keys}")
+            with pytest.raises(DestinationFailed) as refusal:
+                b"".join(there.stream(COPY))
+        assert told in str(refusal.value)
+        assert "secret" not in str(refusal.value)
+
+
+def test_a_line_that_breaks_is_taken_up_where_it_was(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = s3.new_bucket()
+    data = content(9 * MIB)
+    open_destination(url).put(COPY, data)
+    monkeypatch.setattr(buckets, "PAUSES", (0.0, 0.0))
+    read = http.client.HTTPResponse.read
+    reads = 0
+
+    def breaking(answer: http.client.HTTPResponse, size: int | None = None) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads in (3, 6):
+            raise ConnectionResetError
+        return read(answer, size)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", breaking)
+    assert b"".join(open_destination(url).stream(COPY)) == data
+    assert reads > 6
 
 
 def test_an_url_that_opens_nothing_is_refused() -> None:
