@@ -85,7 +85,9 @@ class Server:
             try:
                 answer = self._http.request(method, path, **options)
             except httpx.HTTPError as error:
-                refusal = Refusal(0, "away", f"The server does not answer: {error}")
+                refusal = Refusal(
+                    0, "away", f"The server at {self._http.base_url} does not answer: {error}"
+                )
                 wait = float(tries)
             else:
                 if answer.is_success:

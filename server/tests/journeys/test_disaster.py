@@ -99,6 +99,7 @@ def test_a_lost_server_comes_back_with_all_it_knew(tmp_path: Path) -> None:
         )
         assert (drill["status"], drill["opened"], drill["differences"]) == ("passed", True, [])
         sheet = mainstay.call("GET", f"/api/backups/{backup['id']}/recovery-sheet").text
+    assert str(elsewhere) in sheet
     shutil.rmtree(data)
 
     (copy,) = elsewhere.rglob(f"*{backup['id']}.tar.zst.age")

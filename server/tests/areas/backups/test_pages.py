@@ -285,7 +285,9 @@ def test_a_try_on_the_page_says_what_answers(world: World, tmp_path: Path) -> No
     path = url(world, "/try/files")
 
     assert "It answers" in world.alice.post(path, data={"config": str(tmp_path)}).text
-    assert "The folder is empty" in world.alice.post(path, data={"config": ""}).text
+    refused = world.alice.post(path, data={"config": ""}).text
+    assert "The folder is empty" in refused
+    assert "flash-text" in refused
     assert "must be one of" in world.alice.post(url(world, "/try/x"), data={"config": "{}"}).text
 
 

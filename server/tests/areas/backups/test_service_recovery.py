@@ -141,6 +141,9 @@ def test_the_page_says_the_same_as_the_text(key: Key, tmp_path: Path) -> None:
     digest = backup.manifest.sealed.sealed.sha256
     assert digest in page
     assert digest in recovery.as_text(backup.manifest)
+    place = "office: s3://copies/shop at s3.example"
+    assert place in recovery.as_html(backup.manifest, [place])
+    assert f"Copies lie in: {place}" in recovery.as_text(backup.manifest, [place])
     assert "<b>shop" not in page
     assert key.public in page
     assert key.secret not in page

@@ -275,10 +275,11 @@ def get_sheet(
 ) -> Response:
     """How to restore this backup without Mainstay, with common tools and the secret key."""
     manifest = stored_manifests.read_manifest(session, backup_id)
+    places = stored_manifests.where_copies_lie(session, backup_id)
     if format == "html":
         policy = {"content-security-policy": stored_manifests.sheet_policy()}
-        return HTMLResponse(recovery.as_html(manifest), headers=policy)
-    return PlainTextResponse(recovery.as_text(manifest))
+        return HTMLResponse(recovery.as_html(manifest, places), headers=policy)
+    return PlainTextResponse(recovery.as_text(manifest, places))
 
 
 def _told_fates(judged: Sequence[keeping.Judged]) -> BackupRetentionAnswer:

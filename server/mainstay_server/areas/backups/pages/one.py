@@ -159,7 +159,8 @@ def remove_backup(project: Administered, backup_id: str, confirm: Text = "") -> 
 def show_sheet(session: Session, project: Viewed, backup_id: str) -> Response:
     """The recovery sheet, to print."""
     backup_of(session, project, backup_id)
-    sheet = recovery.as_html(stored_manifests.read_manifest(session, backup_id))
+    manifest = stored_manifests.read_manifest(session, backup_id)
+    sheet = recovery.as_html(manifest, stored_manifests.where_copies_lie(session, backup_id))
     policy = {"content-security-policy": stored_manifests.sheet_policy()}
     return HTMLResponse(sheet, headers=policy)
 

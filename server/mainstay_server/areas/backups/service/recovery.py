@@ -86,9 +86,9 @@ def steps(manifest: Manifest) -> list[Step]:
     ]
 
 
-def as_text(manifest: Manifest) -> str:
-    """The sheet as plain text."""
-    facts = "\n".join(f"{name}: {value}" for name, value in _facts(manifest))
+def as_text(manifest: Manifest, lies_at: Sequence[str] = ()) -> str:
+    """The sheet as plain text; `lies_at` are the places where copies lie."""
+    facts = "\n".join(f"{name}: {value}" for name, value in _facts(manifest, lies_at))
     parts = [f"{_title(manifest)}\n{'=' * len(_title(manifest))}\n\n{_introduction()}\n\n{facts}"]
     for number, step in enumerate(steps(manifest), 1):
         lines = "\n".join(f"    {command}" for command in step.commands)
@@ -96,12 +96,12 @@ def as_text(manifest: Manifest) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_html(manifest: Manifest) -> str:
+def as_html(manifest: Manifest, lies_at: Sequence[str] = ()) -> str:
     """The sheet as one page that needs nothing else, made to be printed."""
     title = html.escape(_title(manifest))
     facts = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in _facts(manifest)
+        for name, value in _facts(manifest, lies_at)
     )
     listed = "".join(
         f"<li>{html.escape(step.title)}<pre>{html.escape(chr(10).join(step.commands))}</pre></li>"
@@ -116,7 +116,7 @@ def as_html(manifest: Manifest) -> str:
 
 STYLE = (
     "body{font:11pt/1.4 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
-    "th{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}"
+    "h1{overflow-wrap:anywhere}th{text-align:left;vertical-align:top;padding-right:1rem;white-space:nowrap}"
     "td,pre{font-family:ui-monospace,monospace;font-size:9pt;overflow-wrap:anywhere}"
     "pre{white-space:pre-wrap;background:#f3f3f3;padding:.5rem}li{break-inside:avoid}"
 )
@@ -133,13 +133,14 @@ def _introduction() -> str:
     )
 
 
-def _facts(manifest: Manifest) -> Sequence[tuple[str, str]]:
+def _facts(manifest: Manifest, lies_at: Sequence[str]) -> Sequence[tuple[str, str]]:
     sums = manifest.sealed
     return (
         ("Backup", manifest.id),
         ("Made", f"{rfc3339(manifest.started_at)} to {rfc3339(manifest.finished_at)}"),
         ("Of", f"{manifest.target} ({manifest.engine} {manifest.server})"),
         ("With", manifest.tools),
+        *(("Copies lie in", each) for each in lies_at),
         ("Copy", manifest.key),
         ("Manifest", manifest.manifest_key),
         ("Manifest is signed by", public_key()),

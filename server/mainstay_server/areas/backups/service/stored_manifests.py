@@ -6,14 +6,16 @@ import hashlib
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.backups.models import Backup
+from mainstay_server.areas.backups.models import THERE, Backup, BackupDestination, DestinationKind
 from mainstay_server.areas.backups.service.manifests import (
     Manifest,
     NotAManifest,
     public_key,
     read_signed,
 )
+from mainstay_server.areas.backups.service.places import FOLDER
 from mainstay_server.areas.backups.service.recovery import STYLE
+from mainstay_server.areas.backups.service.runs import copies_of
 from mainstay_server.kernel.copies.frames import decompressed
 from mainstay_server.kernel.problems import Conflict, NotFound
 
@@ -41,6 +43,21 @@ def read_manifest(session: Session, backup_id: str) -> Manifest:
             " MAINSTAY_SECRET_KEY is the one that it was made with.",
             code="manifest-not-ours",
         ) from None
+
+
+def where_copies_lie(session: Session, backup_id: str) -> list[str]:
+    """Where somebody finds the copies of a backup when this server is gone, without keys."""
+    return [
+        f"{seen.destination.name}: {_shown(seen.destination)}"
+        for seen in copies_of(session, [backup_id])[backup_id]
+        if seen.copy.status in THERE
+    ]
+
+
+def _shown(destination: BackupDestination) -> str:
+    if destination.kind != DestinationKind.SERVER:
+        return destination.shown
+    return f"{FOLDER}/{destination.project_id} in the server's data dir or object store"
 
 
 def sheet_policy() -> str:
