@@ -181,7 +181,6 @@ def remove_snapshot(
 
 @router.get(SNAPSHOT + "/entries", summary="List what is in it", operation_id="list_sync_entries")
 def list_entries(  # noqa: PLR0913 - what can be asked
-    session: Session,
     project: Viewed,
     folder: Folder,
     snapshot: Number,
@@ -192,7 +191,7 @@ def list_entries(  # noqa: PLR0913 - what can be asked
     cursor: Cursor = "",
 ) -> Entries:
     """The files, links and empty folders of a snapshot by path."""
-    entries = files.entries_at(session, project, folder, snapshot)
+    entries = files.entries_at(project, folder, snapshot)
     page = files.list_entries(entries, text=q, below=below, limit=limit, cursor=cursor)
     answers = [EntryAnswer.model_validate(one) for one in page.items]
     return Entries(entries=answers, next_cursor=page.next_cursor)
@@ -210,15 +209,14 @@ def list_entries(  # noqa: PLR0913 - what can be asked
         }
     },
 )
-def get_manifest(
-    request: Request, session: Session, project: Viewed, folder: Folder, snapshot: Number
-) -> Response:
+def get_manifest(request: Request, project: Viewed, folder: Folder, snapshot: Number) -> Response:
     """All entries of a snapshot at once, as `mainstay sync` reads them; in gzip where that is read.
 
     What is left out has its default: a file of mode 420 (0644) without content.
     """
-    found = folders.get_folder(session, project, folder)
-    chosen = snapshots.get_snapshot(session, found, snapshot)
+    with reading() as session:
+        found = folders.get_folder(session, project, folder)
+        chosen = snapshots.get_snapshot(session, found, snapshot)
     entries = snapshots.entries_of(project.id, chosen.id)
     told = {"number": snapshot, "digest": chosen.digest, "entries": entries}
     body, headers = msgspec.json.encode(told), {"vary": "accept-encoding"}
@@ -241,11 +239,12 @@ def get_manifest(
     },
 )
 def download_file(
-    session: Session, project: Viewed, folder: Folder, snapshot: Number, path: FilePath = ""
+    project: Viewed, folder: Folder, snapshot: Number, path: FilePath = ""
 ) -> Response:
     """One file as it is in a snapshot, put together from its chunks."""
-    entry = files.get_entry(files.entries_at(session, project, folder, snapshot), path)
-    return file_response(session, project, entry)
+    entry = files.get_entry(files.entries_at(project, folder, snapshot), path)
+    with reading() as session:
+        return file_response(session, project, entry)
 
 
 @router.post(

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from mainstay_server.areas.sync.schemas.entries import Entry
+from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -13,10 +12,11 @@ from .folders import get_folder
 from .snapshots import entries_of, get_snapshot
 
 
-def entries_at(session: Session, project: ProjectRef, folder: str, number: int) -> list[Entry]:
-    """All entries of a snapshot by path. Raises `NotFound`."""
-    found = get_folder(session, project, folder)
-    return entries_of(project.id, get_snapshot(session, found, number).id)
+def entries_at(project: ProjectRef, folder: str, number: int) -> list[Entry]:
+    """All entries of a snapshot by path, read while no transaction is open. Raises `NotFound`."""
+    with reading() as session:
+        snapshot = get_snapshot(session, get_folder(session, project, folder), number)
+    return entries_of(project.id, snapshot.id)
 
 
 def list_entries(

@@ -33,9 +33,9 @@ def bring_back(
         Conflict: the newest snapshot has it like that, or another one was pushed meanwhile.
         Invalid: something else lies in its place, such as a file where its folder was.
     """
+    old = get_entry(entries_at(project, name, number), path)
     with reading() as session:
         folder = get_folder(session, project, name)
-        old = get_entry(entries_at(session, project, name, number), path)
         before = tree_at_head(session, project, name, folder.head)
     draft = draft_of(project, before, _with(before, old, parent=folder.head))
     with forgotten_if_refused(project, draft), transaction() as session:
