@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from secrets import randbits
 from typing import BinaryIO, Protocol
@@ -155,6 +156,16 @@ def walk_blobs(prefix: str) -> Iterator[Blob]:
                     size_bytes=int(row["size"]),
                     changed_at=row["last_modified"],
                 )
+
+
+def walk_keys(prefix: str, *, at_once: int) -> Iterator[list[str]]:
+    """Every key in the folder `prefix`, so many at once, in no order, by one walk over all.
+
+    What was given may be deleted while the walk goes on.
+    """
+    keys = (blob.key for blob in walk_blobs(prefix))
+    while some := list(islice(keys, at_once)):
+        yield some
 
 
 def sweep_unfinished(prefix: str, *, before: datetime) -> int:

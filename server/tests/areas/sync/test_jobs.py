@@ -2,12 +2,16 @@
 
 import os
 from datetime import datetime, timedelta
+from typing import Any
 
+import obstore
 import pytest
+import sqlalchemy as sa
 from mainstay_server.areas.sync import jobs
+from mainstay_server.areas.sync.service import sweeping
 from mainstay_server.kernel import blobs
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import new_id
+from mainstay_server.kernel.database import engine, new_id
 from tests.areas.sync.worlds import Client, a_file, digest
 from tests.world import World
 
@@ -24,6 +28,19 @@ def laptop(world: World) -> Client:
 
 def sweep(later: timedelta) -> None:
     jobs.sweep_chunks.function(now=utc_now() + later)
+
+
+def walks_counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How often the store is asked for a listing, from now on."""
+    walks: list[str] = []
+    listed = obstore.list
+
+    def counted(*args: Any, **options: Any) -> Any:
+        walks.append("a walk")
+        return listed(*args, **options)
+
+    monkeypatch.setattr(obstore, "list", counted)
+    return walks
 
 
 def packs() -> list[str]:
@@ -103,3 +120,38 @@ def test_a_sweep_that_is_told_an_old_time_takes_nothing_new(laptop: Client) -> N
     laptop.pushed({"a": b"hello"})
     jobs.sweep_chunks.function(now=datetime.fromisoformat("2001-01-01T00:00:00+00:00"))
     assert laptop.download(1, "a").content == b"hello"
+
+
+def test_all_objects_are_looked_through_in_one_walk_however_many_there_are(
+    laptop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        laptop.send(b"%d" % number)
+    lost = [f"sync/{new_id()}/packs/{new_id()}" for _ in range(5)]
+    for key in lost:
+        blobs.put(key, b"lost")
+    monkeypatch.setattr("mainstay_server.areas.sync.service.sweeping.AT_ONCE", 2)
+    walks = walks_counted(monkeypatch)
+    assert sweeping.remove_lost_objects(before=utc_now() + DAY) == 5
+    assert len(walks) == 1
+    assert len(packs()) == 5
+
+
+def test_no_transaction_is_open_while_the_entries_of_snapshots_are_read(
+    laptop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laptop.pushed({"a": b"kept"})
+    connections: list[int] = []
+    pool = engine().pool
+    assert isinstance(pool, sa.pool.QueuePool)
+
+    def noted(key: str, **options: int) -> bytes:
+        connections.append(pool.checkedout())
+        return get(key, **options)
+
+    get = blobs.get
+    monkeypatch.setattr(blobs, "get", noted)
+    sweep(DAY + HOUR)
+    assert laptop.download(1, "a").content == b"kept"
+    assert len(connections) >= 2
+    assert set(connections) == {0}

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.results.models import ResultUpload
 from mainstay_server.contracts.results import ResultRemoved
 from mainstay_server.kernel import blobs
+from mainstay_server.kernel.blob_files import walk_keys
 from mainstay_server.kernel.database import made_at, reading, rows_changed, transaction
 from mainstay_server.kernel.events import say
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -15,7 +16,7 @@ from mainstay_server.tenancy.subjects import ProjectRef
 from .uploading import get_upload
 
 PREFIX = "results"
-PER_PAGE = 500
+AT_ONCE = 500
 
 
 def remove_upload(session: Session, project: ProjectRef, upload_id: str, *, now: datetime) -> None:
@@ -41,8 +42,7 @@ def forget_old(*, received_before: datetime, made_before: datetime) -> int:
     with transaction() as session:
         old = sa.delete(ResultUpload).where(ResultUpload.received_at < received_before)
         forgotten = rows_changed(session, old)
-    after = ""
-    while keys := blobs.list_keys(PREFIX, limit=PER_PAGE, after=after):
+    for keys in walk_keys(PREFIX, at_once=AT_ONCE):
         ids = {key.split("/")[2] for key in keys}
         with reading() as session:
             named = set(session.scalars(sa.select(ResultUpload.id).where(ResultUpload.id.in_(ids))))
@@ -50,5 +50,4 @@ def forget_old(*, received_before: datetime, made_before: datetime) -> int:
             one = key.split("/")[2]
             if one not in named and made_at(one) < made_before:
                 blobs.delete(key)
-        after = keys[-1]
     return forgotten

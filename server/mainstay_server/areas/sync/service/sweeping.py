@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from mainstay_server.areas.sync.models import SyncChunk, SyncFolder, SyncPack, SyncSnapshot
 from mainstay_server.kernel import blobs
+from mainstay_server.kernel.blob_files import walk_keys
 from mainstay_server.kernel.database import made_at, new_id, reading, rows_changed, transaction
 
 from .chunks import AT_ONCE, pack_key
 from .snapshots import entries_of
 
 PREFIX = "sync"
-PER_PAGE = 1000
 
 
 def sweep(*, before: datetime, now: datetime) -> int:
@@ -42,8 +41,8 @@ def sweep_project(project_id: str, *, before: datetime, now: datetime) -> None:
     Raises:
         BlobMissing: the entries of a snapshot are lost; then nothing at all is let go.
     """
+    live = live_chunks(project_id)
     with reading() as session:
-        live = live_chunks(session, project_id)
         old = sa.select(SyncChunk.digest).where(
             SyncChunk.project_id == project_id, SyncChunk.seen_at < before
         )
@@ -61,13 +60,18 @@ def sweep_project(project_id: str, *, before: datetime, now: datetime) -> None:
         _pack_anew(project_id, pack_id, now=now)
 
 
-def live_chunks(session: Session, project_id: str) -> set[bytes]:
-    """The digests of all chunks that the snapshots of a project have."""
-    snapshots = session.scalars(
-        sa.select(SyncSnapshot.id)
-        .join(SyncFolder, SyncFolder.id == SyncSnapshot.folder_id)
-        .where(SyncFolder.project_id == project_id)
-    )
+def live_chunks(project_id: str) -> set[bytes]:
+    """The digests of all chunks that the snapshots of a project have.
+
+    They are read while no transaction is open. What a push needs meanwhile was asked about within
+    the time of grace, and stays for that.
+    """
+    with reading() as session:
+        snapshots = session.scalars(
+            sa.select(SyncSnapshot.id)
+            .join(SyncFolder, SyncFolder.id == SyncSnapshot.folder_id)
+            .where(SyncFolder.project_id == project_id)
+        ).all()
     return {
         bytes.fromhex(digest)
         for snapshot_id in snapshots
@@ -78,15 +82,12 @@ def live_chunks(session: Session, project_id: str) -> set[bytes]:
 
 def remove_lost_objects(*, before: datetime) -> int:
     """Remove objects that no row names any more, or never did since a process was killed."""
-    removed, after = 0, ""
-    while True:
-        keys = blobs.list_keys(PREFIX, limit=PER_PAGE, after=after)
-        if not keys:
-            return removed
+    removed = 0
+    for keys in walk_keys(PREFIX, at_once=AT_ONCE):
         for key in _lost(keys, before=before):
             blobs.delete(key)
             removed += 1
-        after = keys[-1]
+    return removed
 
 
 def _lost(keys: list[str], *, before: datetime) -> Iterator[str]:
@@ -94,9 +95,7 @@ def _lost(keys: list[str], *, before: datetime) -> Iterator[str]:
     named: set[str] = set()
     with reading() as session:
         for table in (SyncPack, SyncSnapshot):
-            for first in range(0, len(ids), AT_ONCE):
-                some = list(ids)[first : first + AT_ONCE]
-                named.update(session.scalars(sa.select(table.id).where(table.id.in_(some))))
+            named.update(session.scalars(sa.select(table.id).where(table.id.in_(list(ids)))))
     for one, key in ids.items():
         if one not in named and made_at(one) < before:
             yield key
