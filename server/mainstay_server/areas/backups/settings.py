@@ -29,6 +29,11 @@ class BackupSettings(Settings):
         description="Whoever knows it may have this server itself backed up, with all that it"
         " keeps of everybody; 20 characters or more, and nobody by default.",
     )
+    backup_clusters: bool = Field(
+        default=False,
+        description="Whether whole PostgreSQL clusters may be backed up. Drills start them here, so"
+        " that who administers such a cluster could run programs as the user of drills.",
+    )
     backup_check_days: int = Field(
         7, ge=1, le=365, description="After how many days each copy is read and compared again."
     )

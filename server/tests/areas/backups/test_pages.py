@@ -18,6 +18,7 @@ from mainstay_server.areas.backups.service.manifests import packed
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Invalid
+from starlette.datastructures import FormData
 from tests.world import World
 
 from .seen import DAY, a_drill, backup_of, become, target_of, world
@@ -422,3 +423,13 @@ def test_targets_are_found_by_name_and_place(world: World, tmp_path: Path) -> No
 
     assert "documents" in world.bob.get(url(world, "?q=DOCU")).text.partition("<main")[2]
     assert "Nothing matches" in world.bob.get(url(world, "?q=nobody")).text
+
+
+def test_a_cluster_goes_to_a_new_folder_as_of_a_time() -> None:
+    sent = FormData({"config": "/srv/restored 2026-11-26T01:02:03Z"})
+    assert forms.config_of("postgresql_cluster", sent) == {
+        "path": "/srv/restored",
+        "toTime": "2026-11-26T01:02:03Z",
+    }
+    server = FormData({"config": "postgresql://u@h/d"})
+    assert forms.config_of("postgresql_cluster", server) == {"url": "postgresql://u@h/d"}

@@ -25,6 +25,7 @@ RETENTIONS: dict[str, tuple[str, dict[str, int]]] = {
     ),
 }
 SCHEDULES: dict[str, tuple[str, Schedule]] = {
+    "five-minutely": ("Every 5 minutes", Schedule(cron="*/5 * * * *")),
     "hourly": ("Every hour", Schedule(interval_hours=1)),
     "six-hourly": ("Every 6 hours", Schedule(interval_hours=6)),
     "daily": ("Daily at 02:00 UTC", Schedule(cron="0 2 * * *")),
@@ -58,6 +59,18 @@ CONFIGS: dict[str, ConfigField] = {
         "Where it is",
         "postgresql://reader:secret@db.example:5432/orders",
         "A user that may read everything is enough: GRANT pg_read_all_data TO reader.",
+    ),
+    "postgresql_cluster": ConfigField(
+        "url",
+        "Where it is",
+        "postgresql://replicator:secret@db.example:5432/postgres",
+        "A user that may replicate: ALTER ROLE replicator REPLICATION. Back up its log, too.",
+    ),
+    "postgresql_log": ConfigField(
+        "url",
+        "Where it is",
+        "postgresql://replicator:secret@db.example:5432/postgres",
+        "A user that may replicate; the server keeps for its slot (mainstay) what is not stored.",
     ),
     "mariadb": ConfigField(
         "url",
@@ -99,6 +112,13 @@ TABLES = ConfigField(
     "people orders",
     "Which ones, with blanks or lines between; empty is all of them.",
 )
+FILES_OF_POSTGRESQL = ("postgresql_cluster", "postgresql_log")
+NEW_FOLDER = ConfigField(
+    "url",
+    "A new folder",
+    "/srv/restored 2026-11-26T01:02:03Z",
+    "Its path, and of a cluster perhaps the time to go back to, or latest.",
+)
 ANY_CONFIG = ConfigField(
     "json", "Settings as JSON", '{"url": "…"}', "What this engine takes stands in the docs."
 )
@@ -107,6 +127,11 @@ ANY_CONFIG = ConfigField(
 def config_field(engine: str) -> ConfigField:
     """The field of an engine; one that is not known here is given as JSON."""
     return CONFIGS.get(engine, ANY_CONFIG)
+
+
+def restore_field(engine: str) -> ConfigField:
+    """The field of where else a restore may go."""
+    return NEW_FOLDER if engine in FILES_OF_POSTGRESQL else config_field(engine)
 
 
 def asks_for_tables(engine: str) -> bool:
@@ -120,6 +145,9 @@ def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
     if not text:
         return None
     name = config_field(engine).name
+    if engine in FILES_OF_POSTGRESQL and text.startswith("/"):
+        path, _, to_time = text.partition(" ")
+        return {"path": path, "toTime": to_time.strip()}
     if name != ANY_CONFIG.name:
         tables = text_of(form, TABLES.name).replace(",", " ").split()
         return {name: text, **({TABLES.name: tables} if asks_for_tables(engine) else {})}

@@ -40,7 +40,7 @@ def show_wizard(
         "restore",
         view=view,
         label=ENGINES[backup.engine].LABEL,
-        config_field=forms.config_field(backup.engine),
+        config_field=forms.restore_field(backup.engine),
         tables_field=forms.TABLES if forms.asks_for_tables(backup.engine) else None,
         has_key=bool(view.target.drill_key),
         recipients=view.target.recipients,

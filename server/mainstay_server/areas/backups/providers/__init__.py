@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Protocol
 from mainstay_server.areas.backups.schemas import Fingerprints, Versions
 
 from . import export, files, mainstay, mariadb, postgresql, redis, sqlite
+from .postgresql import clusters, logs
 
 
 class Dump(Protocol):
@@ -100,6 +101,8 @@ class Engine(Protocol):
 
 ENGINES: dict[str, Engine] = {
     "postgresql": postgresql,
+    "postgresql_cluster": clusters,
+    "postgresql_log": logs,
     "mariadb": mariadb,
     "sqlite": sqlite,
     "files": files,

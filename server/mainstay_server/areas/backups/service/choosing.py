@@ -35,6 +35,8 @@ MOST_KEPT = 3660
 MOST_PERCENT = 100
 LONGEST_SHOWN = 500
 PRODUCTION = "production"
+LOG = "postgresql_log"  # what is lost is what was written since its last run
+LOG_CRON = "*/5 * * * *"
 KEEPS = ("keep_days", "keep_count", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 
 
@@ -67,6 +69,8 @@ def new_target(
     said = session.get(BackupSchedule, instance.id)
     days = DEFAULT_KEEP_DAYS if instance.environment == PRODUCTION else STAGING_KEEP_DAYS
     target_id = new_id()
+    is_log = engine == LOG
+    hours = said.interval_hours if said else DEFAULT_INTERVAL_HOURS
     return BackupTarget(
         id=target_id,
         **instance.ids,
@@ -76,15 +80,15 @@ def new_target(
         shown="",
         folder=target_id,
         is_enabled=said.enabled if said else True,
-        interval_hours=said.interval_hours if said else DEFAULT_INTERVAL_HOURS,
-        cron="",
+        interval_hours=None if is_log else hours,
+        cron=LOG_CRON if is_log else "",
         time_zone="UTC",
         keep_days=said.retention_days if said else days,
         **dict.fromkeys(KEEPS[1:], 0),
         recipients=[],
         drill_key="",
-        drills=Drills.AFTER_EACH,
-        too_small_percent=DEFAULT_TOO_SMALL_PERCENT,
+        drills=Drills.WEEKLY if is_log else Drills.AFTER_EACH,
+        too_small_percent=0 if is_log else DEFAULT_TOO_SMALL_PERCENT,
         heartbeat_url="",
         created_at=now,
         next_run_at=now,

@@ -9,10 +9,31 @@ from mainstay_server.areas.backups.service.manifests import Manifest, public_key
 from mainstay_server.kernel.clock import rfc3339
 
 KEY_FILE = "key.txt"
+START_CLUSTER = (
+    'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr " " ":")" pg_ctl --pgdata restored'
+    ' --options "-k $PWD/restored -c listen_addresses=" --log restored/log --wait start'
+)
+# For postgresql.auto.conf of a restored cluster that was not started yet, with recovery.signal.
+TAKE_FROM_LOG = (
+    "echo \"restore_command = 'cp $PWD/log/%f %p || cp $PWD/log/%f.partial %p'\""
+    " > for-postgresql.auto.conf"
+)
 RESTORES: dict[str, tuple[str, ...]] = {
     "postgresql": (
         "createdb restored",
         "pg_restore --exit-on-error --no-owner --no-privileges --dbname restored {dump}",
+    ),
+    "postgresql_cluster": (
+        "mkdir --mode 700 restored",
+        "tar --extract --file {dump} --directory restored",
+        "test -f restored/postgresql.conf || touch restored/postgresql.conf",
+        "test -f restored/pg_hba.conf || echo 'local all all peer' > restored/pg_hba.conf",
+        START_CLUSTER,
+    ),
+    "postgresql_log": (
+        "mkdir --parents --mode 700 log",
+        "tar --extract --file {dump} --directory log",
+        TAKE_FROM_LOG,
     ),
     "sqlite": ("sqlite3 {dump} 'PRAGMA integrity_check'", "cp {dump} restored.db"),
     "mariadb": (
@@ -37,6 +58,8 @@ RESTORES: dict[str, tuple[str, ...]] = {
 }
 PACKAGES = {
     "postgresql": "postgresql-client",
+    "postgresql_cluster": "postgresql",
+    "postgresql_log": "postgresql",
     "mariadb": "mariadb-client",
     "redis": "redis-server redis-tools",
     "sqlite": "sqlite3",

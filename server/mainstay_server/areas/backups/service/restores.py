@@ -24,7 +24,7 @@ from mainstay_server.kernel.database import new_id, reading
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict, Invalid
 
-from . import runs
+from . import point_in_time, runs
 from .choosing import LONGEST_SHOWN, checked_config
 from .reaching import reached
 from .runs import get_backup, readable_copies
@@ -118,6 +118,8 @@ def ask(
     _refuse_without_copy(session, backup, choice.destination_id)
     _refuse_second(session, target)
     config, shown = _where(target, backup, choice)
+    if to_time := point_in_time.wanted_time(config):
+        point_in_time.pieces(session, backup, to_time)
     if choice.confirmation and choice.confirmation != (shown if config else target.name):
         raise Invalid(
             f"To have what is there removed, type {shown if config else target.name} exactly.",

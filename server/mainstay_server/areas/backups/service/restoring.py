@@ -4,10 +4,11 @@ Nothing is changed until the versions fit, the safety backup is stored, and the 
 and found sound. From then on a restore goes through to its end, or says that it did not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,13 +32,14 @@ from mainstay_server.kernel.copies.destinations import DestinationFailed
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict, Problem
 
-from . import filling, holding
+from . import filling, holding, point_in_time
 from .drilling import known_copies
 from .filling import NotFilled, Source
 from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
 from .manifests import manifest_key_of, public_key
 from .places import url_of
+from .point_in_time import Piece
 from .reaching import reached
 from .restores import CHANGING, NOT_EMPTY
 from .runs import readable_copies
@@ -138,7 +140,7 @@ def _carried_out(task: _Task, hold: Hold) -> dict[str, Any]:
     """Do it; returns what goes into the row. Raises `TakenOver`."""
     try:
         config = reached(task.config)
-        source = _checked(task, config, hold)
+        source, log = _checked(task, config, hold), _log_of(task)
         with work_folder() as folder:
             engine = ENGINES[task.backup.engine]
             if _must_be_emptied(task, config, source):
@@ -149,12 +151,14 @@ def _carried_out(task: _Task, hold: Hold) -> dict[str, Any]:
             filling.fill(engine, config, source, folder=folder, watch=watch)
             hold.seen |= {"step": "comparing", "seconds_left": None}
             found = filling.compared(engine, config, source.manifest, folder=folder)
+            if log and not found.differences:
+                _add_log(task, log, hold, folder)
         erasures = _erased_again(task, source, hold)
     except _Stopped as stop:
         return {"status": RestoreStatus.FAILED, "reason": str(stop)[:LONGEST_REASON], **stop.values}
     except NotFilled as error:
         return {"status": RestoreStatus.FAILED, "reason": str(error)[:LONGEST_REASON]}
-    except (EngineFailed, Problem) as error:
+    except (EngineFailed, Problem, DestinationFailed) as error:
         return {"status": RestoreStatus.FAILED, "reason": filling.told(error)[:LONGEST_REASON]}
     differences = list(found.differences)
     return {
@@ -163,6 +167,28 @@ def _carried_out(task: _Task, hold: Hold) -> dict[str, Any]:
         "differences": filling.as_json(differences),
         "erasures": erasures,
     }
+
+
+def _log_of(task: _Task) -> Sequence[Piece]:
+    """What else it takes to reach the time that somebody wants. Raises `Problem`."""
+    to_time = point_in_time.wanted_time(task.config)
+    if not to_time:
+        return ()
+    with reading() as session:
+        return point_in_time.pieces(session, task.backup, to_time)
+
+
+def _add_log(task: _Task, log: Sequence[Piece], hold: Hold, folder: Path) -> None:
+    """Bring a restored cluster's log, by which it reaches its time."""
+    hold.seen["step"] = "restoring"
+    point_in_time.complete(
+        log,
+        task.config,
+        identities=[task.restore.identity],
+        known=task.known,
+        folder=folder,
+        watch=holding.watching(hold, PROGRESS),
+    )
 
 
 def _checked(task: _Task, config: Mapping[str, Any], hold: Hold) -> Source:

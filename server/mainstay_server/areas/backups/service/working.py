@@ -18,7 +18,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Problem, Unavailable
 from mainstay_server.kernel.settings import ServerSettings, of
 
-from . import claims
+from . import claims, point_in_time
 from .claims import Claim, TakenOver
 from .making import Made, Order, keys_of, make, read_order
 from .pulses import Cancelled, Clock, Interrupted, Pulse
@@ -171,6 +171,7 @@ def _record_made(
             if stop.wait(TICK_SECONDS) or time.monotonic() > deadline:
                 log.error("backup %s is stored, and could not be written down", claim.backup_id)
                 return
+        point_in_time.let_go(order, made.manifest)
     except TakenOver:
         # Whoever took it over has written it down as failed; its copies would be nobody's.
         for url in order.urls.values():
