@@ -7,6 +7,8 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
+from .client import plain
+
 Json = dict[str, Any]
 
 TONES = {
@@ -112,7 +114,7 @@ def show_differences(differences: list[Json], *, console: Console) -> None:
     for each in differences[:MOST_DIFFERENCES]:
         words = DIFFERENCES[each["what"]]
         told = words.format(before=each["rowsBefore"], after=each["rowsAfter"])
-        console.print(f"  [red]{escape(each['name'])}[/] {told}")
+        console.print(f"  [red]{escape(plain(each['name']))}[/] {told}")
     if len(differences) > MOST_DIFFERENCES:
         console.print(f"  and {len(differences) - MOST_DIFFERENCES} more; --json has all.")
 

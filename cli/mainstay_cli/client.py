@@ -11,7 +11,17 @@ from rich.console import Console
 
 from .linking import Environment, Project
 
-__all__ = ["AsJson", "Environment", "Project", "Server", "Token", "Url", "give_up", "server_of"]
+__all__ = [
+    "AsJson",
+    "Environment",
+    "Project",
+    "Server",
+    "Token",
+    "Url",
+    "give_up",
+    "plain",
+    "server_of",
+]
 
 Url = Annotated[str, typer.Option(help="The server; MAINSTAY_URL.")]
 Token = Annotated[str, typer.Option(help="An access token; MAINSTAY_TOKEN.")]
@@ -137,9 +147,14 @@ def server_of(url: str, token: str) -> Server:
     return Server(found, secret)
 
 
+def plain(text: str) -> str:
+    """A text of somebody else's for a terminal: what would steer that is told by its number."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def give_up(reason: str) -> NoReturn:
     """Say why on standard error and end with exit code 2."""
-    errors.print(reason, style="red", highlight=False, markup=False, soft_wrap=True)
+    errors.print(plain(reason), style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_REFUSED)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .client import AsJson, Project, Refusal, Token, Url, errors, give_up, server_of
+from .client import AsJson, Project, Refusal, Token, Url, errors, give_up, plain, server_of
 from .linking import linked
 from .syncing.entries import HostileTree
 from .syncing.running import Busy, NotConfirmed, Report, Wish, run
@@ -146,9 +146,10 @@ def _show(wish: Wish, report: Report) -> None:
         told = ", ".join(f"{count:,} {would}{word}" for count, word in pairs)
         console.print(f"{wish.folder}: {told}; snapshot {report.snapshot}.", markup=False)
     for old, copy in report.plan.copies.items():
-        errors.print(f"Both sides changed {old}; ours is {copy}.", style="yellow", markup=False)
+        told = plain(f"Both sides changed {old}; ours is {copy}.")
+        errors.print(told, style="yellow", markup=False)
     for path, why in list(report.skipped.items())[:MOST_SHOWN]:
-        errors.print(f"Left alone: {path}: {why}.", style="yellow", markup=False)
+        errors.print(plain(f"Left alone: {path}: {why}."), style="yellow", markup=False)
 
 
 def _show_plan(report: Report) -> None:

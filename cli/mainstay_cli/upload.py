@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from .client import AsJson, Project, Server, Token, Url, give_up, server_of
+from .client import AsJson, Project, Server, Token, Url, give_up, plain, server_of
 from .vulnerabilities import Branch, Commit, checked_out
 
 EXIT_FAILED = 1
@@ -111,10 +111,10 @@ def _show(file: Path, sent: dict[str, Any], compared: dict[str, Any], failing: l
     if base is None:
         console.print("There is nothing before to compare it with.")
     else:
+        since = escape(plain(base["commit"][:12] or base["receivedAt"]))
         console.print(
-            f"Since {base['commit'][:12] or base['receivedAt']}: {counts['newFailures']} new"
-            f" failures, {counts['fixed']} fixed, {counts['slower']} slower,"
-            f" {counts['metrics']} numbers moved."
+            f"Since {since}: {counts['newFailures']} new failures, {counts['fixed']} fixed,"
+            f" {counts['slower']} slower, {counts['metrics']} numbers moved."
         )
     _list(console, compared)
     for gate in failing:
@@ -124,15 +124,15 @@ def _show(file: Path, sent: dict[str, Any], compared: dict[str, Any], failing: l
 def _list(console: Console, compared: dict[str, Any]) -> None:
     for case in compared["newFailures"][:MOST_SHOWN]:
         reason = case["message"].partition("\n")[0]
-        console.print(f"  [red]fails[/]   {escape(case['name'])}  {escape(reason)}")
+        console.print(f"  [red]fails[/]   {escape(plain(case['name']))}  {escape(plain(reason))}")
     for name in compared["fixed"][:MOST_SHOWN]:
-        console.print(f"  [green]fixed[/]   {escape(name)}")
+        console.print(f"  [green]fixed[/]   {escape(plain(name))}")
     for one in compared["slower"][:MOST_SHOWN]:
         took = f"{one['before']:.1f} s before, {one['after']:.1f} s now"
-        console.print(f"  [yellow]slower[/]  {escape(one['name'])}  {took}")
+        console.print(f"  [yellow]slower[/]  {escape(plain(one['name']))}  {took}")
     for one in compared["metrics"][:MOST_SHOWN]:
         console.print(
-            f"  {escape(one['name'])}: {_number(one['before'])} → {_number(one['after'])}"
+            f"  {escape(plain(one['name']))}: {_number(one['before'])} → {_number(one['after'])}"
         )
 
 
