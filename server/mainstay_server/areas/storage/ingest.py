@@ -121,27 +121,35 @@ async def _take(token: Token, scope: Scope, receive: Receive, send: Send) -> Non
         raise Invalid("The bytes are stored as they come; send them without a content encoding.")
     content_type = transfers.clean_type(headers.get("content-type", ""))
     declared = headers.get("content-length", "")
-    incoming = await run_in_threadpool(
-        transfers.begin_incoming,
-        token,
-        declared_bytes=int(declared) if declared.isdigit() else None,
-    )
-    begin_streaming(scope)
+    with _full_told():
+        incoming = await run_in_threadpool(
+            transfers.begin_incoming,
+            token,
+            declared_bytes=int(declared) if declared.isdigit() else None,
+        )
+        begin_streaming(scope)
+        try:
+            await _receive_all(receive, incoming)
+            file = await run_in_threadpool(incoming.finish, content_type, now=utc_now())
+        finally:
+            await run_in_threadpool(incoming.abort)
+    body = msgspec.json.encode(_told(file))
+    head = {**OPEN, "content-type": "application/json", "content-length": str(len(body))}
+    await _send_head(send, 201, {**head, "cache-control": "no-store", "etag": f'"{file.etag}"'})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextmanager
+def _full_told() -> Iterator[None]:
+    """Tell that the disk takes no more, also where nothing can be begun on it."""
     try:
-        await _receive_all(receive, incoming)
-        file = await run_in_threadpool(incoming.finish, content_type, now=utc_now())
+        yield
     except OSError as error:
         raise Unavailable(
             "The store of this server does not take it; its disk may be full.",
             code="store-full",
             retry_after_seconds=60,
         ) from error
-    finally:
-        await run_in_threadpool(incoming.abort)
-    body = msgspec.json.encode(_told(file))
-    head = {**OPEN, "content-type": "application/json", "content-length": str(len(body))}
-    await _send_head(send, 201, {**head, "cache-control": "no-store", "etag": f'"{file.etag}"'})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def _receive_all(receive: Receive, incoming: transfers.Incoming) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,16 @@ def test_one_link_does_not_take_all_places(world: World, what: str, most: int) -
             429,
         )
     assert ingest._busy == ingest._Busy()
+
+
+def test_a_disk_on_which_nothing_can_be_begun_is_told(world: World, tmp_path: Path) -> None:
+    bucket = a_bucket(world)
+    offer = offered(world.bob, "a.bin", size=1)
+    place = tmp_path / "blobs" / "storage" / bucket["id"]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_text("no folder can be made here")
+    answer = put(world, offer, b"x")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-full")
+    place.unlink()
+    assert put(world, offer, b"x").status_code == 201
