@@ -212,6 +212,22 @@ def test_whatever_happens_to_a_copy_is_named_and_no_other_backup_is_touched(
     assert len(said(BackupRecovered)) == 1
 
 
+def test_a_backup_is_proven_no_longer_once_a_drill_found_its_only_copy_gone(
+    tmp_path: Path, work: Path, request: pytest.FixtureRequest
+) -> None:
+    allow_work(tmp_path, work)
+    with a_source("files", tmp_path, request) as config:
+        world = a_world("files", config, tmp_path)
+        backup = take(world)
+    assert drilled(backup).status == DrillStatus.PASSED
+    assert the_backup(backup).verified_at is not None
+
+    world.copy_of(backup).unlink()
+
+    assert drilled(backup).status == DrillStatus.FAILED
+    assert the_backup(backup).verified_at is None
+
+
 def test_without_a_key_it_is_looked_at_from_outside_and_that_is_said(
     tmp_path: Path, work: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from mainstay_server.areas.backups.models import BackupDrill, BackupStatus, DrillStatus
+import sqlalchemy as sa
+from mainstay_server.areas.backups.models import (
+    BackupCopy,
+    BackupDrill,
+    BackupStatus,
+    DrillStatus,
+)
 from mainstay_server.areas.backups.service import figures, views, words
 from mainstay_server.kernel.database import new_id
 from sqlalchemy.orm import Session
@@ -45,6 +51,22 @@ def test_what_was_removed_protects_from_nothing(session: Session, tmp_path: Path
     session.flush()
 
     assert figures.figures_of(session, [target.id])[target.id].exposed_seconds(NOON) is None
+
+
+def test_what_no_whole_copy_is_left_of_protects_from_nothing(
+    session: Session, tmp_path: Path
+) -> None:
+    target = a_target(session, an_instance(session), tmp_path)
+    older = a_stored_backup(session, target, at=NOON - 2 * HOUR)
+    newest = a_stored_backup(session, target, at=NOON - HOUR)
+    session.execute(
+        sa.update(BackupCopy).where(BackupCopy.backup_id == newest.id).values(fault="missing")
+    )
+
+    found = figures.figures_of(session, [target.id])[target.id]
+
+    assert found.newest_stored_at == older.started_at
+    assert (found.stored_count, found.stored_bytes) == (1, 1000)
 
 
 def test_only_a_drill_that_opened_the_copy_measures_a_restore(

@@ -32,6 +32,7 @@ from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
 from .manifests import manifest_key_of, public_key
 from .places import url_of
+from .removal import verified_ids
 from .runs import readable_copies
 from .verifying import Fault, Verdict, find_manifest, verify
 
@@ -198,6 +199,12 @@ def _record(
     _judge_copy(session, task, outcome.verdict, now=now)
     target = session.get_one(BackupTarget, task.target.id)
     backup = session.get_one(Backup, task.backup.id, with_for_update=True)
+    if (
+        outcome.verdict
+        and outcome.verdict.fault
+        and backup.id not in verified_ids(session, target.id)
+    ):
+        backup.verified_at = None
     is_proven = outcome.passed and bool(outcome.values.get("is_opened"))
     if is_proven or outcome.values.get("differences"):
         backup.verified_at = now if is_proven else None

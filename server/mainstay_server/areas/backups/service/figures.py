@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.backups.models import (
     STORED,
+    THERE,
     UNDER_WAY,
     Backup,
+    BackupCopy,
     BackupDrill,
     BackupStatus,
     BackupTarget,
@@ -49,11 +51,12 @@ class Run:
     sealed_bytes: int
     is_verified: bool
     is_removed: bool
+    is_spoilt: bool = False
 
     @property
     def is_stored(self) -> bool:
-        """Whether it was stored, and is still there."""
-        return self.status in STORED and not self.is_removed
+        """Whether it was stored, and is still there in a copy without a known fault."""
+        return self.status in STORED and not self.is_removed and not self.is_spoilt
 
 
 @dataclass(frozen=True)
@@ -198,13 +201,15 @@ def _runs(session: Session, target_ids: Sequence[str]) -> dict[str, list[Run]]:
             Backup.sealed_bytes,
             Backup.verified_at,
             Backup.removed_at,
+            _is_spoilt(),
         )
         .join(numbered, numbered.c.id == Backup.id)
         .where(numbered.c.place <= MOST_RUNS)
         .order_by(Backup.queued_at, Backup.id)
     )
     found: dict[str, list[Run]] = {}
-    for target_id, backup_id, status, queued, started, plain, sealed, verified, removed in rows:
+    for target_id, backup_id, status, queued, started, plain, sealed, *ends in rows:
+        verified, removed, is_spoilt = ends
         run = Run(
             id=backup_id,
             status=BackupStatus(status),
@@ -214,9 +219,18 @@ def _runs(session: Session, target_ids: Sequence[str]) -> dict[str, list[Run]]:
             sealed_bytes=sealed,
             is_verified=verified is not None,
             is_removed=removed is not None,
+            is_spoilt=bool(is_spoilt),
         )
         found.setdefault(target_id, []).append(run)
     return found
+
+
+def _is_spoilt() -> sa.ColumnElement[bool]:
+    """Whether every copy of a backup that is there has a known fault: it protects from nothing."""
+    faults = sa.select(sa.func.min(BackupCopy.fault)).where(
+        BackupCopy.backup_id == Backup.id, BackupCopy.status.in_(THERE)
+    )
+    return sa.func.coalesce(faults.scalar_subquery(), "") != ""
 
 
 def _last_passed(
@@ -265,6 +279,7 @@ def _stored(session: Session, target_ids: Sequence[str]) -> dict[str, tuple[int,
             Backup.target_id.in_(target_ids),
             Backup.status.in_(STORED),
             Backup.removed_at.is_(None),
+            sa.not_(_is_spoilt()),
         )
         .group_by(Backup.target_id)
     )
