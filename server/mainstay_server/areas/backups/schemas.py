@@ -2,10 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from mainstay_server.kernel.problems import Invalid
 
 LANE = 1 << 128
 
@@ -130,3 +133,17 @@ def digest_of(shape: str, *sums: int) -> str:
 def printable(path: str | bytes) -> str:
     r"""A file's name as text that any document can carry; bytes that are no UTF-8 become `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def url_of_config(config: Mapping[str, Any]) -> str:
+    """The `url` that somebody gave for a target.
+
+    Raises `Invalid` for an `@` too many: a piece of the password would be taken for the host, and
+    told as such.
+    """
+    url = str(config.get("url", ""))
+    if url.count("@") > 1:
+        raise Invalid(
+            "Write an @ of the user or the password as %40: the one @ is before the host."
+        )
+    return url

@@ -208,6 +208,9 @@ def test_a_user_who_may_only_read_suffices_and_one_from_whom_rows_are_hidden_fai
         taken = back_up(postgresql, reader, folder)
         assert drill(postgresql, taken, folder) == []
         assert b"CREATE ROLE reader" in taken.beside["globals.sql"]
+        with pytest.raises(Conflict, match="is somebody else's") as refusal:
+            postgresql.check_restore(reader, taken.versions)
+        assert refusal.value.code == "target-not-ours"
         with asked(config) as connection:
             connection.execute("ALTER TABLE people ENABLE ROW LEVEL SECURITY")
         with (

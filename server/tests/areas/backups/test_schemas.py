@@ -1,5 +1,7 @@
 """What a fingerprint depends on, and how two of them are compared."""
 
+import pytest
+from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.areas.backups.schemas import (
     Difference,
     Fingerprint,
@@ -9,6 +11,7 @@ from mainstay_server.areas.backups.schemas import (
     compare,
     printable,
 )
+from mainstay_server.kernel.problems import Invalid
 
 
 def summed(*rows: bytes, shape: str = "") -> Fingerprint:
@@ -49,3 +52,11 @@ def test_every_difference_is_named_once_in_order() -> None:
 def test_any_name_of_a_file_can_be_written_down() -> None:
     assert printable(b"a\xff") == "a\\xff"
     assert printable("ü") == "ü"
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb", "redis"])
+def test_a_password_that_was_not_written_for_a_url_is_told_by_no_piece_of_it(engine: str) -> None:
+    scheme = {"mariadb": "mysql"}.get(engine, engine)
+    with pytest.raises(Invalid, match="%40") as refusal:
+        ENGINES[engine].checked({"url": f"{scheme}://app:won@ders@db.example:5000/shop"})
+    assert "ders" not in refusal.value.detail

@@ -69,8 +69,8 @@ class Engine(Protocol):
     def check_restore(self, config: Mapping[str, Any], versions: Versions) -> None:
         """Refuse, before a byte is moved, what could not be restored there.
 
-        Raises `Conflict`: the target is older, lacks an extension, or, asked last of all, is not
-        empty (code `target-not-empty`).
+        Raises `Conflict`: the target is older, lacks an extension, is not the user's to fill, or,
+        asked last of all, is not empty (code `target-not-empty`).
         """
 
     def restore(

@@ -25,6 +25,7 @@ from mainstay_server.areas.backups.schemas import (
     ScratchFailed,
     Versions,
     digest_of,
+    url_of_config,
 )
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.programs import (
@@ -83,7 +84,7 @@ class RedisDump:
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Take `url` apart: `redis://user:password@host:6379`, or `rediss://` for TLS."""
     try:
-        url = urlsplit(str(config.get("url", "")))
+        url = urlsplit(url_of_config(config))
         host, port = url.hostname, url.port or 6379
     except ValueError:  # whose text may hold the password
         host, port = None, 0

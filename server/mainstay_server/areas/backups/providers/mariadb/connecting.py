@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pymysql
 from pymysql.cursors import Cursor
 
-from mainstay_server.areas.backups.schemas import EngineFailed, Versions
+from mainstay_server.areas.backups.schemas import EngineFailed, Versions, url_of_config
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.programs import told_by
 
@@ -50,7 +50,7 @@ Connection: TypeAlias = "pymysql.Connection[Cursor]"
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Take `url` apart (`mysql://user:password@host:3306/database?ssl-mode=required`)."""
     try:
-        url = urlsplit(str(config.get("url", "")))
+        url = urlsplit(url_of_config(config))
         port = url.port or 3306
     except ValueError:  # whose text may hold the password
         raise Invalid(WRONG) from None

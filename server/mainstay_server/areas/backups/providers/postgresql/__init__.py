@@ -63,6 +63,13 @@ UNION ALL
 SELECT 'the large object ' || oid FROM pg_largeobject_metadata LIMIT 1
 """  # noqa: S608 - made of constants
 
+OTHERS = f"""
+SELECT n.nspname || '.' || c.relname FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE {RELATIONS} AND NOT pg_has_role(c.relowner, 'USAGE') AND NOT pg_has_role(n.nspowner, 'USAGE')
+LIMIT 1
+"""  # noqa: S608 - made of constants
+
 
 class PostgresDump:
     """pg_dump on its way; the fingerprints are taken meanwhile, on the connection that holds it."""
@@ -168,6 +175,13 @@ def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
                 code="extension-missing",
             )
         found = connection.execute(ANYTHING).fetchone()
+        others = connection.execute(OTHERS).fetchone()
+        if others is not None:
+            raise Conflict(
+                f"{config['user']} may read the target but not fill it: {others[0]} is somebody"
+                " else's. Restore with the url of a user that owns it, or into an empty database.",
+                code="target-not-ours",
+            )
         if found is not None:
             raise Conflict(
                 f"The target is not empty, it has {found[0]}; create an empty database and restore"

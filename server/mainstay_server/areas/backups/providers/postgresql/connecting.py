@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mainstay_server.areas.backups.schemas import EngineFailed, Versions
+from mainstay_server.areas.backups.schemas import EngineFailed, Versions, url_of_config
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.programs import told_by
 
@@ -42,7 +42,7 @@ JOIN pg_roles ON pg_roles.oid = role ORDER BY 1
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Take `url` apart (`postgresql://user:password@host:5432/database?sslmode=require`)."""
     try:
-        given = conninfo_to_dict(str(config.get("url", "")))
+        given = conninfo_to_dict(url_of_config(config))
     except psycopg.ProgrammingError:  # whose text may hold the password
         raise Invalid("The url must be postgresql://user:password@host:5432/database.") from None
     if unknown := sorted(given.keys() - KEYS):
