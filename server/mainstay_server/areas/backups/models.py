@@ -138,8 +138,9 @@ class BackupTarget(Base):
 
     Either `interval_hours` or `cron` in `time_zone` says when. `folder` is where its copies lie
     below each destination, and never changes. `next_run_at` is its next turn, None while it is
-    off. `drill_key` is a secret key of age that somebody gave for drills, or "". `troubles` says
-    what is wrong with its backups, each kind with the time since when; others are told of it.
+    off. `drill_key` is a secret key of age that somebody gave for drills, or "". `drill_place` is
+    the config of what drills may fill and empty, None for a scratch server. `troubles` says what is
+    wrong with its backups, each kind with the time since when; others are told of it.
     """
 
     __tablename__ = "backup_targets"
@@ -178,6 +179,9 @@ class BackupTarget(Base):
     recipients: Mapped[list[str]]
     drill_key: Mapped[str] = mapped_column(SealedText("backup_targets.drill_key"), default="")
     drills: Mapped[Drills] = mapped_column(sa.String(12), default=Drills.AFTER_EACH)
+    drill_place: Mapped[dict[str, Any] | None] = mapped_column(
+        SealedTexts("backup_targets.drill_place")
+    )
     too_small_percent: Mapped[int] = mapped_column(default=DEFAULT_TOO_SMALL_PERCENT)
     heartbeat_url: Mapped[str] = mapped_column(
         SealedText("backup_targets.heartbeat_url"), default=""
@@ -298,7 +302,8 @@ class BackupDrill(Leased, Base):
     """A backup restored into a scratch server and compared, or looked at from outside.
 
     `is_opened` tells the two apart. `differences` are the tables or files that were not as they
-    were, at most 100.
+    were, at most 100. `filled` is the drill place (its key) that may hold something of this drill,
+    and so may be emptied; "" when none does.
     """
 
     __tablename__ = "backup_drills"
@@ -333,6 +338,7 @@ class BackupDrill(Leased, Base):
     plain_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     seconds_left: Mapped[float | None]
     is_opened: Mapped[bool] = mapped_column(default=False)
+    filled: Mapped[str] = mapped_column(sa.String(64), default="")
     restore_seconds: Mapped[float | None]
     compare_seconds: Mapped[float | None]
     tables: Mapped[int] = mapped_column(default=0)

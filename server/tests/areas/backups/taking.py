@@ -1,6 +1,9 @@
 """Real targets of every engine, with real copies of them, and what is in them to compare."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +14,14 @@ from typing import Any, BinaryIO, cast
 
 import psycopg
 import pytest
-from mainstay_server.areas.backups.models import Backup, BackupStatus, BackupTarget
+from mainstay_server.areas.backups.models import Backup, BackupDrill, BackupStatus, BackupTarget
 from mainstay_server.areas.backups.providers import ENGINES, Dump, Engine
 from mainstay_server.areas.backups.providers.mariadb.connecting import ask, connected
-from mainstay_server.areas.backups.service import runs, targets, working
+from mainstay_server.areas.backups.service import drilling, drills, runs, targets, working
 from mainstay_server.areas.backups.service.choosing import TargetChoice
 from mainstay_server.areas.backups.settings import BackupSettings
-from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.database import engine as database_engine
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.settings import override_settings
 from redis import Redis
 from tests.servers.redis import running_redis
@@ -201,3 +205,37 @@ def _turned(name: str, turn: Turn | None) -> Iterator[None]:
 def the_backup(backup_id: str) -> Backup:
     with transaction() as session:
         return session.get_one(Backup, backup_id)
+
+
+def drilled(backup_id: str) -> BackupDrill:
+    """Have the backup tried, now."""
+    with transaction() as session:
+        asked = drills.ask(session, session.get_one(Backup, backup_id), now=NOON)
+    assert drilling.run_next(now=NOON) == asked.id
+    with reading() as session:
+        return session.get_one(BackupDrill, asked.id)
+
+
+WORKER = """
+import os, sys
+from datetime import UTC, datetime
+from mainstay_server.areas.backups.service import drilling
+from mainstay_server.kernel import outbound, shared
+from mainstay_server.kernel.database import open_database
+shared.open_shared("memory://")
+outbound.open_outbound(allow_private=True)
+open_database(sys.argv[1])
+drilling.run_next(now=datetime(2026, 6, 1, 12, tzinfo=UTC))
+"""
+
+
+def another_worker(folder: Path, work: Path) -> subprocess.Popen[bytes]:
+    """Another process that takes the drill which waits, to be killed in the middle."""
+    environment = {
+        **os.environ,
+        "MAINSTAY_DATA_DIR": str(folder),
+        "MAINSTAY_BACKUP_FOLDERS": str(folder),
+        "MAINSTAY_BACKUP_WORK_FOLDER": str(work),
+    }
+    url = str(database_engine().url)
+    return subprocess.Popen([sys.executable, "-c", WORKER, url], env=environment)

@@ -90,6 +90,22 @@ def test_a_target_is_changed_and_removed(world: World, tmp_path: Path) -> None:
     assert world.alice.get(path).status_code == 404
 
 
+def test_a_drill_place_is_given_and_told_without_its_secrets(world: World) -> None:
+    place = {"url": f"postgresql://drill:{PASSWORD}@127.0.0.1:9/drills"}
+    wanted = {"name": "orders", "engine": "postgresql", "config": POSTGRES, "newKey": "kept"}
+    made = world.alice.post(targets_path(world), json=wanted | {"drillPlace": place})
+    assert made.status_code == 201, made.text
+    path = f"{targets_path(world)}/{made.json()['id']}"
+
+    same = world.alice.patch(path, json={"drillPlace": POSTGRES})
+
+    assert (same.status_code, same.json()["code"]) == (409, "drill-place-taken")
+    told = world.bob.get(path)
+    assert told.json()["drillPlaceShown"] == "drill@127.0.0.1:9/drills"
+    assert PASSWORD not in told.text + made.text
+    assert world.alice.patch(path, json={"drillPlace": {}}).json()["drillPlaceShown"] == ""
+
+
 def test_a_try_says_what_answers_and_what_does_not(world: World, tmp_path: Path) -> None:
     allow(tmp_path)
     folder = {"engine": "files", "config": {"path": str(tmp_path)}}

@@ -116,6 +116,24 @@ def test_what_makes_no_sense_comes_back_with_the_form_and_the_reason(
         assert session.scalars(sa.select(BackupTarget)).all() == []
 
 
+def test_a_drill_place_is_given_kept_and_taken_away_on_the_page(
+    world: World, tmp_path: Path
+) -> None:
+    target = target_of(world, tmp_path)
+    page, place = url(world, f"/targets/{target}"), str(tmp_path / "drill")
+    form = {"name": "papers", "schedule": "daily", "retention": "staging"}
+    for typed, kept in ((place, place), ("", place), ("-", None)):
+        answer = world.alice.post(f"{page}/change", data=form | {"drill_place": typed})
+
+        assert answer.status_code == 303, answer.text
+        assert stored_target().drill_place == (kept and {"path": kept})
+        for each in (page, f"{page}/change"):
+            assert (place in world.alice.get(each).text) is (kept is not None)
+    refused = world.alice.post(f"{page}/change", data=form | {"drill_place": "/etc"})
+    assert "MAINSTAY_BACKUP_FOLDERS" in refused.text
+    assert stored_target().drill_place is None
+
+
 def test_a_change_leaves_the_place_as_it_is_when_that_is_left_empty(
     world: World, tmp_path: Path
 ) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from mainstay_server.areas.backups.providers import sqlite
-from mainstay_server.areas.backups.schemas import Difference, DumpFailed, RestoreFailed, What
+from mainstay_server.areas.backups.schemas import (
+    Difference,
+    DumpFailed,
+    RestoreFailed,
+    Versions,
+    What,
+)
 from mainstay_server.kernel.problems import Conflict, Invalid
 from tests.areas.backups.worlds import allow, back_up, drill, restore, with_flipped_bit
 
@@ -195,3 +201,17 @@ def test_a_path_that_became_a_link_is_not_followed(config: dict[str, Any], folde
 
     with pytest.raises(DumpFailed, match="leads elsewhere"):
         back_up(sqlite, config, folder)
+
+
+def test_what_a_killed_restore_left_is_named_and_emptied(config: dict[str, Any]) -> None:
+    left = Path(config["path"]).with_name(".app.db.restoring")
+    left.write_bytes(b"half a database")
+    versions = Versions(server=sqlite3.sqlite_version, tools=sqlite3.sqlite_version)
+
+    with pytest.raises(Conflict, match="left of a restore that was killed") as refused:
+        sqlite.check_restore(config, versions)
+    assert refused.value.code == "target-not-empty"
+    sqlite.empty(config)
+
+    sqlite.check_restore(config, versions)
+    assert not left.exists()

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -22,14 +20,25 @@ from mainstay_server.areas.backups.service import drilling, drills, folders, hol
 from mainstay_server.areas.backups.service.verifying import CHUNK_BYTES, Fault
 from mainstay_server.contracts.backups import BackupFailed, BackupRecovered
 from mainstay_server.kernel.copies.crypts import header_of
-from mainstay_server.kernel.database import engine as database_engine
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, said_events
 from tests.waiting import eventually
 
 from .copies import trusting
 from .standing import DAY, NOON, way_out
-from .taking import ALL_ENGINES, MARK, World, a_source, a_world, allow_work, take, the_backup, work
+from .taking import (
+    ALL_ENGINES,
+    MARK,
+    World,
+    a_source,
+    a_world,
+    allow_work,
+    another_worker,
+    drilled,
+    take,
+    the_backup,
+    work,
+)
 from .worlds import with_flipped_bit
 
 __all__ = ["trusting", "way_out", "work"]
@@ -38,15 +47,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("way_out", "database", "shared_memory", "trusting"),
 ]
-
-
-def drilled(backup_id: str) -> BackupDrill:
-    """Have the backup tried, now."""
-    with transaction() as session:
-        asked = drills.ask(session, session.get_one(Backup, backup_id), now=NOON)
-    assert drilling.run_next(now=NOON) == asked.id
-    with reading() as session:
-        return session.get_one(BackupDrill, asked.id)
 
 
 def said(kind: type[Event]) -> list[Event]:
@@ -276,29 +276,9 @@ def test_a_wrong_key_and_a_place_that_is_away_are_named(
     assert drill.reason != ""
 
 
-KILLED = """
-import os, sys
-from datetime import UTC, datetime
-from mainstay_server.areas.backups.service import drilling
-from mainstay_server.kernel import outbound, shared
-from mainstay_server.kernel.database import open_database
-shared.open_shared("memory://")
-outbound.open_outbound(allow_private=True)
-open_database(sys.argv[1])
-drilling.run_next(now=datetime(2026, 6, 1, 12, tzinfo=UTC))
-"""
-
-
 def killed_in_the_middle(folder: Path, work: Path, program: str) -> list[psutil.Process]:
     """Let another process take the drill, and kill it once the program runs; its descendants."""
-    environment = {
-        **os.environ,
-        "MAINSTAY_DATA_DIR": str(folder),
-        "MAINSTAY_BACKUP_FOLDERS": str(folder),
-        "MAINSTAY_BACKUP_WORK_FOLDER": str(work),
-    }
-    url = str(database_engine().url)
-    worker = subprocess.Popen([sys.executable, "-c", KILLED, url], env=environment)
+    worker = another_worker(folder, work)
     process = psutil.Process(worker.pid)
 
     def runs() -> bool:
@@ -386,6 +366,28 @@ def test_a_worker_whose_lease_ran_out_changes_nothing_any_more(
         holding.end(session, slow, {"status": DrillStatus.FAILED}, now=later)
     with reading() as session:
         assert session.get_one(BackupDrill, slow.id).status == DrillStatus.PASSED
+
+
+def test_of_one_target_one_drill_at_a_time_runs(
+    tmp_path: Path, work: Path, request: pytest.FixtureRequest
+) -> None:
+    allow_work(tmp_path, work)
+    with a_source("sqlite", tmp_path, request) as config:
+        world = a_world("sqlite", config, tmp_path)
+        backups = [take(world), take(world, at=NOON + DAY)]
+    with transaction() as session:
+        first, second = (
+            drills.ask(session, session.get_one(Backup, each), asked_by="alice", now=NOON)
+            for each in backups
+        )
+        running = holding.claim(session, BackupDrill, now=NOON)
+    assert running is not None
+    assert running.id == first.id
+
+    assert drilling.run_next(now=NOON) is None
+    with transaction() as session:
+        holding.end(session, running, {"status": DrillStatus.PASSED}, now=NOON)
+    assert drilling.run_next(now=NOON) == second.id
 
 
 def test_folders_of_those_who_live_are_left_alone(tmp_path: Path, work: Path) -> None:

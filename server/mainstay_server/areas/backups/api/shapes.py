@@ -116,6 +116,13 @@ class BackupTargetBase(Body):
     retention: BackupRetentionShape | None = None
     recipients: Recipients | None = None
     drills: Drills | None = None
+    drill_place: Annotated[dict[str, Any], Field(max_length=MOST_CONFIG)] | None = Field(
+        None,
+        description="An empty database, server or folder as `config` names it, which drills fill"
+        " and empty instead of a scratch server; `{}` goes back to that. Its secrets are not shown"
+        " again.",
+        examples=[{}],
+    )
     too_small_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     heartbeat_url: Annotated[str, Field(max_length=LONGEST_URL)] | None = Field(
         None,
@@ -221,7 +228,10 @@ class BackupFigures(Answer):
 
 
 class BackupTargetAnswer(Answer):
-    """One target; `shown` is where it is, without secrets, and `troubles` what is wrong with it."""
+    """One target; `shown` is where it is, without secrets, and `troubles` what is wrong with it.
+
+    `drillPlaceShown` is where its drills restore, and is empty for a scratch server.
+    """
 
     id: str
     instance_id: str
@@ -234,6 +244,7 @@ class BackupTargetAnswer(Answer):
     recipients: list[str]
     has_drill_key: bool
     drills: Drills
+    drill_place_shown: str
     too_small_percent: int
     has_heartbeat: bool
     heartbeat_problem: str

@@ -13,6 +13,7 @@ from mainstay_server.areas.backups.models import (
     DrillStatus,
     RestoreStatus,
 )
+from mainstay_server.areas.backups.service import drill_places
 from mainstay_server.areas.backups.service.figures import Figures
 from mainstay_server.areas.backups.service.runs import CopySeen
 from mainstay_server.areas.backups.service.views import BackupView
@@ -83,6 +84,7 @@ def told_target(
         recipients=row.recipients,
         has_drill_key=bool(row.drill_key),
         drills=row.drills,
+        drill_place_shown=drill_places.shown(row),
         too_small_percent=row.too_small_percent,
         has_heartbeat=bool(row.heartbeat_url),
         heartbeat_problem=row.heartbeat_problem,

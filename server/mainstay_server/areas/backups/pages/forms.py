@@ -141,7 +141,14 @@ def asks_for_tables(engine: str) -> bool:
 
 def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
     """The config that was typed; None when the field was left empty. Raises `Invalid`."""
-    text = text_of(form, "config")
+    config = config_in(engine, text_of(form, "config"))
+    if config is None or not asks_for_tables(engine):
+        return config
+    return {**config, TABLES.name: text_of(form, TABLES.name).replace(",", " ").split()}
+
+
+def config_in(engine: str, text: str) -> dict[str, Any] | None:
+    """What one field of an engine says; None when it was left empty. Raises `Invalid`."""
     if not text:
         return None
     name = config_field(engine).name
@@ -149,8 +156,7 @@ def config_of(engine: str, form: FormData) -> dict[str, Any] | None:
         path, _, to_time = text.partition(" ")
         return {"path": path, "toTime": to_time.strip()}
     if name != ANY_CONFIG.name:
-        tables = text_of(form, TABLES.name).replace(",", " ").split()
-        return {name: text, **({TABLES.name: tables} if asks_for_tables(engine) else {})}
+        return {name: text}
     try:
         found = json.loads(text)
     except ValueError:
@@ -166,7 +172,7 @@ NOBODY = "-"  # what stands in a field that is secret and so never shown, to emp
 def choice_of(engine: str, form: FormData) -> TargetChoice:
     """What somebody chose in the form. Raises `Invalid`."""
     recipients = text_of(form, "recipients").replace(",", " ").split()
-    drills = text_of(form, "drills")
+    drills, place = text_of(form, "drills"), text_of(form, "drill_place")
     percent = text_of(form, "too_small_percent")
     heartbeat = text_of(form, "heartbeat_url")
     return TargetChoice(
@@ -179,6 +185,7 @@ def choice_of(engine: str, form: FormData) -> TargetChoice:
         recipients=recipients or None,
         drill_key="" if text_of(form, "forget_key") == "on" else text_of(form, "drill_key") or None,
         drills=Drills(drills) if drills in set(Drills) else None,
+        drill_place={} if place == NOBODY else config_in(engine, place),
         too_small_percent=_number("too_small_percent", percent) if percent else None,
         heartbeat_url="" if heartbeat == NOBODY else heartbeat or None,
     )

@@ -11,7 +11,14 @@ from starlette.responses import HTMLResponse, Response
 
 from mainstay_server.areas.backups.models import BackupTarget
 from mainstay_server.areas.backups.providers import ENGINES
-from mainstay_server.areas.backups.service import destinations, keeping, retention, targets, trying
+from mainstay_server.areas.backups.service import (
+    destinations,
+    drill_places,
+    keeping,
+    retention,
+    targets,
+    trying,
+)
 from mainstay_server.areas.backups.service.retention import Kept, Policy
 from mainstay_server.areas.backups.service.schedules import (
     checked_schedule,
@@ -215,6 +222,8 @@ def _form(  # noqa: PLR0913 - what a form is drawn from
         RULES=forms.RULES,
         DRILLS=forms.DRILLS,
         NEW_KEYS=forms.NEW_KEYS,
+        drill_place=drill_places.shown(target) if target else "",
+        takes_drill_place=engine in drill_places.ENGINES_WITH_PLACES,
     )
 
 

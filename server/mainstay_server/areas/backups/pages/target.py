@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from mainstay_server.areas.backups.models import BackupStatus
-from mainstay_server.areas.backups.service import figures, runs, targets, views
+from mainstay_server.areas.backups.service import drill_places, figures, runs, targets, views
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.web import Router
@@ -51,6 +51,7 @@ def show_target(request: Request, session: Session, project: Viewed, target_id: 
         next_cursor=found.next_cursor,
         status=status,
         destinations=targets.destinations_of(session, target.id),
+        drill_place=drill_places.shown(target),
     )
 
 

@@ -148,7 +148,7 @@ def dumping(config: Mapping[str, Any], *, folder: Path) -> Iterator[RedisDump]:
 
 
 def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
-    """Refuse a server that is older or holds a key."""
+    """Refuse a server that is older or holds a key or a function."""
     with _asking(config) as client:
         there = str(client.info("server")["redis_version"])
         if _number(there) < _number(versions.server):
@@ -160,6 +160,11 @@ def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
         if held := sorted(client.info("keyspace")):
             raise Conflict(
                 f"The target is not empty, there are keys in {held[0]}; restore into an empty one.",
+                code="target-not-empty",
+            )
+        if _number(there) >= OLDEST_TOOLS and client.function_list():
+            raise Conflict(
+                "The target is not empty, it has functions; restore into an empty one.",
                 code="target-not-empty",
             )
 

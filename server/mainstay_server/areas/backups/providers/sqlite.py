@@ -113,6 +113,10 @@ def check_restore(config: Mapping[str, Any], versions: Versions) -> None:
             raise Conflict(
                 f"{left} is left of another database; move it away.", code="target-not-empty"
             )
+    if (left := _unfinished(path)).exists():
+        raise Conflict(
+            f"{left} is left of a restore that was killed; remove it.", code="target-not-empty"
+        )
 
 
 def restore(
@@ -121,7 +125,7 @@ def restore(
     """Write beside the target, look whether it is sound, and put it in its place in one step."""
     check_restore(config, versions)
     path = Path(config["path"])
-    unfinished = path.with_name(f".{path.name}.restoring")
+    unfinished = _unfinished(path)
     try:
         with unfinished.open("xb") as file:
             os.fchmod(file.fileno(), 0o600)
@@ -161,6 +165,7 @@ def empty(config: Mapping[str, Any]) -> None:
         raise EngineFailed(f"{path} leads elsewhere by now; name the file itself.")
     try:
         _remove(path)
+        _remove(_unfinished(path))
     except OSError as error:
         raise EngineFailed(f"{path} could not be removed: {error}") from error
 
@@ -213,6 +218,10 @@ def _of(connection: sqlite3.Connection, table: str) -> Fingerprint:
     for row in found:
         rows.add(ascii(row).encode())
     return rows.named(table, ascii([column[0] for column in found.description]))
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.restoring")
 
 
 def _beside(path: Path) -> list[Path]:

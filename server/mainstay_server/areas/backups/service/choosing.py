@@ -28,6 +28,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.service.fields import clean_url
 
+from . import drill_places
 from .destinations import clean_name
 from .schedules import Schedule, checked_schedule
 
@@ -47,6 +48,8 @@ class TargetChoice:
     `config` is as the engine takes it, such as `{"url": "postgresql://…"}`. `destinations` are
     ids. `retention` has some of the names in `KEEPS`. `drill_key` is a secret key of age for
     drills, "" takes it away; `heartbeat_url` is asked after each success, "" asks nobody.
+    `drill_place` is a config of the same engine: what is there must be empty, and drills fill and
+    empty it; {} goes back to a scratch server.
     """
 
     name: str | None = None
@@ -58,6 +61,7 @@ class TargetChoice:
     recipients: Sequence[str] | None = None
     drill_key: str | None = field(default=None, repr=False)
     drills: Drills | None = None
+    drill_place: Mapping[str, Any] | None = field(default=None, repr=False)
     too_small_percent: int | None = None
     heartbeat_url: str | None = field(default=None, repr=False)
 
@@ -118,6 +122,10 @@ def apply(session: Session, target: BackupTarget, choice: TargetChoice) -> None:
     if choice.config is not None:
         target.config = checked_config(target.engine, choice.config)
         target.shown = ENGINES[target.engine].shown(target.config)[:LONGEST_SHOWN]
+    if choice.drill_place is not None:
+        _apply_place(session, target, choice.drill_place)
+    if choice.config is not None or choice.drill_place is not None:
+        drill_places.refuse_taken(session, target)
     if choice.schedule is not None:
         schedule = checked_schedule(choice.schedule)
         target.interval_hours, target.cron = schedule.interval_hours, schedule.cron
@@ -127,6 +135,18 @@ def apply(session: Session, target: BackupTarget, choice: TargetChoice) -> None:
         target.next_run_at = target.next_run_at if choice.is_enabled else None
     _apply_care(target, choice)
     _apply_keys(target, choice)
+
+
+def _apply_place(session: Session, target: BackupTarget, config: Mapping[str, Any]) -> None:
+    if config and target.engine not in drill_places.ENGINES_WITH_PLACES:
+        raise Invalid(
+            f"{ENGINES[target.engine].LABEL} is tried in a scratch folder alone; leave out the"
+            " drill place."
+        )
+    before = drill_places.key_of(target)
+    target.drill_place = checked_config(target.engine, config) if config else None
+    if drill_places.key_of(target) != before:
+        drill_places.forget_filled(session, target.id)
 
 
 def _apply_care(target: BackupTarget, choice: TargetChoice) -> None:

@@ -1,12 +1,17 @@
-"""Drilling: restore a backup into a scratch server, compare it with what was dumped, time it."""
+"""Drilling: restore a backup into a scratch server, compare it with what was dumped, time it.
 
-from contextlib import suppress
+Where somebody gave a drill place, that is filled instead, and emptied again.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from mainstay_server.areas.backups.models import (
     LONGEST_REASON,
@@ -19,7 +24,7 @@ from mainstay_server.areas.backups.models import (
     DrillStatus,
 )
 from mainstay_server.areas.backups.providers import ENGINES
-from mainstay_server.areas.backups.schemas import EngineFailed
+from mainstay_server.areas.backups.schemas import EngineFailed, Versions
 from mainstay_server.contracts.backups import Trouble
 from mainstay_server.kernel.copies.destinations import DestinationFailed
 from mainstay_server.kernel.database import reading, transaction
@@ -30,6 +35,7 @@ from .checking import has_faulty_newer
 from .filling import NotFilled, Source
 from .folders import sweep, work_folder
 from .holding import Hold, TakenOver
+from .lending import lent
 from .manifests import manifest_key_of, public_key
 from .places import url_of
 from .removal import verified_ids
@@ -42,6 +48,10 @@ NOT_OPENED = (
     " drill with a key proves that it restores."
 )
 DIED = "The server ended in the middle of the drill, twice; try it again."
+
+
+class _Busy(Exception):
+    """A drill of the same target runs, or the target is being changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +83,48 @@ def run_next(*, now: datetime) -> str | None:
         return None
     with transaction() as session:
         _give_up_dead(session, now=now)
-        hold = holding.claim(session, BackupDrill, now=now)
+    hold = _claimed(now=now)
     if hold is None:
         return None
     with reading() as session:
         task = _task_of(session, hold)
-    with holding.kept(hold):
-        outcome = _tried(task, hold)
-    with suppress(TakenOver), transaction() as session:
-        _record(session, hold, outcome, task, now=hold.now)
+    with suppress(TakenOver):
+        with holding.kept(hold):
+            outcome = _tried(task, hold)
+        with transaction() as session:
+            _record(session, hold, outcome, task, now=hold.now)
     return hold.id
+
+
+def _claimed(*, now: datetime) -> Hold | None:
+    """Take the next drill. Of each target one at a time runs, for they may fill the same place."""
+    with suppress(_Busy), transaction() as session:
+        hold = holding.claim(session, BackupDrill, ~_others_running().exists(), now=now)
+        if hold is not None:
+            _refuse_second(session, hold)
+        return hold
+    return None
+
+
+def _others_running() -> sa.Select[tuple[str]]:
+    other = aliased(BackupDrill)
+    return sa.select(other.id).where(
+        other.target_id == BackupDrill.target_id,
+        other.id != BackupDrill.id,
+        other.status == DrillStatus.RUNNING,
+    )
+
+
+def _refuse_second(session: Session, hold: Hold) -> None:
+    """Of two workers that took two drills at once, one lets go. Raises `_Busy`."""
+    drill = session.get_one(BackupDrill, hold.id)
+    target = sa.select(BackupTarget.id).where(BackupTarget.id == drill.target_id)
+    # Whoever waits for the target here may hold what its owner waits for: the next turn tries it.
+    if session.scalar(target.with_for_update(skip_locked=True)) is None:
+        raise _Busy
+    mine = sa.select(BackupDrill.id).where(BackupDrill.id == hold.id, _others_running().exists())
+    if session.scalar(mine) is not None:
+        raise _Busy
 
 
 def _give_up_dead(session: Session, *, now: datetime) -> None:
@@ -148,17 +190,18 @@ def _tried(task: _Task | None, hold: Hold) -> _Outcome:
         identities=[task.target.drill_key],
         known=task.known,
     )
-    return _drilled(task.backup.engine, source, hold)
+    return _drilled(task, source, hold)
 
 
-def _drilled(name: str, source: Source, hold: Hold) -> _Outcome:
-    engine, manifest = ENGINES[name], source.manifest
+def _drilled(task: _Task, source: Source, hold: Hold) -> _Outcome:
+    engine, manifest = ENGINES[task.backup.engine], source.manifest
     watch = holding.watching(hold, {"plain_bytes": "plain_bytes", "seconds_left": "seconds_left"})
+    seconds, found, problem = 0.0, None, ""
     try:
         hold.seen["step"] = "starting"
         with (
             work_folder() as folder,
-            engine.scratch(manifest.versions, folder=folder) as config,
+            _somewhere(task, manifest.versions, hold, folder=folder) as config,
         ):
             hold.seen["step"] = "restoring"
             seconds = filling.fill(engine, config, source, folder=folder, watch=watch)
@@ -167,7 +210,9 @@ def _drilled(name: str, source: Source, hold: Hold) -> _Outcome:
     except NotFilled as error:
         return _Outcome(reason=str(error), passed=False, verdict=error.verdict, values={})
     except (EngineFailed, Problem) as error:
-        return _Outcome(reason=filling.told(error), passed=False, values={})
+        problem = filling.told(error)
+    if found is None:
+        return _Outcome(reason=problem, passed=False, values={})
     differences = list(found.differences)
     values = {
         "is_opened": True,
@@ -177,9 +222,20 @@ def _drilled(name: str, source: Source, hold: Hold) -> _Outcome:
         "rows": found.rows,
         "differences": filling.as_json(differences),
     }
-    reason = filling.in_words(differences) if differences else ""
+    told = [filling.in_words(differences) if differences else "", problem]
+    reason = " ".join(each for each in told if each)
     sound = Verdict(None, "", is_opened=True)
-    return _Outcome(reason=reason, passed=not differences, verdict=sound, values=values)
+    return _Outcome(reason=reason, passed=not reason, verdict=sound, values=values)
+
+
+def _somewhere(
+    task: _Task, versions: Versions, hold: Hold, *, folder: Path
+) -> AbstractContextManager[Mapping[str, Any]]:
+    """An empty place to restore into: the one that somebody gave, or a scratch server of ours."""
+    engine = ENGINES[task.backup.engine]
+    if task.target.drill_place is None:
+        return engine.scratch(versions, folder=folder)
+    return lent(engine, task.target, versions, hold)
 
 
 def _record(

@@ -24,7 +24,7 @@ from mainstay_server.kernel.database import new_id, reading
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict, Invalid
 
-from . import point_in_time, runs
+from . import drill_places, point_in_time, runs
 from .choosing import LONGEST_SHOWN, checked_config
 from .reaching import reached
 from .runs import get_backup, readable_copies
@@ -112,7 +112,8 @@ def ask(
 
     Raises:
         Invalid: the key does not open it, the config cannot be, or the confirmation is another.
-        Conflict: there is no copy to read, or a restore of this target is under way.
+        Conflict: there is no copy to read, a restore of this target is under way, or it would go
+            where drills fill and empty.
     """
     target = session.get_one(BackupTarget, backup.target_id, with_for_update=True)
     _refuse_without_copy(session, backup, choice.destination_id)
@@ -120,6 +121,8 @@ def ask(
     config, shown = _where(target, backup, choice)
     if to_time := point_in_time.wanted_time(config):
         point_in_time.pieces(session, backup, to_time)
+    if config is not None:
+        drill_places.refuse_into(session, target.organization_id, config)
     if choice.confirmation and choice.confirmation != (shown if config else target.name):
         raise Invalid(
             f"To have what is there removed, type {shown if config else target.name} exactly.",

@@ -33,7 +33,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Instance
 from mainstay_server.tenancy.subjects import find_project
 
-from . import troubles
+from . import drill_places, troubles
 from .choosing import KEEPS, TargetChoice, apply, new_target, send_to
 from .destinations import ensure_own_destination
 from .schedules import next_turn, schedule_of
@@ -111,7 +111,7 @@ def change_target(
     Raises: as `create_target`.
     """
     before = _facts(session, target)
-    secrets = (target.config, target.drill_key, target.heartbeat_url)
+    secrets = _secrets(target)
     schedule = (schedule_of(target), target.is_enabled)
     apply(session, target, choice)
     if choice.destinations is not None:
@@ -121,7 +121,7 @@ def change_target(
         target.expected_since = target.next_run_at or now
     session.flush()
     changes = changes_between(before, _facts(session, target))
-    if (target.config, target.drill_key, target.heartbeat_url) != secrets:
+    if _secrets(target) != secrets:
         changes.setdefault("secrets", ("the old ones", "new ones"))
     if changes:
         say(session, BackupTargetChanged(**ids_of(target), changes=changes), now=now)
@@ -244,7 +244,12 @@ def _completed(choice: TargetChoice, identity: str, *, keeps_key: bool) -> Targe
 
 def _facts(session: Session, target: BackupTarget) -> dict[str, object]:
     names = [each.name for each in destinations_of(session, target.id)]
-    return {**facts_of(target, FACTS), "destinations": names}
+    place = drill_places.shown(target)
+    return {**facts_of(target, FACTS), "destinations": names, "drill_place": place}
+
+
+def _secrets(target: BackupTarget) -> tuple[object, ...]:
+    return (target.config, target.drill_place, target.drill_key, target.heartbeat_url)
 
 
 def _say_shown(session: Session, target: BackupTarget, identity: str, *, now: datetime) -> None:

@@ -32,7 +32,7 @@ from .connecting import (
     versions_on,
 )
 from .drilling import scratch
-from .emptying import empty
+from .emptying import SCHEMAS, TYPES, empty
 from .fingerprinting import FUNCTIONS, RELATIONS, fingerprints_in_snapshot, snapshot
 
 __all__ = [
@@ -59,6 +59,10 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {RELATIONS}
 UNION ALL
 SELECT n.nspname || '.' || p.proname FROM pg_proc AS p
 JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE {FUNCTIONS}
+UNION ALL
+SELECT 'the schema ' || s.name FROM ({SCHEMAS}) AS s (name)
+UNION ALL
+SELECT 'the type ' || t.name FROM ({TYPES}) AS t (name)
 UNION ALL
 SELECT 'the large object ' || oid FROM pg_largeobject_metadata LIMIT 1
 """  # noqa: S608 - made of constants
