@@ -127,6 +127,21 @@ def test_a_broken_snapshot_is_named(client: Redis, config: dict[str, Any]) -> No
                 drill(engine, taken, folder)
 
 
+def test_a_target_that_holds_functions_alone_is_refused_and_emptied(
+    client: Redis, config: dict[str, Any]
+) -> None:
+    client.flushall()
+    client.function_load("#!lua name=mine\nredis.register_function('one', function() return 1 end)")
+    versions = engine.find_versions(config)
+
+    with pytest.raises(Conflict, match="it has functions") as refused:
+        engine.check_restore(config, versions)
+    assert refused.value.code == "target-not-empty"
+    engine.empty(config)
+
+    engine.check_restore(config, versions)
+
+
 def test_a_target_that_holds_a_key_or_is_older_is_refused(
     client: Redis, config: dict[str, Any]
 ) -> None:
