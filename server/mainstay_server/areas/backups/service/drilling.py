@@ -106,7 +106,7 @@ def _claimed(*, now: datetime) -> Hold | None:
     return None
 
 
-def _others_running() -> sa.Select[tuple[str]]:
+def _others_running() -> sa.Select[str]:
     other = aliased(BackupDrill)
     return sa.select(other.id).where(
         other.target_id == BackupDrill.target_id,
