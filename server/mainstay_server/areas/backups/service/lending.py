@@ -16,8 +16,8 @@ from mainstay_server.kernel.problems import Conflict, Problem
 
 from . import drill_places, filling, holding
 from .holding import Hold, TakenOver
+from .reaching import reached
 from .restores import NOT_EMPTY
-from .trying import refuse_unreachable
 
 
 @contextmanager
@@ -32,26 +32,26 @@ def lent(
         EngineFailed: it cannot be reached, or could not be emptied.
         TakenOver: another worker has the drill by now, and so the place.
     """
-    config = drill_places.config_of(target)
-    refuse_unreachable(config)
+    config = reached(drill_places.config_of(target))
     with reading() as session:
         drill_places.refuse_taken(session, target)
         is_ours = drill_places.is_filled(session, target)
     if _holds_something(engine, config, versions, may_hold=is_ours):
         _empty(engine, config, versions)
+    with transaction() as session:  # what others left is gone by now
+        drill_places.forget_filled(session, target.id)
     _note(hold, filled=drill_places.key_of(target))
     try:
         yield config
     except BaseException:
         with suppress(EngineFailed, Problem):  # the next drill tries it again
-            _leave_empty(engine, target, versions, hold)
+            _leave_empty(engine, config, versions, hold)
         raise
-    _leave_empty(engine, target, versions, hold)
+    _leave_empty(engine, config, versions, hold)
 
 
-def _leave_empty(engine: Engine, target: BackupTarget, versions: Versions, hold: Hold) -> None:
+def _leave_empty(engine: Engine, config: Mapping[str, Any], versions: Versions, hold: Hold) -> None:
     _note(hold, step="emptying")
-    config = drill_places.config_of(target)
     try:
         if _holds_something(engine, config, versions, may_hold=True):
             _empty(engine, config, versions)
@@ -60,8 +60,7 @@ def _leave_empty(engine: Engine, target: BackupTarget, versions: Versions, hold:
             f"What was restored could not be removed from the drill place {engine.shown(config)};"
             f" the next drill tries it again. {filling.told(error)}"
         ) from None
-    with transaction() as session:
-        drill_places.forget_filled(session, target.id)
+    _note(hold, filled="")
 
 
 def _empty(engine: Engine, config: Mapping[str, Any], versions: Versions) -> None:
