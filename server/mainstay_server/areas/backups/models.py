@@ -179,9 +179,7 @@ class BackupTarget(Base):
     recipients: Mapped[list[str]]
     drill_key: Mapped[str] = mapped_column(SealedText("backup_targets.drill_key"), default="")
     drills: Mapped[Drills] = mapped_column(sa.String(12), default=Drills.AFTER_EACH)
-    drill_place: Mapped[dict[str, Any] | None] = mapped_column(
-        SealedTexts("backup_targets.drill_place")
-    )
+    drill_place: Mapped[dict[str, Any] | None] = mapped_column(SealedTexts("backup_targets.place"))
     too_small_percent: Mapped[int] = mapped_column(default=DEFAULT_TOO_SMALL_PERCENT)
     heartbeat_url: Mapped[str] = mapped_column(
         SealedText("backup_targets.heartbeat_url"), default=""
@@ -302,8 +300,7 @@ class BackupDrill(Leased, Base):
     """A backup restored into a scratch server and compared, or looked at from outside.
 
     `is_opened` tells the two apart. `differences` are the tables or files that were not as they
-    were, at most 100. `filled` is the drill place (its key) that may hold something of this drill,
-    and so may be emptied; "" when none does.
+    were, at most 100. `filled` is the key of the drill place that may hold something of it, or "".
     """
 
     __tablename__ = "backup_drills"
