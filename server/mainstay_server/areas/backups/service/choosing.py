@@ -140,7 +140,7 @@ def apply(session: Session, target: BackupTarget, choice: TargetChoice) -> None:
 def _apply_place(session: Session, target: BackupTarget, config: Mapping[str, Any]) -> None:
     if config and target.engine not in drill_places.ENGINES_WITH_PLACES:
         raise Invalid(
-            f"{ENGINES[target.engine].LABEL} is tried in a scratch folder alone; leave out the"
+            f"{ENGINES[target.engine].LABEL} is tried on this machine alone; leave out the"
             " drill place."
         )
     before = drill_places.key_of(target)

@@ -24,7 +24,7 @@ from mainstay_server.areas.backups.models import (
 from mainstay_server.areas.backups.providers import ENGINES
 from mainstay_server.kernel.problems import Conflict
 
-ENGINES_WITH_PLACES = frozenset(ENGINES) - {"mainstay"}
+ENGINES_WITH_PLACES = frozenset(ENGINES) - {"mainstay", "postgresql_cluster", "postgresql_log"}
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 TAKEN = "drill-place-taken"
 HERE = "localhost"
