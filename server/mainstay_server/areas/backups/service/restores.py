@@ -118,11 +118,9 @@ def ask(
     target = session.get_one(BackupTarget, backup.target_id, with_for_update=True)
     _refuse_without_copy(session, backup, choice.destination_id)
     _refuse_second(session, target)
-    config, shown = _where(target, backup, choice)
+    config, shown = _where(session, target, backup, choice)
     if to_time := point_in_time.wanted_time(config):
         point_in_time.pieces(session, backup, to_time)
-    if config is not None:
-        drill_places.refuse_into(session, target.organization_id, config)
     if choice.confirmation and choice.confirmation != (shown if config else target.name):
         raise Invalid(
             f"To have what is there removed, type {shown if config else target.name} exactly.",
@@ -216,11 +214,12 @@ def _refuse_second(session: Session, target: BackupTarget) -> None:
 
 
 def _where(
-    target: BackupTarget, backup: Backup, choice: RestoreChoice
+    session: Session, target: BackupTarget, backup: Backup, choice: RestoreChoice
 ) -> tuple[dict[str, Any] | None, str]:
     if choice.config is None:
         return None, target.shown
     config = checked_config(backup.engine, choice.config)
+    drill_places.refuse_into(session, target.organization_id, config)
     return config, ENGINES[backup.engine].shown(config)
 
 
