@@ -150,7 +150,8 @@ def quick_folders() -> Iterator[dict[str, str]]:
     if not has_plenty(MEMORY):
         yield environment
         return
-    folder = tempfile.mkdtemp(prefix="mainstay-tests-", dir=MEMORY)
+    # Short names: sockets of servers lie in it, whose paths have 107 characters at most.
+    folder = tempfile.mkdtemp(prefix="m-", dir=MEMORY)
     Path(folder).chmod(0o755)  # a database server runs as a user of its own
     try:
         yield {**environment, "TMPDIR": folder}
@@ -171,8 +172,9 @@ def run_streaming(phase: Phase, environment: dict[str, str]) -> Result:
     """Run a phase that prints as it goes."""
     print(f"\n== {phase.name}: {shown(phase)}", flush=True)
     started = time.monotonic()
+    short = ("--basetemp", f"{environment.get('TMPDIR', tempfile.gettempdir())}/t{os.getpid()}")
     done = subprocess.run(
-        phase.command, check=False, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment
+        (*phase.command, *short), check=False, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment
     )
     return Result(name=phase.name, exit_code=done.returncode, seconds=time.monotonic() - started)
 

@@ -4,6 +4,7 @@ The file holds no secret and no address. A folder that came from elsewhere may h
 not be able to say where an access token is sent.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def write(folder: Path, *, project: str, environment: str, name: str) -> Path:
 def linked_project() -> str:
     """The project of the link, for verbs that were told none."""
     link = linked()
+    if "_MAINSTAY_COMPLETE" in os.environ:  # a shell that asks what may follow knows none yet
+        return link.project if link else ""
     if link is None or not link.project:
         raise typer.BadParameter(
             "name the project's slug, or tie this folder to it once: mainstay link SLUG"

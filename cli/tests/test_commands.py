@@ -55,6 +55,7 @@ def server() -> Iterator[Server]:
         "MAINSTAY_BOOTSTRAP_PASSWORD": "correct horse battery staple",
         "MAINSTAY_BOOTSTRAP_TOKEN": TOKEN,
         "MAINSTAY_BOOTSTRAP_PROJECT": PROJECT,
+        "MAINSTAY_BACKUP_FOLDERS": str(Path(__file__).parent),
     }
     with tempfile.TemporaryDirectory(prefix="mainstay-command-") as folder:
         process = subprocess.Popen(
@@ -183,7 +184,7 @@ def test_without_a_token_it_is_told_where_to_get_one() -> None:
 
 
 def make_ready(server: Server, webhook: str) -> None:
-    """Do what the doctor says about everything that must be: watch, tell, receive, measure."""
+    """Do what the doctor says about all that must be: watch, tell, receive, measure, back up."""
     project: dict[str, Any] = server.ask("GET", f"/api/projects/{PROJECT}")
     staging = {"project": PROJECT, "environment": "staging", "url": server.url}
     made = server.ask("POST", "/api/instances", {**staging, "healthPath": "/healthz"})
@@ -200,6 +201,10 @@ def make_ready(server: Server, webhook: str) -> None:
     ingest = f"/api/{project['number']}"
     server.ask("POST", f"{ingest}/store/?{key}", {**here, "message": "It broke."})
     server.ask("POST", f"{ingest}/requests/?{key}", {**here, "requests": [sent]})
+    files = {"engine": "files", "config": {"path": str(Path(__file__).parent)}}
+    target = {"name": "tests", **files, "newKey": "kept"}
+    target_id = server.ask("POST", f"{instance}/backup-targets", target)["id"]
+    server.ask("POST", f"/api/backup-targets/{target_id}/backups")
 
 
 def now() -> str:

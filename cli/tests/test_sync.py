@@ -27,6 +27,7 @@ PART_BYTES = REQUEST_BYTES * REQUESTS_AT_ONCE
 MIB = 1 << 20
 FILES = 10_000
 FILES_UNIQUE = 7_000
+LONG_AGO = 1_700_000_000
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,9 @@ def test_ten_thousand_files_of_which_a_third_are_the_same_send_only_what_is_uniq
     for n in range(FILES):
         folder = laptop.root / f"{n % 50}"
         folder.mkdir(exist_ok=True)
-        (folder / f"{n}.bin").write_bytes(unique[n % FILES_UNIQUE])
+        file = folder / f"{n}.bin"
+        file.write_bytes(unique[n % FILES_UNIQUE])
+        os.utime(file, (LONG_AGO, LONG_AGO))  # what has just changed is read once more
     payload = sum(map(len, unique))
     lines = sum(len(f"{'0' * 64} {len(data)} {len(data)}\n") for data in unique)
     with counting_proxy(server.url) as proxy:

@@ -233,8 +233,7 @@ def test_who_sends_too_slowly_gives_its_place_at_the_door_back_and_may_try_again
         slowly.putrequest("PUT", f"{parts.path}?{parts.query}")
         slowly.putheader("content-length", str(MIB))
         slowly.endheaders(b"x")
-        door = f"{server.url}{parts.path}"
-        eventually(lambda: httpx.get(door).json()["code"] == "transfers-full")
+        eventually(lambda: httpx.put(other["url"]).json()["code"] == "transfers-full")
         answer = slowly.getresponse()
         assert answer.status == http.client.REQUEST_TIMEOUT
         assert b"send it again" in answer.read()
