@@ -147,11 +147,8 @@ def quick_folders() -> Iterator[dict[str, str]]:
     """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "bytecode")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    if not has_plenty(MEMORY):
-        yield environment
-        return
     # Short names: sockets of servers lie in it, whose paths have 107 characters at most.
-    folder = tempfile.mkdtemp(prefix="m-", dir=MEMORY)
+    folder = tempfile.mkdtemp(prefix="m-", dir=MEMORY if has_plenty(MEMORY) else None)
     Path(folder).chmod(0o755)  # a database server runs as a user of its own
     try:
         yield {**environment, "TMPDIR": folder}
@@ -172,10 +169,8 @@ def run_streaming(phase: Phase, environment: dict[str, str]) -> Result:
     """Run a phase that prints as it goes."""
     print(f"\n== {phase.name}: {shown(phase)}", flush=True)
     started = time.monotonic()
-    short = ("--basetemp", f"{environment.get('TMPDIR', tempfile.gettempdir())}/t{os.getpid()}")
-    done = subprocess.run(
-        (*phase.command, *short), check=False, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment
-    )
+    command = (*phase.command, "--basetemp", f"{environment['TMPDIR']}/t")
+    done = subprocess.run(command, check=False, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment)
     return Result(name=phase.name, exit_code=done.returncode, seconds=time.monotonic() - started)
 
 

@@ -41,7 +41,7 @@ def presign(asked: Asked, *, keys: SigningKeys, seconds: int, now: datetime) -> 
     """The URL with which anybody may send this one request, for so many seconds from now."""
     assert 1 <= seconds <= LONGEST_SECONDS, "stores refuse what lasts longer than seven days"
     parts = urlsplit(asked.url)
-    moment = _moment(now)
+    moment = moment_of(now)
     scope = f"{moment[:8]}/{keys.region}/s3/aws4_request"
     signed = {"host": parts.netloc, **{n.lower(): v.strip() for n, v in asked.headers.items()}}
     names = ";".join(sorted(signed))
@@ -57,7 +57,8 @@ def presign(asked: Asked, *, keys: SigningKeys, seconds: int, now: datetime) -> 
     lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
     request = f"{asked.method}\n{parts.path}\n{line}\n{lines}\n{names}\n{UNSIGNED}"
     digest = hashlib.sha256(request.encode()).hexdigest()
-    signature = _signature(keys, scope, f"{ALGORITHM}\n{moment}\n{scope}\n{digest}")
+    text = f"{ALGORITHM}\n{moment}\n{scope}\n{digest}"
+    signature = signature_of(keys.secret_access_key, scope, text)
     return f"{parts.scheme}://{parts.netloc}{parts.path}?{line}&X-Amz-Signature={signature}"
 
 
@@ -75,7 +76,7 @@ def sign_form(
     `["content-length-range", 1, 1024]`, are checked by the store.
     """
     assert 1 <= seconds <= LONGEST_SECONDS, "stores refuse what lasts longer than seven days"
-    moment = _moment(now)
+    moment = moment_of(now)
     scope = f"{moment[:8]}/{keys.region}/s3/aws4_request"
     ends = now.astimezone(UTC) + timedelta(seconds=seconds)
     filled = {
@@ -89,7 +90,8 @@ def sign_form(
         "conditions": [*({name: value} for name, value in filled.items()), *conditions],
     }
     written = base64.b64encode(json.dumps(policy).encode()).decode()
-    return {**filled, "policy": written, "x-amz-signature": _signature(keys, scope, written)}
+    signature = signature_of(keys.secret_access_key, scope, written)
+    return {**filled, "policy": written, "x-amz-signature": signature}
 
 
 def path_of(*segments: str) -> str:
@@ -97,12 +99,14 @@ def path_of(*segments: str) -> str:
     return quote("/" + "/".join(part for part in segments if part), safe="/-_.~")
 
 
-def _moment(now: datetime) -> str:
+def moment_of(now: datetime) -> str:
+    """A time as signatures have it."""
     return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _signature(keys: SigningKeys, scope: str, text: str) -> str:
-    key = b"AWS4" + keys.secret_access_key.encode()
+def signature_of(secret_access_key: str, scope: str, text: str) -> str:
+    """The signature of a text within a scope (`date/region/s3/aws4_request`)."""
+    key = b"AWS4" + secret_access_key.encode()
     for step in (*scope.split("/"), text):
         key = hmac.digest(key, step.encode(), "sha256")
     return key.hex()

@@ -5,15 +5,15 @@ own could read this machine's neighbours by it. Nothing here follows any.
 """
 
 import hashlib
-import hmac
 import http.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from mainstay_server.kernel.copies.destinations import DestinationFailed
+from mainstay_server.kernel.presigning import ALGORITHM, moment_of, signature_of
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 8 << 20  # a thousand uploads or keys take far less
@@ -100,7 +100,7 @@ class Signer:
     def _signed(
         self, method: str, host: str, path: str, line: str, body: bytes, *, now: datetime
     ) -> dict[str, str]:
-        moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        moment = moment_of(now)
         content = hashlib.sha256(body).hexdigest()
         headers = {"host": host, "x-amz-content-sha256": content, "x-amz-date": moment}
         names = ";".join(headers)
@@ -108,8 +108,7 @@ class Signer:
         request = f"{method}\n{path}\n{line}\n{lines}\n{names}\n{content}"
         scope = f"{moment[:8]}/{self.region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
-        key = b"AWS4" + self.secret_access_key.encode()
-        for step in (*scope.split("/"), f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"):
-            key = hmac.digest(key, step.encode(), "sha256")
-        who = f"AWS4-HMAC-SHA256 Credential={self.access_key_id}/{scope}"
-        return {**headers, "authorization": f"{who}, SignedHeaders={names}, Signature={key.hex()}"}
+        text = f"{ALGORITHM}\n{moment}\n{scope}\n{digest}"
+        signature = signature_of(self.secret_access_key, scope, text)
+        who = f"{ALGORITHM} Credential={self.access_key_id}/{scope}"
+        return {**headers, "authorization": f"{who}, SignedHeaders={names}, Signature={signature}"}

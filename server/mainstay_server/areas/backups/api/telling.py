@@ -10,10 +10,8 @@ from mainstay_server.areas.backups.models import (
     BackupDrill,
     BackupRestore,
     BackupTarget,
-    DrillStatus,
-    RestoreStatus,
 )
-from mainstay_server.areas.backups.service import drill_places
+from mainstay_server.areas.backups.service import drill_places, holding
 from mainstay_server.areas.backups.service.figures import Figures
 from mainstay_server.areas.backups.service.runs import CopySeen
 from mainstay_server.areas.backups.service.views import BackupView
@@ -34,9 +32,6 @@ from .shapes import (
     BackupSummaryAnswer,
     BackupTargetAnswer,
 )
-
-DRILLING = (DrillStatus.QUEUED, DrillStatus.RUNNING)
-RESTORING = (RestoreStatus.QUEUED, RestoreStatus.RUNNING)
 
 
 def told_destination(row: BackupDestination, *, copies: int) -> BackupDestinationAnswer:
@@ -149,21 +144,13 @@ def told_backup(view: BackupView) -> BackupAnswer:
 
 def told_drill(row: BackupDrill) -> BackupDrillAnswer:
     """A drill with what it found."""
-    progress = None
-    if row.status in DRILLING and row.started_at is not None:
-        progress = BackupProgress(
-            plain_bytes=row.plain_bytes,
-            sealed_bytes=0,
-            bytes_per_second=0.0,
-            seconds_left=row.seconds_left,
-        )
     return BackupDrillAnswer(
         id=row.id,
         backup_id=row.backup_id,
         destination_id=row.destination_id,
         status=row.status,
         step=row.step,
-        progress=progress,
+        progress=_told_progress(row),
         queued_at=row.queued_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -179,21 +166,13 @@ def told_drill(row: BackupDrill) -> BackupDrillAnswer:
 
 def told_restore(row: BackupRestore) -> BackupRestoreAnswer:
     """A restore, without the key that opened the copy."""
-    progress = None
-    if row.status in RESTORING and row.started_at is not None:
-        progress = BackupProgress(
-            plain_bytes=row.plain_bytes,
-            sealed_bytes=0,
-            bytes_per_second=row.bytes_per_second,
-            seconds_left=row.seconds_left,
-        )
     return BackupRestoreAnswer(
         id=row.id,
         backup_id=row.backup_id,
         to=row.shown,
         status=row.status,
         step=row.step,
-        progress=progress,
+        progress=_told_progress(row, bytes_per_second=row.bytes_per_second),
         queued_at=row.queued_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -250,4 +229,18 @@ def _told_copy(view: CopySeen) -> BackupCopyAnswer:
         stored_at=copy.stored_at,
         checked_at=copy.checked_at,
         locked_until=copy.locked_until,
+    )
+
+
+def _told_progress(
+    row: BackupDrill | BackupRestore, *, bytes_per_second: float = 0.0
+) -> BackupProgress | None:
+    """How far a drill or restore is that has begun and not ended."""
+    if row.status not in (holding.QUEUED, holding.RUNNING) or row.started_at is None:
+        return None
+    return BackupProgress(
+        plain_bytes=row.plain_bytes,
+        sealed_bytes=0,
+        bytes_per_second=bytes_per_second,
+        seconds_left=row.seconds_left,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from mainstay_server.areas.backups.models import DEFAULT_KEEP_DAYS, STAGING_KEEP_DAYS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -25,8 +27,8 @@ class Policy:
     time_zone: str = "UTC"
 
 
-PRODUCTION = Policy(days=30)
-STAGING = Policy(days=7)
+PRODUCTION = Policy(days=DEFAULT_KEEP_DAYS)
+STAGING = Policy(days=STAGING_KEEP_DAYS)
 
 
 @dataclass(frozen=True)
