@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from mainstay_server.areas.backups.models import BackupStatus
 from mainstay_server.areas.backups.service import (
-    cleaning,
     keeping,
     rechecking,
     recovery,
@@ -162,7 +161,7 @@ def preview_retention(
 )
 def clean_up(target_id: AdministeredTarget) -> BackupRetentionAnswer:
     """Do now what happens every hour by itself; tells what was decided about each backup."""
-    return _told_fates(cleaning.clean_up(target_id, now=utc_now()))
+    return _told_fates(keeping.clean_up(target_id, now=utc_now()))
 
 
 @router.get(

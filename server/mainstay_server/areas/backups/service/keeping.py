@@ -19,6 +19,7 @@ from mainstay_server.kernel.database import reading, rows_changed
 from mainstay_server.kernel.problems import Conflict, NotFound
 
 from .removal import Outcome, remove_backup, verified_ids
+from .targets import get_target
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +92,28 @@ def remove_old(*, now: datetime) -> list[tuple[str, list[Outcome]]]:
             if not judged.decision.stays
         ]
     chosen = random.sample(going, min(len(going), MOST_AT_ONCE))
-    carried_out = ((each, _remove(each, now=now)) for each in chosen)
+    carried_out = ((each, _remove(each, by_hand=False, now=now)) for each in chosen)
     return [(each, outcomes) for each, outcomes in carried_out if outcomes is not None]
 
 
-def _remove(backup_id: str, *, now: datetime) -> list[Outcome] | None:
+def clean_up(target_id: str, *, now: datetime) -> list[Judged]:
+    """Remove at once what no rule keeps of one target, at most 500 backups.
+
+    Returns what was decided about each. It takes as long as the stores take, and opens transactions
+    of its own. One that is read at the moment stays until the next round. Raises `NotFound`.
+    """
+    with reading() as session:
+        judged = preview(session, get_target(session, target_id), now=now)
+        going = [each.backup.id for each in judged if not each.decision.stays]
+        session.expunge_all()
+    for backup_id in going[:MOST_AT_ONCE]:
+        _remove(backup_id, by_hand=True, now=now)
+    return judged
+
+
+def _remove(backup_id: str, *, by_hand: bool, now: datetime) -> list[Outcome] | None:
     try:
-        return remove_backup(backup_id, by_hand=False, now=now)
+        return remove_backup(backup_id, by_hand=by_hand, now=now)
     except (Conflict, NotFound) as refusal:
         log.info("retention leaves backup %s: %s", backup_id, refusal.detail)
         return None

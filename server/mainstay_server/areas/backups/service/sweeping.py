@@ -21,7 +21,7 @@ from mainstay_server.kernel.copies.destinations import Locked, reason_of
 from mainstay_server.kernel.copies.opened import open_destination
 from mainstay_server.kernel.database import reading, transaction
 
-from . import claims, workrooms
+from . import claims, folders
 from .places import url_of
 from .targets import destinations_of
 
@@ -59,6 +59,8 @@ def sweep_unfinished(*, now: datetime) -> None:
             .order_by(sa.func.random())  # those of stores that are away are not always the first
             .limit(MOST_AT_ONCE)
         ).all()
+    if unswept:
+        folders.sweep()
     away: set[str] = set()
     for backup_id in unswept:
         sweep_one(backup_id, away=away, now=now)
@@ -69,7 +71,6 @@ def sweep_one(backup_id: str, *, away: set[str] | None = None, now: datetime) ->
 
     Destinations that are `away` are left out, and those that turn out to be are added to them.
     """
-    workrooms.clear(backup_id)
     with reading() as session:
         order = _order(session, backup_id)
     if order is None:

@@ -20,11 +20,11 @@ from mainstay_server.kernel.settings import ServerSettings, of
 
 from . import claims, point_in_time
 from .claims import Claim, TakenOver
+from .folders import work_folder
 from .making import Made, Order, keys_of, make, read_order
 from .pulses import Cancelled, Clock, Interrupted, Pulse
 from .recording import record_cancelled, record_failed, record_made
 from .sweeping import sweep_one
-from .workrooms import workroom
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _make_and_record(
         order = read_order(session, claim)
     pulse = Pulse(claim, clock=clock, lease=lease, stop=stop)
     try:
-        with pulse.beating(), workroom(claim.backup_id) as room:
+        with pulse.beating(), work_folder() as room:
             made = make(order, pulse, room=room, clock=clock)
     except TakenOver:
         raise
