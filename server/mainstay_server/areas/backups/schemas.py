@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, BinaryIO
 
 from mainstay_server.kernel.problems import Invalid
 
 LANE = 1 << 128
+CHUNK_BYTES = 1 << 20
 
 
 class EngineFailed(Exception):
@@ -147,3 +148,23 @@ def url_of_config(config: Mapping[str, Any]) -> str:
             "Write an @ of the user or the password as %40: the one @ is before the host."
         )
     return url
+
+
+class Watched:
+    """A stream whose size is known: an archive that was cut between two entries looks whole."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = 0
+
+    def read(self, size: int) -> bytes:
+        """As the stream itself does."""
+        piece = self._stream.read(size)
+        self._size += len(piece)
+        return piece
+
+    def drain(self) -> int:
+        """How long it is, once all of it has been read."""
+        while self.read(CHUNK_BYTES):
+            pass
+        return self._size

@@ -1,6 +1,5 @@
 """Results in, their history and comparison out, over HTTP."""
 
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,8 +11,7 @@ from starlette.responses import Response
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
-from mainstay_server.kernel.limits import Bucket, Rate, bucket_key, microseconds, take_async
-from mainstay_server.kernel.limits.headers import Named, refusal
+from mainstay_server.kernel.limits.charging import charge_hourly
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.web import Cursor, Limit, Router
@@ -41,7 +39,6 @@ from .service import comparing, forgetting, listing, uploading
 from .service.uploading import About
 from .settings import MIB, ResultSettings
 
-HOUR = int(timedelta(hours=1).total_seconds())
 RESULTS = "/api/projects/{slug}/results"
 RESULT = RESULTS + "/{result_id:id}"
 BODY: dict[str, Any] = {
@@ -214,11 +211,7 @@ def _take(project: ProjectRef, caller: Caller, body: bytes, about: About) -> Res
 async def _charge(project_id: str) -> None:
     """Charge one upload to the project. Raises the refusal when too many came."""
     quota = of(ResultSettings).results_uploads_per_hour
-    rate = Rate(quota, HOUR, quota)
-    bucket = Bucket(bucket_key("mainstay|results", rate, project_id), rate)
-    verdict = await take_async((bucket,), now_us=microseconds(utc_now()))
-    if not verdict.admitted:
-        raise refusal([Named("results", rate)], verdict)
+    await charge_hourly("results", project_id, quota=quota, now=utc_now())
 
 
 router.include_router(uploads)

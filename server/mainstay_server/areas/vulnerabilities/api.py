@@ -1,6 +1,5 @@
 """Scans in, findings out, and the gate of a pipeline, over HTTP."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,8 +9,7 @@ from starlette.requests import Request
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
-from mainstay_server.kernel.limits import Bucket, Rate, bucket_key, microseconds, take_async
-from mainstay_server.kernel.limits.headers import Named, refusal
+from mainstay_server.kernel.limits.charging import charge_hourly
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
@@ -41,7 +39,6 @@ from .service.reading import read_scan
 from .service.recording import About, record_scan
 from .settings import MIB, VulnerabilitySettingsOfServer
 
-HOUR = int(timedelta(hours=1).total_seconds())
 SCAN_BODY = {
     "requestBody": {
         "required": True,
@@ -223,11 +220,7 @@ def _take(instance: InstanceRef, body: bytes, about: About) -> ScanAnswer:
 async def _charge(instance_id: str) -> None:
     """Charge one upload to the instance. Raises the refusal when too many came."""
     quota = of(VulnerabilitySettingsOfServer).vulnerabilities_uploads_per_hour
-    rate = Rate(quota, HOUR, quota)
-    bucket = Bucket(bucket_key("mainstay|vulnerability-scans", rate, instance_id), rate)
-    verdict = await take_async((bucket,), now_us=microseconds(utc_now()))
-    if not verdict.admitted:
-        raise refusal([Named("vulnerability-scans", rate)], verdict)
+    await charge_hourly("vulnerability-scans", instance_id, quota=quota, now=utc_now())
 
 
 router.include_router(uploads)

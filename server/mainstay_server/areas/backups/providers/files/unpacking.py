@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from mainstay_server.areas.backups.schemas import RestoreFailed, printable
+from mainstay_server.areas.backups.schemas import RestoreFailed, Watched, printable
 
 CHUNK_BYTES = 1 << 20
 KEPT_BITS = 0o777
@@ -46,7 +46,7 @@ def unpack(stream: BinaryIO, root: Path) -> None:
 
 
 def _entries(stream: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    watched = _Watched(stream)
+    watched = Watched(stream)
     with tarfile.open(
         fileobj=cast("BinaryIO", watched),
         mode="r|",
@@ -62,27 +62,8 @@ def _entries(stream: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInf
                 raise RestoreFailed(f"{printable(entry.name)} is no file, folder or link.")
             yield archive, entry
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep all
-    if watched.size() - archive.offset < END_BYTES or watched.size() % tarfile.BLOCKSIZE:
+    if watched.drain() - archive.offset < END_BYTES or watched.drain() % tarfile.BLOCKSIZE:
         raise RestoreFailed("The archive was cut: its end is missing.")
-
-
-class _Watched:
-    """A stream whose size is known: an archive that was cut between two entries looks whole."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._size = 0
-
-    def read(self, size: int) -> bytes:
-        chunk = self._stream.read(size)
-        self._size += len(chunk)
-        return chunk
-
-    def size(self) -> int:
-        """How long it is, once all of it has been read."""
-        while self.read(CHUNK_BYTES):
-            pass
-        return self._size
 
 
 @contextmanager

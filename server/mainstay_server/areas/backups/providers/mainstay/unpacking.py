@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from mainstay_server.areas.backups.schemas import RestoreFailed, printable
+from mainstay_server.areas.backups.schemas import RestoreFailed, Watched, printable
 
 from .packing import COLUMNS, DATABASE, OBJECTS, SECRET_KEY
 
@@ -17,28 +17,9 @@ TOPS = frozenset({DATABASE, SECRET_KEY, COLUMNS, OBJECTS})
 LINKS = re.compile(r"(\.\./){1,2}store/[0-9a-f]{3}/[0-9a-f-]{36}/?")
 
 
-class _Watched:
-    """A stream whose size is known: an archive that was cut between two entries looks whole."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.size = 0
-
-    def read(self, size: int) -> bytes:
-        piece = self._stream.read(size)
-        self.size += len(piece)
-        return piece
-
-    def drain(self) -> int:
-        """How long it is, once all of it has been read."""
-        while self.read(CHUNK_BYTES):
-            pass
-        return self.size
-
-
 def unpack(stream: BinaryIO, root: Path) -> None:
     """Write every entry; raises `RestoreFailed` at the first that is not as we pack them."""
-    watched = _Watched(stream)
+    watched = Watched(stream)
     try:
         with tarfile.open(
             fileobj=cast("BinaryIO", watched), mode="r|", bufsize=CHUNK_BYTES, encoding="utf-8"
