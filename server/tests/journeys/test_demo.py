@@ -44,9 +44,12 @@ def signed_in(demo: Mainstay) -> Iterator[httpx.Client]:
 
 
 def children_of(demo: Mainstay) -> list[psutil.Process]:
-    """Its processes, without those that write or read a copy of a backup for a moment."""
+    """Its processes, without those that write or read a copy of a backup for a moment.
+
+    A child that has not yet begun its own program looks like its parent: it does not count yet.
+    """
     found = psutil.Process(demo.pid).children(recursive=True)
-    return [child for child in found if not is_copying(child)]
+    return [child for child in found if not is_copying(child) and has_begun(child)]
 
 
 def leave_nobody(children: list[psutil.Process]) -> bool:
@@ -77,6 +80,15 @@ def proven(browser: httpx.Client, summary: dict[str, Any]) -> bool:
     """Whether a backup of the app's database was restored and compared."""
     path = f"/api/instances/{summary['instanceId']}/backups/summary"
     return browser.get(path).json()["lastVerifiedAt"] is not None
+
+
+def has_begun(child: psutil.Process) -> bool:
+    """Whether it runs its own program by now, not a copy of its parent's."""
+    try:
+        parent = child.parent()
+        return parent is not None and child.cmdline() not in ([], parent.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_copying(child: psutil.Process) -> bool:

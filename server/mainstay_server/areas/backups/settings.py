@@ -7,6 +7,9 @@ from pydantic import Field, SecretStr
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.settings import Settings, of
 
+# The path of a socket has at most 107 bytes; up to 62 of them are ours, below this folder.
+LONGEST_BASE = 45
+
 
 class BackupSettings(Settings):
     """What of this machine may be backed up and restored."""
@@ -21,8 +24,10 @@ class BackupSettings(Settings):
     )
     backup_work_folder: str = Field(
         "",
+        max_length=LONGEST_BASE,
         description="Where snapshots of SQLite and Redis and scratch servers for drills lie"
-        " meanwhile; by default where the system keeps what is temporary.",
+        " meanwhile; by default where the system keeps what is temporary. Its path has at most 45"
+        " characters, for sockets lie in it.",
     )
     backup_itself_secret: SecretStr = Field(
         SecretStr(""),

@@ -18,10 +18,12 @@ from mainstay_server.areas.backups.models import (
 )
 from mainstay_server.areas.backups.service import drilling, drills, folders, holding
 from mainstay_server.areas.backups.service.verifying import CHUNK_BYTES, Fault
+from mainstay_server.areas.backups.settings import LONGEST_BASE, BackupSettings
 from mainstay_server.contracts.backups import BackupFailed, BackupRecovered
 from mainstay_server.kernel.copies.crypts import header_of
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Event, said_events
+from pydantic import ValidationError
 from tests.waiting import eventually
 
 from .copies import trusting
@@ -396,3 +398,22 @@ def test_folders_of_those_who_live_are_left_alone(tmp_path: Path, work: Path) ->
         assert folders.sweep() == []
         assert ours.exists()
     assert list(work.iterdir()) == []
+
+
+def test_a_scratch_server_starts_in_the_deepest_folder_that_may_be_named(
+    tmp_path: Path, work: Path, request: pytest.FixtureRequest
+) -> None:
+    deep = work / ("d" * (LONGEST_BASE - len(str(work)) - 1))
+    deep.mkdir()
+    deep.chmod(0o711)
+    allow_work(tmp_path, deep)
+    with a_source("postgresql", tmp_path, request) as config:
+        drill = drilled(take(a_world("postgresql", config, tmp_path)))
+
+    assert (drill.status, drill.reason) == (DrillStatus.PASSED, "")
+    deep.rmdir()
+
+
+def test_a_folder_whose_sockets_would_be_too_long_is_refused_at_start() -> None:
+    with pytest.raises(ValidationError, match="at most 45 characters"):
+        BackupSettings(backup_work_folder="/" + "d" * LONGEST_BASE)

@@ -34,7 +34,7 @@ class Taken:
 @contextmanager
 def shared_folder() -> Iterator[Path]:
     """A folder that servers of other users reach: pytest's own ones are closed to them."""
-    folder = Path(tempfile.mkdtemp(prefix="mainstay-backup-"))
+    folder = Path(tempfile.mkdtemp(prefix="m-"))
     folder.chmod(0o711)
     try:
         yield folder

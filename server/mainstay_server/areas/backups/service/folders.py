@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from mainstay_server.areas.backups.settings import BackupSettings
+from mainstay_server.areas.backups.settings import LONGEST_BASE, BackupSettings
 from mainstay_server.kernel import leases
 from mainstay_server.kernel.settings import of
 
 PREFIX = "mainstay"
-NAME = re.compile(rf"{PREFIX}-([0-9a-f]{{6}})-([0-9]+)-([0-9]+)-\w+")
+NAME = re.compile(rf"{PREFIX}-([0-9a-f]{{6}})-([0-9]+)-([0-9a-f]+)-\w+")
 
 
 @contextmanager
@@ -24,10 +24,11 @@ def work_folder() -> Generator[Path]:
     """A folder that is ours alone, and gone when the block ends.
 
     It is named after this process, so that another one knows whether it may `sweep` it. Its name
-    is short, for sockets in it may have 107 bytes. Scratch servers of other users may enter it.
+    is short, for the paths of sockets in it may have 107 bytes: `LONGEST_BASE` is what that leaves.
+    Scratch servers of other users may enter it.
     """
     owner = leases.this_process()
-    prefix = f"{PREFIX}-{_host()}-{owner.process_id}-{owner.started_at_ms}-"
+    prefix = f"{PREFIX}-{_host()}-{owner.process_id}-{owner.started_at_ms:x}-"
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_base()))
     folder.chmod(0o711)
     try:
@@ -56,7 +57,9 @@ def sweep() -> list[Path]:
 
 
 def _base() -> Path:
-    return Path(of(BackupSettings).backup_work_folder or tempfile.gettempdir())
+    """The operator's folder, or the system's; `/tmp` where that is named too long for sockets."""
+    named = of(BackupSettings).backup_work_folder or tempfile.gettempdir()
+    return Path(named if len(named) <= LONGEST_BASE else "/tmp")  # noqa: S108 - made by mkdtemp
 
 
 def _host() -> str:
@@ -67,5 +70,5 @@ def _is_of_the_dead(name: str) -> bool:
     found = NAME.fullmatch(name)
     if found is None or found.group(1) != _host():
         return False
-    owner = leases.Owner(socket.gethostname(), int(found.group(2)), int(found.group(3)))
+    owner = leases.Owner(socket.gethostname(), int(found.group(2)), int(found.group(3), 16))
     return leases.is_certainly_dead(str(owner))

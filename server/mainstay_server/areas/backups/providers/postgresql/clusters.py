@@ -185,7 +185,7 @@ def fingerprints(config: Mapping[str, Any], *, folder: Path) -> Fingerprints:
 @contextmanager
 def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
     """A folder for a cluster, which can only be started by programs of the same version."""
-    home = folder / "cluster"
+    home = folder / "pg"
     of_version("postgres", versions)
     try:
         own_folder(home, lesser_user("postgres", "nobody"))

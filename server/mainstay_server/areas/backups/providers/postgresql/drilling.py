@@ -49,7 +49,7 @@ def scratch(versions: Versions, *, folder: Path) -> Iterator[Mapping[str, Any]]:
     Whoever may write functions or checks into a database runs them during a restore; as a
     superuser's they could start programs on this machine. Extensions are therefore made before.
     """
-    home = folder / "postgresql"
+    home = folder / "pg"
     try:
         user = lesser_user("postgres", "nobody")
         own_folder(home, user)
