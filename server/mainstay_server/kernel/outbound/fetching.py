@@ -1,13 +1,12 @@
 """Make one HTTP call: redirects, deadline, size limit, timings, over the checked network."""
 
 import asyncio
-import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypedDict
-from urllib.parse import unquote
 
 import httpcore2 as httpcore
 import httpx2 as httpx
@@ -16,20 +15,17 @@ from typing_extensions import Unpack
 from mainstay_server.kernel.outbound import addresses
 from mainstay_server.kernel.outbound.decoding import BoundedBody
 from mainstay_server.kernel.outbound.errors import OutboundError
+from mainstay_server.kernel.outbound.exchanges import (
+    Exchange,
+    first_exchange,
+    next_exchange,
+    parsed_url,
+)
 from mainstay_server.kernel.outbound.gate import Gate, gate
-from mainstay_server.kernel.outbound.network import READING_BODY, Stopwatch, resolve, stopwatch
+from mainstay_server.kernel.outbound.network import resolve
+from mainstay_server.kernel.outbound.timing import READING_BODY, Stopwatch, stopwatch
 
 USER_AGENT = "Mainstay"
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-SEE_OTHER = 303
-HIGHEST_PORT = 65_535
-KEEPS_METHOD = frozenset({307, 308})
-DEFAULT_PORTS = {"http": 80, "https": 443}
-# What another origin may see after a redirect. A list of what is harmless, because any header may
-# carry a secret (X-Api-Key, X-Signature…) and nobody can list those.
-HARMLESS_HEADERS = frozenset(
-    {"accept", "accept-encoding", "accept-language", "content-type", "user-agent"}
-)
 
 
 class FetchOptions(TypedDict, total=False):
@@ -46,6 +42,8 @@ class FetchOptions(TypedDict, total=False):
     max_redirects: int
     verify_tls: bool
     reuse: bool
+    ip_version: int | None
+    client_pem: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +63,8 @@ class Call:
     max_redirects: int = 5
     verify_tls: bool = True
     reuse: bool = False
+    ip_version: int | None = None
+    client_pem: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,16 +106,6 @@ class Response:
     certificate_der: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(kw_only=True)
-class Exchange:
-    """One hop of a call: what is sent next."""
-
-    method: str
-    url: httpx.URL
-    headers: dict[str, str]
-    body: bytes | None
-
-
 async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Response:
     """Make one HTTP call and return its answer, whatever its status.
 
@@ -125,11 +115,14 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
     is cut, or refused when `truncate` is false. Redirects are answers unless `follow_redirects`;
     another origin gets no header of yours but harmless ones. `reuse` keeps the connection for the
     next call on this loop, which saves time and makes its connect timings 0.
+    `ip_version` (4 or 6) takes addresses of that version alone, `client_pem` (certificate and key)
+    is shown to a server that asks who we are; neither is for connections that are kept.
 
     Every address is checked on the way, that of a redirect too. Proxies of the environment are
     not used. Raises `OutboundError`.
     """
-    call = Call(method=method.upper(), url=_parsed(url), **options)
+    call = Call(method=method.upper(), url=parsed_url(url), **options)
+    assert not call.reuse or not (call.client_pem or call.ip_version), "kept for everybody"
     way = gate()
     asked = time.monotonic()
     async with way.slots.one_for(call.url.host, wait_seconds=call.timeout_seconds):
@@ -201,22 +194,8 @@ def may_reach_private() -> bool:
     return gate().allow_private
 
 
-def _parsed(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise OutboundError("protocol", f"The address is not a valid URL: {error}.") from None
-    if url.scheme not in DEFAULT_PORTS:
-        raise OutboundError("blocked", "Only http:// and https:// addresses can be called.")
-    if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
-        raise OutboundError("protocol", f"There is no port {url.port}; the last is {HIGHEST_PORT}.")
-    if not url.host:
-        raise OutboundError("protocol", "The address has no host; write https://host/path.")
-    return url
-
-
 async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> Response:
-    exchange = _first(call)
+    exchange = first_exchange(call.method, call.url, call.headers, call.body)
     began = watch.started
     for hop in range(call.max_redirects + 1):
         if hop:
@@ -224,7 +203,9 @@ async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> 
         async with _answer(way, call, exchange) as answer:
             first_byte = time.monotonic()
             headers = _joined(answer.headers)
-            after = _next(exchange, answer.status, headers) if call.follow_redirects else None
+            after = (
+                next_exchange(exchange, answer.status, headers) if call.follow_redirects else None
+            )
             if after is None:
                 watch.doing = READING_BODY
                 body = await _read(call, answer, headers)
@@ -270,46 +251,6 @@ def _peer(answer: httpcore.Response) -> str:
     return "" if peer is None else str(peer[0])
 
 
-def _first(call: Call) -> Exchange:
-    headers = {name.lower(): value for name, value in (call.headers or {}).items()}
-    if call.url.userinfo and "authorization" not in headers:
-        user, _, password = call.url.userinfo.partition(b":")
-        secret = unquote(user.decode()) + ":" + unquote(password.decode())
-        headers["authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
-    url = call.url.copy_with(username=None, password=None)
-    return Exchange(method=call.method, url=url, headers=headers, body=call.body)
-
-
-def _next(exchange: Exchange, status: int, headers: Mapping[str, str]) -> Exchange | None:
-    """Return the exchange that a redirect asks for, or None when this is the answer."""
-    location = headers.get("location")
-    if status not in REDIRECTS or not location:
-        return None
-    url = _parsed(str(_joined_url(exchange.url, location)))
-    url = url.copy_with(username=None, password=None, fragment=None)
-    kept = dict(exchange.headers)
-    method, body = exchange.method, exchange.body
-    if status not in KEEPS_METHOD and (method == "POST" or status == SEE_OTHER):
-        method, body = ("HEAD" if method == "HEAD" else "GET"), None
-        kept.pop("content-type", None)
-    if _origin(url) != _origin(exchange.url):
-        kept = {name: value for name, value in kept.items() if name in HARMLESS_HEADERS}
-    return Exchange(method=method, url=url, headers=kept, body=body)
-
-
-def _joined_url(base: httpx.URL, location: str) -> httpx.URL:
-    try:
-        return base.join(location)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise OutboundError(
-            "protocol", f"{base.host} redirected to something that is not a URL: {error}."
-        ) from None
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or DEFAULT_PORTS[url.scheme]
-
-
 @asynccontextmanager
 async def _answer(way: Gate, call: Call, exchange: Exchange) -> AsyncIterator[httpcore.Response]:
     """Send the exchange and yield its answer; what it holds is let go at the end."""
@@ -325,8 +266,10 @@ async def _answer(way: Gate, call: Call, exchange: Exchange) -> AsyncIterator[ht
         if call.reuse
         else httpcore.AsyncHTTPConnection(
             request.url.origin,
-            ssl_context=way.tls(verify=call.verify_tls),
-            network_backend=way.dialer,
+            ssl_context=_tls_of(way, call),
+            network_backend=(
+                way.dialer if call.ip_version is None else way.dialer.of_version(call.ip_version)
+            ),
         )
     )
     try:
@@ -345,6 +288,15 @@ async def _answer(way: Gate, call: Call, exchange: Exchange) -> AsyncIterator[ht
     finally:
         if not call.reuse:
             await sender.aclose()
+
+
+def _tls_of(way: Gate, call: Call) -> ssl.SSLContext:
+    try:
+        return way.tls(verify=call.verify_tls, client_pem=call.client_pem)
+    except ssl.SSLError:
+        raise OutboundError(
+            "tls", "The client certificate is no PEM of a certificate with its key; give both."
+        ) from None
 
 
 def _request(call: Call, exchange: Exchange) -> httpcore.Request:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
+import tempfile
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -79,14 +80,21 @@ class Gate:
     allow_private: bool
     verified: ssl.SSLContext
     unverified: ssl.SSLContext
+    ca_pem: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     background: BackgroundLoop | None = None
     pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = field(
         default_factory=WeakKeyDictionary
     )
 
-    def tls(self, *, verify: bool) -> ssl.SSLContext:
-        """Return the context that checks certificates, or the one that takes any."""
+    def tls(self, *, verify: bool, client_pem: str = "") -> ssl.SSLContext:
+        """Return the context that checks certificates, or the one that takes any.
+
+        With `client_pem` (a certificate with its chain and its key) it shows that to the server.
+        Raises `ssl.SSLError` when it is neither.
+        """
+        if client_pem:
+            return _with_client(client_pem, self.ca_pem, verify=verify)
         return self.verified if verify else self.unverified
 
     def pool(self, *, verify: bool) -> httpcore.AsyncConnectionPool:
@@ -159,6 +167,7 @@ def open_outbound(
             allow_private=allow_private,
             verified=_verified(ca_pem),
             unverified=httpx.create_ssl_context(verify=False, trust_env=False),
+            ca_pem=ca_pem,
         )
     )
 
@@ -170,6 +179,18 @@ def _verified(ca_pem: str | None) -> ssl.SSLContext:
     context = httpx.create_ssl_context(verify=True, trust_env=False)
     if ca_pem is not None:
         context.load_verify_locations(cadata=ca_pem)
+    return context
+
+
+@functools.lru_cache(maxsize=64)
+def _with_client(client_pem: str, ca_pem: str | None, *, verify: bool) -> ssl.SSLContext:
+    context = httpx.create_ssl_context(verify=verify, trust_env=False)
+    if ca_pem is not None and verify:
+        context.load_verify_locations(cadata=ca_pem)
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # OpenSSL reads files alone
+        file.write(client_pem)
+        file.flush()
+        context.load_cert_chain(file.name)
     return context
 
 

@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from contextvars import ContextVar
 from typing import Any
 
 import httpcore2 as httpcore
@@ -15,56 +14,29 @@ from typing_extensions import override
 
 from mainstay_server.kernel.outbound import addresses
 from mainstay_server.kernel.outbound.errors import OutboundError
+from mainstay_server.kernel.outbound.timing import stopwatch
 
 SECONDS_PER_ADDRESS = 5.0
 READ_BYTES = 65_536
-# The parser bounds one head; how many interim answers (1xx) come before it, nothing else would.
-MOST_HEAD_BYTES = 256 * 1024
 READS_AT_ONCE = 4
-READING_BODY = "reading the body"
 
 SocketAddress = tuple[Any, ...]
 
 
-class Stopwatch:
-    """When each step of one call ended, in seconds of the monotonic clock, and what it is doing."""
-
-    def __init__(self) -> None:
-        self.restart()
-        self.remote_address = ""
-        self.certificate_der: bytes | None = None
-
-    def restart(self) -> None:
-        """Begin a new exchange; of a chain of redirects the last one is measured."""
-        now = time.monotonic()
-        self.started = self.resolved = self.connected = self.secured = now
-        self.doing = "looking up the name"
-        self._head_bytes = 0
-
-    def count_head(self, more: int) -> None:
-        """Count what came before the body; raises `OutboundError` when that does not end."""
-        if self.doing == READING_BODY:
-            return
-        self._head_bytes += more
-        if self._head_bytes > MOST_HEAD_BYTES:
-            raise OutboundError(
-                "protocol",
-                "The other side sends headers or interim answers without an end;"
-                " look at what listens there.",
-            )
-
-
-stopwatch: ContextVar[Stopwatch | None] = ContextVar("outbound_stopwatch", default=None)
-
-
 async def resolve(
-    host: str, port: int, *, resolver: Executor, allow_private: bool, every_one: bool = False
+    host: str,
+    port: int,
+    *,
+    resolver: Executor,
+    allow_private: bool,
+    every_one: bool = False,
+    ip_version: int | None = None,
 ) -> list[tuple[socket.AddressFamily, SocketAddress]]:
     """Return the addresses of the name that may be reached, best first.
 
-    Raises `OutboundError` of kind dns when there is none, blocked when none may be reached, or with
-    `every_one` when there is one that may not. The lookup runs in a thread of its own pool: a
-    resolver that hangs must not stop what else needs a thread.
+    Raises `OutboundError` of kind dns when there is none (of the IP version, if one is asked for),
+    blocked when none may be reached, or with `every_one` when there is one that may not. The lookup
+    runs in a thread of its own pool: a resolver that hangs must not stop what else needs a thread.
     """
     if addresses.is_forbidden_name(host):
         raise _blocked(host, "it names a cloud's metadata service, which is never open")
@@ -74,6 +46,8 @@ async def resolve(
         found = [(family, (str(literal), port))]
     else:
         found = await _look_up(host, port, resolver)
+    if ip_version is not None:
+        found = _of_version(host, ip_version, found)
     allowed = []
     why_not = None
     for family, address in found:
@@ -89,6 +63,16 @@ async def resolve(
     if not allowed or (every_one and why_not):
         raise _blocked(host, why_not or "it has no address")
     return allowed
+
+
+def _of_version(
+    host: str, version: int, found: list[tuple[socket.AddressFamily, SocketAddress]]
+) -> list[tuple[socket.AddressFamily, SocketAddress]]:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004  the version of IP
+    kept = [each for each in found if each[0] == family]
+    if not kept:
+        raise OutboundError("dns", f"{host} has no IPv{version} address; give it one in its DNS.")
+    return kept
 
 
 def _blocked(host: str, why: str) -> OutboundError:
@@ -112,7 +96,13 @@ async def _look_up(
 
 
 async def connect(
-    host: str, port: int, *, resolver: Executor, allow_private: bool, timeout_seconds: float | None
+    host: str,
+    port: int,
+    *,
+    resolver: Executor,
+    allow_private: bool,
+    timeout_seconds: float | None,
+    ip_version: int | None = None,
 ) -> socket.socket:
     """Return a connected, non-blocking socket to the first address that answers.
 
@@ -120,7 +110,9 @@ async def connect(
     connection nobody asks the name service again, so a name that changes its mind gains nothing.
     """
     watch = stopwatch.get()
-    found = await resolve(host, port, resolver=resolver, allow_private=allow_private)
+    found = await resolve(
+        host, port, resolver=resolver, allow_private=allow_private, ip_version=ip_version
+    )
     if watch is not None:
         watch.resolved = time.monotonic()
         watch.doing = "connecting"
@@ -176,9 +168,18 @@ async def _connect_one(
 class Dialer(httpcore.AsyncNetworkBackend):
     """What httpcore connects with: our check in front, asyncio behind."""
 
-    def __init__(self, *, resolver: Executor, allow_private: bool) -> None:
+    def __init__(
+        self, *, resolver: Executor, allow_private: bool, ip_version: int | None = None
+    ) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
+        self._ip_version = ip_version
+
+    def of_version(self, ip_version: int) -> "Dialer":
+        """The same for addresses of one version of IP alone."""
+        return Dialer(
+            resolver=self._resolver, allow_private=self._allow_private, ip_version=ip_version
+        )
 
     @override
     async def connect_tcp(
@@ -196,6 +197,7 @@ class Dialer(httpcore.AsyncNetworkBackend):
                 resolver=self._resolver,
                 allow_private=self._allow_private,
                 timeout_seconds=timeout,
+                ip_version=self._ip_version,
             )
         )
 
