@@ -16,8 +16,8 @@ class BackupSettings(Settings):
 
     backup_folders: str = Field(
         "",
-        description="Folders of this machine, separated by `:`, whose files may be backed up and"
-        " restored to; none by default.",
+        description="Folders of this machine, separated by `:`, whose files every organization may"
+        " back up, restore to and keep copies in; none by default.",
     )
     backups_at_once: int = Field(
         2, ge=0, le=32, description="How many backups one worker makes at once."
@@ -57,7 +57,7 @@ def allowed_path(path: object) -> Path:
     ]
     if not any(found.is_relative_to(folder) for folder in folders):
         raise Invalid(
-            f"{path} lies in no folder that may be backed up; the operator names those in"
+            f"{path} lies in no folder that backups may use; the operator names those in"
             " MAINSTAY_BACKUP_FOLDERS.",
             code="path-not-allowed",
         )

@@ -1,5 +1,7 @@
 """A bucket as a destination: multipart uploads that are completed or aborted, and object locks."""
 
+import base64
+import hashlib
 import html
 import http.client
 import re
@@ -24,6 +26,7 @@ PIECE_BYTES = 1 << 20
 MAX_PAGES = 100
 PAUSES = (0.5, 2.0, 5.0)
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, *(HTTPStatus(n) for n in (500, 502, 503, 504)))
+MD5_HEADER = "content-md5"
 CODE = re.compile(r"[A-Za-z.]{1,60}")
 
 Clock = Callable[[], datetime]
@@ -88,6 +91,7 @@ class Bucket:
             raise ValueError(f"The destination's URL lacks {' and '.join(sorted(missing))}")
         region = options.get("region", "us-east-1")
         self._clock = clock
+        self._wants_md5 = False
         self._prefix = parts.path.strip("/")
         self._signer = Signer(
             endpoint=options.get("endpoint", f"https://s3.{region}.amazonaws.com"),
@@ -104,7 +108,7 @@ class Bucket:
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object."""
-        _expect(self._ask_again("PUT", key, body=data), HTTPStatus.OK)
+        self._store(key, {}, data)
 
     def begin_parts(self, key: str) -> str:
         """The id of a new upload in parts."""
@@ -118,9 +122,19 @@ class Bucket:
     def put_part(self, key: str, upload_id: str, number: int, part: bytes) -> str:
         """Store one part; returns its entity tag."""
         query = {"partNumber": str(number), "uploadId": upload_id}
-        sent = self._ask_again("PUT", key, query, body=part)
+        return self._store(key, query, part).headers.get("etag", "")
+
+    def _store(self, key: str, query: Mapping[str, str], data: bytes) -> Answer:
+        """Put bytes, with their MD5 once a store has asked for it, as locked buckets do.
+
+        All are signed with their SHA-256; who does not ask need not wait for a second sum.
+        """
+        sent = self._ask_again("PUT", key, query, body=data)
+        if sent.status == HTTPStatus.BAD_REQUEST and MD5_HEADER in sent.text.lower():
+            self._wants_md5 = True
+            sent = self._ask_again("PUT", key, query, body=data)
         _expect(sent, HTTPStatus.OK)
-        return sent.headers.get("etag", "")
+        return sent
 
     def complete(self, key: str, upload_id: str, tags: Sequence[str]) -> None:
         """Put the parts together; S3 may say 200 before it knows, and an error in the body."""
@@ -248,7 +262,8 @@ class Bucket:
         body: bytes | None = None,
     ) -> Answer:
         full = self._full(checked(key)) if key else ""
-        return self._signer.ask(method, full, query, body=body, now=self._clock())
+        headers = _md5(body) if method == "PUT" and body and self._wants_md5 else {}
+        return self._signer.ask(method, full, query, body=body, headers=headers, now=self._clock())
 
     def _ask_again(
         self,
@@ -269,6 +284,11 @@ class Bucket:
 
     def _full(self, key: str) -> str:
         return "/".join(part for part in (self._prefix, key) if part)
+
+
+def _md5(data: bytes) -> dict[str, str]:
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {MD5_HEADER: base64.b64encode(digest).decode()}
 
 
 def _refuse_locked(key: str, found: Answer, *, now: datetime) -> None:

@@ -49,13 +49,14 @@ class Signer:
         query: Mapping[str, str] | None = None,
         *,
         body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         now: datetime,
     ) -> Answer:
         """Send a small request and read its answer; redirects are answers, and lead nowhere.
 
         Raises `DestinationFailed` when nobody answers.
         """
-        with self.asking(method, key, query, body=body, now=now) as found:
+        with self.asking(method, key, query, body=body, headers=headers, now=now) as found:
             with self._told():
                 text = found.read(MAX_ANSWER_BYTES).decode(errors="replace")
             return Answer(found.status, {n.lower(): v for n, v in found.getheaders()}, text)

@@ -1,5 +1,7 @@
 """Destinations show whole objects only, keep what is locked, and say why they cannot."""
 
+import base64
+import hashlib
 import http.client
 import subprocess
 import threading
@@ -260,6 +262,63 @@ def test_a_line_that_breaks_is_taken_up_where_it_was(
     monkeypatch.setattr(http.client.HTTPResponse, "read", breaking)
     assert b"".join(open_destination(url).stream(COPY)) == data
     assert reads > 6
+
+
+@contextmanager
+def wanting_md5(s3: S3Server) -> Iterator[tuple[int, list[int]]]:
+    """A door to the store that takes bytes only with their MD5, as Amazon's locked buckets do.
+
+    Its second value lists the statuses of all that was put.
+    """
+    put: list[int] = []
+    refusal = b"<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP"
+    refusal += b" header is required for Put requests with Object Lock parameters</Message></Error>"
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            wanted = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            if self.command == "PUT" and self.headers.get("content-md5") != wanted:
+                self.reply(http.client.BAD_REQUEST, {}, refusal)
+                return
+            behind = http.client.HTTPConnection("127.0.0.1", s3.port, timeout=60)
+            behind.request(self.command, self.path, body=body, headers=dict(self.headers))
+            answer = behind.getresponse()
+            self.reply(answer.status, dict(answer.getheaders()), answer.read())
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
+
+        def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            if self.command == "PUT":
+                put.append(status)
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() in {"etag", "content-type"}:
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, put
+        server.shutdown()
+
+
+def test_a_bucket_that_wants_an_md5_gets_it_once_it_has_said_so(s3: S3Server) -> None:
+    with wanting_md5(s3) as (port, put):
+        there = open_destination(s3.new_bucket().replace(str(s3.port), str(port)))
+        data = content(20 * MIB)
+        upload = there.begin(COPY, expected_bytes=len(data))
+        upload.write(data)
+        upload.commit()
+        there.put(f"{COPY}.json", b"{}")
+
+        assert b"".join(there.stream(COPY)) == data
+        assert b"".join(there.stream(f"{COPY}.json")) == b"{}"
+        assert put.count(http.client.BAD_REQUEST) <= buckets.PARTS_AT_ONCE
 
 
 def test_an_url_that_opens_nothing_is_refused() -> None:
