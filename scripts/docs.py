@@ -7,6 +7,7 @@ nothing and fails when a page is not what the program says. Run it with `make do
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +29,6 @@ from mainstay_server.kernel.ports import Port
 from mainstay_server.kernel.retention import RetentionSettings
 from mainstay_server.kernel.settings import ServerSettings, Settings, environment_names
 from mainstay_server.tenancy.access import Rule, rule_of
-from pydantic import SecretStr
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = (TENANCY, *AREAS)
@@ -180,19 +180,33 @@ def settings_table(classes: Iterable[type[Settings]]) -> str:
         [
             (
                 " or ".join(code(each) for each in environment_names(settings, name, field)),
-                default_of(field.get_default(call_default_factory=True)),
+                default_of(defaults[name]),
                 field.description or "",
             )
             for settings in classes
+            for defaults in (written_defaults(settings),)
             for name, field in settings.model_fields.items()
         ],
         nothing="No settings of its own.",
     )
 
 
+def written_defaults(settings: type[Settings]) -> dict[str, Any]:
+    """The defaults of some settings as they would be written, by name of the field."""
+    given = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in settings.model_fields.items()
+    }
+    return settings.model_construct(**given).model_dump(mode="json", exclude_defaults=False)
+
+
 def default_of(value: object) -> str:
     """A default as one would write it in the environment; `none` without one."""
-    if isinstance(value, SecretStr) or value in ("", None, {}):
+    if isinstance(value, dict) and value:
+        return code(json.dumps(value, separators=(",", ":")))
+    if isinstance(value, float):
+        return code(f"{value:g}")
+    if value in ("", None, {}):
         return "none"
     return code(str(value).lower() if isinstance(value, bool) else str(value))
 
