@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
-from mainstay_server.areas.health_checks.schemas import NewHealthCheck, ProbeOrder
+from mainstay_server.areas.health_checks.schemas.bodies import NewHealthCheck
+from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder
 from mainstay_server.areas.health_checks.service import checks, probing, watching
 from mainstay_server.areas.health_checks.service.turns import next_turn
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings

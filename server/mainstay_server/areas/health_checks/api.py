@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Body, Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.clock import utc_now
@@ -17,16 +17,16 @@ from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
 
 from .models import HealthCheck
-from .schemas import (
+from .schemas.bodies import (
     HealthAnswer,
     HealthCheckAnswer,
     HealthCheckChanges,
     HealthChecksAnswer,
-    NewHealthCheck,
     ResultAnswer,
     UptimeAnswer,
 )
-from .service import asking, checks, reporting
+from .service import asking, checks, configs, reporting
+from .service.kinds import EXAMPLES, NewCheckOfAnyKind
 
 router = Router(prefix="/api/instances/{instance_id}")
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
@@ -39,7 +39,13 @@ _CHECK = {
     "instanceId": "0193a0c2-7e57-7000-8000-000000000002",
     "name": "health",
     "kind": "http",
+    "target": "https://example.com/health",
     "url": "https://example.com/health",
+    "config": {"url": "https://example.com/health"},
+    "secrets": [],
+    "tags": ["shop"],
+    "parentId": None,
+    "expiryDays": [14, 7, 3, 1],
     "followsInstance": True,
     "intervalSeconds": 300,
     "timeoutSeconds": 10,
@@ -132,9 +138,15 @@ def list_health_checks(
     responses=example(_CHECK, 201),
 )
 def add_health_check(
-    session: Session, instance: Written, wanted: NewHealthCheck
+    session: Session,
+    instance: Written,
+    wanted: Annotated[NewCheckOfAnyKind, Body(openapi_examples=EXAMPLES)],
 ) -> HealthCheckAnswer:
-    """Add a further check, asked at once. The instance's own URL is set on the instance."""
+    """Add a further check, asked at once. The instance's own URL is set on the instance.
+
+    `kind` says how it asks and what its `config` holds. Secrets in it are kept sealed and never
+    given back.
+    """
     return _answer(checks.add_check(session, instance, wanted, now=utc_now()))
 
 
@@ -233,12 +245,19 @@ def _changed(
 
 
 def _answer(check: HealthCheck) -> HealthCheckAnswer:
+    config = configs.config_of(check)
     return HealthCheckAnswer(
         id=check.id,
         instance_id=check.instance_id,
         name=check.name,
         kind=check.kind,
+        target=check.target,
         url=check.url,
+        config=configs.shown(config),
+        secrets=configs.secrets_of(config),
+        tags=check.tags,
+        parent_id=check.parent_id,
+        expiry_days=check.expiry_days,
         follows_instance=check.default_of is not None,
         interval_seconds=check.interval_seconds,
         timeout_seconds=check.timeout_seconds,

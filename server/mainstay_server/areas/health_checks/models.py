@@ -2,11 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mainstay_server.kernel.database import Base, Id
+
+EXPIRY_DAYS = (14, 7, 3, 1)
 
 
 class HealthState(StrEnum):
@@ -22,11 +25,16 @@ class HealthState(StrEnum):
 class HealthCheck(Base):
     """One question to one instance, and what its latest answers amount to.
 
-    `default_of` is the instance whose own URL this check follows; at most one check does.
+    `kind` names the provider that asks, `config` is what it is told, with each secret in it sealed
+    (an http check's address is `url`, which may follow the instance). `target` is where it asks,
+    fit for any eye. `default_of` is the instance whose own URL this check follows; at most one
+    check does. `parent_id` is a check of the project that this one depends on; when there is no
+    such check any more, it depends on nothing.
     `next_at` is its next turn, `owner`, `fence` and `claimed_until` say who is asking now.
     `watched_until` is how long its latest result speaks for: one interval. `told_state` is the
     last state that others were told of, empty before the first; `troubled_since` is when it last
-    stopped being healthy, as they were told.
+    stopped being healthy, as they were told. `certificate_told_days` and `domain_told_days` are the
+    lowest thresholds that were told of those ends, None before the first.
     """
 
     __tablename__ = "health_checks"
@@ -42,7 +50,12 @@ class HealthCheck(Base):
     default_of: Mapped[str | None] = mapped_column(sa.String(36), unique=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     kind: Mapped[str] = mapped_column(sa.String(20), default="http")
-    url: Mapped[str] = mapped_column(sa.String(2600))
+    url: Mapped[str] = mapped_column(sa.String(2600), default="")
+    target: Mapped[str] = mapped_column(sa.String(2600), default="")
+    config: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    conditions: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    tags: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    parent_id: Mapped[str | None] = mapped_column(sa.String(36), index=True)
     interval_seconds: Mapped[int]
     timeout_seconds: Mapped[int]
     degraded_after_ms: Mapped[int]
@@ -67,10 +80,16 @@ class HealthCheck(Base):
     told_state: Mapped[str] = mapped_column(sa.String(10), default="")
     troubled_since: Mapped[datetime | None]
 
+    expiry_days: Mapped[list[int]] = mapped_column(sa.JSON, default=lambda: list(EXPIRY_DAYS))
+    certificate_ends_at: Mapped[datetime | None]
+    certificate_told_days: Mapped[int | None]
+    domain_ends_at: Mapped[datetime | None]
+    domain_told_days: Mapped[int | None]
+
     @property
     def is_watched(self) -> bool:
-        """Whether it is asked at all: it has a URL and nobody paused it."""
-        return bool(self.url) and not self.paused
+        """Whether it is asked at all: it has a target and nobody paused it."""
+        return bool(self.target) and not self.paused
 
 
 class HealthInterval(Base):

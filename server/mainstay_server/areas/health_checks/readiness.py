@@ -32,7 +32,7 @@ def app_is_watched(session: Session, instance: InstanceRef, now: datetime) -> Ou
             fix="Set the URL of the instance; it is then asked every five minutes.",
             fix_url=instance.page("monitoring"),
         )
-    return Passed(evidence=f"{check.url} is asked every {check.interval_seconds} s.")
+    return Passed(evidence=f"{check.target} is asked every {check.interval_seconds} s.")
 
 
 @readiness_check("health_checks.healthy", "Did the app answer well when last asked?")

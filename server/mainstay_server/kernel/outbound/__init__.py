@@ -1,5 +1,14 @@
 """The only way out of the process: every HTTP call and every mail passes its address check."""
 
+from mainstay_server.kernel.outbound.dialing import (
+    Datagrams,
+    Wire,
+    addresses_of,
+    dial,
+    dial_socket,
+    dial_udp,
+    tls_context,
+)
 from mainstay_server.kernel.outbound.errors import Kind, MailRefused, OutboundError
 from mainstay_server.kernel.outbound.fetching import (
     FetchOptions,
@@ -24,6 +33,7 @@ from mainstay_server.kernel.outbound.mail import (
 )
 
 __all__ = [
+    "Datagrams",
     "Delivered",
     "FetchOptions",
     "Kind",
@@ -32,9 +42,14 @@ __all__ = [
     "OutboundError",
     "Response",
     "Timings",
+    "Wire",
+    "addresses_of",
     "check_host_blocking",
     "close_outbound",
     "close_resting_connections",
+    "dial",
+    "dial_socket",
+    "dial_udp",
     "fetch",
     "fetch_blocking",
     "may_reach_private",
@@ -42,4 +57,5 @@ __all__ = [
     "refuse_forbidden_host",
     "send_mail",
     "send_mail_blocking",
+    "tls_context",
 ]

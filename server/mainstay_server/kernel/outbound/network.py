@@ -212,7 +212,8 @@ class Dialer(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-def _cut_off(error: OSError) -> OutboundError:
+def cut_off(error: OSError) -> OutboundError:
+    """A connection that ended in the middle."""
     return OutboundError(
         "protocol",
         f"The connection was cut before the answer was complete ({error.strerror or error}); "
@@ -260,7 +261,7 @@ class PlainStream(httpcore.AsyncNetworkStream):
         except TimeoutError:
             raise _read_timeout() from None
         except OSError as error:
-            raise _cut_off(error) from None
+            raise cut_off(error) from None
 
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -295,7 +296,7 @@ class PlainStream(httpcore.AsyncNetworkStream):
                 )
         except BaseException as error:
             self._socket.close()
-            failure = _tls_failure(error, server_hostname or "The server")
+            failure = tls_failure(error, server_hostname or "The server")
             if failure is None:
                 raise
             raise failure from None
@@ -316,7 +317,8 @@ class PlainStream(httpcore.AsyncNetworkStream):
         return None
 
 
-def _tls_failure(error: BaseException, host: str) -> OutboundError | None:
+def tls_failure(error: BaseException, host: str) -> OutboundError | None:
+    """What went wrong in a handshake, in words; None when it is something else."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return OutboundError(
             "tls",
@@ -360,7 +362,7 @@ class SecureStream(httpcore.AsyncNetworkStream):
         except TimeoutError:
             raise _read_timeout() from None
         except OSError as error:
-            raise _cut_off(error) from None
+            raise cut_off(error) from None
 
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

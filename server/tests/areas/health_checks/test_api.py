@@ -183,3 +183,55 @@ def test_charlie_sees_nothing_and_a_stranger_is_asked_who_they_are(world: World)
         assert (charlie.status_code, stranger.status_code) == (403, 401), path
     unknown = world.alice.get("/api/instances/0193a0c2-7e57-7000-8000-000000000000/health")
     assert unknown.status_code == 404
+
+
+def test_a_port_is_watched_as_a_page_is(world: World, app: HttpReceiver) -> None:
+    path = f"{base(world)}/health-checks"
+    port = int(app.url.rpartition(":")[2])
+    body = {"kind": "tcp", "name": "door", "config": {"host": "127.0.0.1", "port": port}}
+    made = world.bob.post(path, json=body | {"tags": ["doors"]})
+    one = f"{path}/{made.json()['id']}"
+
+    assert made.status_code == 201, made.text
+    assert (made.json()["kind"], made.json()["target"]) == ("tcp", f"127.0.0.1:{port}")
+    assert made.json()["config"]["port"] == port
+    assert made.json()["tags"] == ["doors"]
+    assert world.bob.post(f"{one}/run").json()["status"] == "healthy"
+    moved = world.bob.patch(one, json={"config": {"host": "127.0.0.1", "port": 1}}).json()
+    assert (moved["target"], moved["config"]["expect"]) == ("127.0.0.1:1", "")
+    assert world.bob.post(f"{one}/run").json()["errorMessage"] == "connection refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"kind": "telepathy", "config": {}}, "kind"),
+        ({"kind": "tcp"}, "config"),
+        ({"kind": "tcp", "config": {"host": "db.example"}}, "port"),
+        ({"kind": "tcp", "config": {"host": "https://db.example", "port": 1}}, "host"),
+        ({"kind": "tcp", "config": {"host": "db.example", "port": 1, "expect": "\\q"}}, "expect"),
+        ({"kind": "tcp", "config": {"host": "db.example", "port": 1}, "url": "http://x"}, "url"),
+    ],
+)
+def test_what_a_kind_does_not_understand_is_refused_by_name(
+    world: World, body: dict[str, Any], names: str
+) -> None:
+    refused = world.alice.post(f"{base(world)}/health-checks", json=body)
+
+    assert refused.status_code == 400
+    assert names in refused.json()["detail"]
+
+
+def test_a_check_depends_on_one_of_its_project_and_never_on_itself(world: World) -> None:
+    path = f"{base(world)}/health-checks"
+    body = {"url": "https://shop.example/health"}
+    router = world.alice.post(path, json=body | {"name": "router"}).json()["id"]
+    page = world.alice.post(path, json=body | {"parentId": router}).json()
+
+    assert page["parentId"] == router
+    circle = world.alice.patch(f"{path}/{router}", json={"parentId": page["id"]})
+    nobody = world.alice.patch(f"{path}/{router}", json={"parentId": world.instance.id})
+    assert (circle.status_code, nobody.status_code) == (400, 400)
+    assert "cannot depend on itself" in circle.json()["detail"]
+    world.alice.delete(f"{path}/{router}")
+    assert world.alice.get(path).json()["healthChecks"][0]["parentId"] is None

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.providers import PROBES
-from mainstay_server.areas.health_checks.schemas import ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder, ProbeResult
 from mainstay_server.kernel import outbound
 from tests.areas.health_checks.worlds import NOON
 from tests.servers.http import Answer, HttpReceiver, running_http
@@ -45,7 +45,7 @@ def ask(url: str, *, timeout_seconds: int = 60, degraded_after_ms: int = 60_000)
         state=HealthState.HEALTHY,
         at=NOON,
     )
-    return asyncio.run(PROBES["http"](order))
+    return asyncio.run(PROVIDERS["http"].ask(order))
 
 
 def a_document(status: str, **parts: str) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.schemas import HealthCheckChanges, NewHealthCheck
+from mainstay_server.areas.health_checks.schemas.bodies import HealthCheckChanges, NewHealthCheck
 from mainstay_server.areas.health_checks.service import checks
 from mainstay_server.contracts.health_checks import HealthCheckChanged, HealthCheckCreated
 from mainstay_server.kernel.problems import Conflict, NotFound

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder
+from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder
 from mainstay_server.areas.health_checks.service.probing import ask_all, ask_once_confirmed
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.clock import utc_now

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.schemas import ProbeOrder
+from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder
 from mainstay_server.areas.health_checks.service.turns import (
     LEASE,
     claim_due,

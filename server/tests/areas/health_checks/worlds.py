@@ -1,13 +1,15 @@
 """Small worlds for the tests of this area: an instance to watch, results, and a running watch."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder, ProbeResult
-from mainstay_server.areas.health_checks.service import checks
+from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.service import checks, configs
 from mainstay_server.areas.health_checks.service.watching import Watch
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.tenancy import InstanceChanged
@@ -98,6 +100,8 @@ def finished(
             instance_id=check.instance_id,
             kind="http",
             url=check.url,
+            target=check.target,
+            config=configs.opened(check),
             interval_seconds=check.interval_seconds,
             timeout_seconds=check.timeout_seconds,
             degraded_after_ms=check.degraded_after_ms,
@@ -114,6 +118,30 @@ def finished(
             reason=reasons.get(state, ""),
         ),
     )
+
+
+def ask(
+    kind: str,
+    config: Mapping[str, Any],
+    *,
+    timeout_seconds: int = 60,
+    degraded_after_ms: int = 60_000,
+    conditions: Sequence[str] = (),
+) -> ProbeResult:
+    """What one try of a check of this kind finds, judged by its conditions."""
+    order = ProbeOrder(
+        check_id="check",
+        instance_id="instance",
+        kind=kind,
+        config=config,
+        conditions=tuple(conditions),
+        interval_seconds=60,
+        timeout_seconds=timeout_seconds,
+        degraded_after_ms=degraded_after_ms,
+        state=HealthState.HEALTHY,
+        at=NOON,
+    )
+    return asyncio.run(PROVIDERS[kind].ask(order))
 
 
 SETTINGS = HealthCheckSettings(health_checks_confirm_seconds=0.1)

@@ -1,21 +1,43 @@
-"""Kinds of probes: each asks one way, in one file, and is listed here once."""
+"""Kinds of health checks: each asks one way, in one file, and is listed here once."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from mainstay_server.areas.health_checks.schemas import ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.schemas.orders import (
+    ProbeOrder,
+    ProbeResult,
+    ProviderConfig,
+)
 
-from . import http
+from . import http, tcp
 
 
-class Probe(Protocol):
-    """Ask once, within the order's time-out, and judge the answer.
+class Provider(Protocol):
+    """What a file of this folder offers. A `config` is an instance of its own `Config`.
 
-    Never raises for what the other side does: that is what the result tells.
+    `VALUES` are the names that conditions of this kind may speak of. `EXAMPLE` is a config as
+    the API takes it.
     """
 
-    async def __call__(self, order: ProbeOrder) -> ProbeResult:
-        """Ask the app of the order."""
+    LABEL: str
+    VALUES: frozenset[str]
+    EXAMPLE: Mapping[str, Any]
+
+    @property
+    def Config(self) -> type[ProviderConfig]:  # noqa: N802 - it is a class
+        """What this kind is told."""
+
+    async def ask(self, order: ProbeOrder) -> ProbeResult:
+        """Ask once, within the order's time-out, and judge the answer.
+
+        Never raises for what the other side does: that is what the result tells.
+        """
+
+    def target_of(self, config: Any, /) -> str:  # noqa: ANN401 - its own Config
+        """Where it asks, short and fit for any eye: no secret is in it."""
+
+    def host_of(self, config: Any, /) -> str:  # noqa: ANN401 - its own Config
+        """The host whose load it is."""
 
 
-PROBES: Mapping[str, Probe] = {"http": http.ask}
+PROVIDERS: Mapping[str, Provider] = {"http": http, "tcp": tcp}

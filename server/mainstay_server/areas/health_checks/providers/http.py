@@ -1,26 +1,55 @@
-"""The HTTP probe: one GET, judged by status, by speed and by the app's own health document."""
+"""The HTTP check: one GET, judged by status, by speed and by the app's own health document."""
 
-import re
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.schemas import ProbeOrder, ProbeResult
-from mainstay_server.kernel import outbound
+from mainstay_server.areas.health_checks.schemas.orders import (
+    Fact,
+    ProbeOrder,
+    ProbeResult,
+    ProviderConfig,
+)
+from mainstay_server.kernel import certificates, outbound
 from mainstay_server.kernel.outbound import OutboundError, Response
 
+LABEL = "Web page or API"
+VALUES = frozenset(
+    {"STATUS", "RESPONSE_TIME", "CONNECTED", "IP", "BODY", "HEADER", "SIZE"}
+    | {"CERTIFICATE_EXPIRATION", "DOMAIN_EXPIRATION"}
+)
+EXAMPLE: Mapping[str, Any] = {}
 MAX_BODY_BYTES = 64 * 1024
 MAX_REDIRECTS = 5
 FIRST_FAILURE = 400
-LONGEST_REASON = 300
 MOST_NAMED = 5
 HEADERS = {
     "user-agent": "Mainstay/1 (health check)",
     "accept": "application/json, */*;q=0.8",
     "cache-control": "no-cache",
 }
-_SYSTEM_WORDS = re.compile(r"\(([^)]+)\)")
+
+
+class Config(ProviderConfig):
+    """How to ask. The URL is that of the check, which may be its instance's."""
+
+    url: str = ""
+
+
+def target_of(config: Config) -> str:
+    """The URL without a user and a password."""
+    parts = urlsplit(config.url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def host_of(config: Config) -> str:
+    """The host of the URL."""
+    return urlsplit(config.url).hostname or ""
 
 
 class _Part(msgspec.Struct):
@@ -52,28 +81,31 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             max_redirects=MAX_REDIRECTS,
         )
     except OutboundError as error:
-        return ProbeResult(
-            state=HealthState.UNHEALTHY,
-            response_ms=(time.monotonic() - began) * 1000,
-            reason=_why_no_answer(error, order)[:LONGEST_REASON],
-            conclusive=not error.own_limit,
-        )
-    state, reason = _judge(response, order)
-    timings = response.timings
-    return ProbeResult(
-        state=state,
-        response_ms=timings.total,
+        return order.unanswered(error, began=began)
+    result = replace(
+        order.answered(response.timings, values=_values(response), facts=_facts(response)),
         status_code=response.status,
-        reason=reason[:LONGEST_REASON],
-        resolve_ms=timings.resolve,
-        connect_ms=timings.connect,
-        tls_ms=timings.tls,
-        first_byte_ms=timings.first_byte,
-        transfer_ms=timings.transfer,
     )
+    return result.worsened(*_judge(response))
 
 
-def _judge(response: Response, order: ProbeOrder) -> tuple[HealthState, str]:
+def _values(response: Response) -> dict[str, object]:
+    return {
+        "STATUS": response.status,
+        "IP": response.remote_address,
+        "BODY": response.body,
+        "HEADER": response.headers,
+        "SIZE": len(response.body),
+    }
+
+
+def _facts(response: Response) -> dict[str, Fact]:
+    if response.certificate_der is None:
+        return {}
+    return {"certificate_ends_at": certificates.read(response.certificate_der).ends_at.timestamp()}
+
+
+def _judge(response: Response) -> tuple[HealthState, str]:
     says, about = _document_of(response)
     if response.status >= FIRST_FAILURE:
         return HealthState.UNHEALTHY, f"answered {response.status}{about}"
@@ -81,9 +113,6 @@ def _judge(response: Response, order: ProbeOrder) -> tuple[HealthState, str]:
         return HealthState.UNHEALTHY, f"says that it is unhealthy{about}"
     if says == "degraded":
         return HealthState.DEGRADED, f"says that it is degraded{about}"
-    if response.timings.total > order.degraded_after_ms:
-        took, limit = response.timings.total / 1000, order.degraded_after_ms / 1000
-        return HealthState.DEGRADED, f"answered in {took:.1f} s, slower than {limit:g} s"
     return HealthState.HEALTHY, ""
 
 
@@ -101,15 +130,3 @@ def _document_of(response: Response) -> tuple[str, str]:
         if part.status in ("unhealthy", "degraded")
     ]
     return document.status.lower(), f": {', '.join(parts[:MOST_NAMED])}" if parts else ""
-
-
-def _why_no_answer(error: OutboundError, order: ProbeOrder) -> str:
-    """The failure in the words people search for, without advice for developers of Mainstay."""
-    if error.own_limit:
-        return "not asked: too many of our own connections to this host were busy"
-    if error.kind == "timeout":
-        return f"no answer within {order.timeout_seconds} s"
-    if error.kind == "connect":
-        words = _SYSTEM_WORDS.search(error.reason)
-        return words.group(1).lower() if words else "connection refused"
-    return error.reason.partition(";")[0].rstrip(".")

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
 from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.schemas import Finished
+from mainstay_server.areas.health_checks.schemas.orders import Finished
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.database import reading, transaction

@@ -7,7 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.schemas import HealthCheckChanges, NewHealthCheck
+from mainstay_server.areas.health_checks.schemas.bodies import (
+    HealthCheckChanges,
+    NewCheck,
+    NewHealthCheck,
+)
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.health_checks import (
     HealthCheckChanged,
@@ -18,17 +22,23 @@ from mainstay_server.contracts.health_checks import (
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import Changes, changes_between, facts_of, say
-from mainstay_server.kernel.problems import Conflict, NotFound
+from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
 
+from . import configs
 from .recording import mark_silence
 from .spells import change_state, open_first_spell, tell_stopped
 
 MOST_PER_INSTANCE = 50
 DEFAULT_NAME = "health"
 FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
-SETTABLE = (*FOLLOWED, "name", "fail_after", "recover_after", "paused")
+ASKED_ANEW = (*FOLLOWED, "config", "conditions", "paused")
+SETTABLE = (
+    *("name", "target", "interval_seconds", "timeout_seconds", "degraded_after_ms", "conditions"),
+    *("fail_after", "recover_after", "tags", "parent_id", "expiry_days", "paused"),
+)
+MOST_ANCESTORS = 10
 NO_URL = "the instance has no URL"
 
 
@@ -41,7 +51,7 @@ def follow_instance(session: Session, event: InstanceChanged, *, now: datetime) 
     check = session.scalar(
         sa.select(HealthCheck).where(HealthCheck.default_of == event.instance_id).with_for_update()
     )
-    wanted = {
+    wanted: dict[str, object] = {
         "url": event.health_url,
         "interval_seconds": event.interval_seconds,
         "timeout_seconds": event.timeout_seconds,
@@ -59,6 +69,7 @@ def follow_instance(session: Session, event: InstanceChanged, *, now: datetime) 
                 default_of=event.instance_id,
                 name=DEFAULT_NAME,
                 kind="http",
+                config={},
                 **wanted,
             ),
             now=now,
@@ -66,20 +77,28 @@ def follow_instance(session: Session, event: InstanceChanged, *, now: datetime) 
 
 
 def add_check(
-    session: Session, instance: InstanceRef, wanted: NewHealthCheck, *, now: datetime
+    session: Session, instance: InstanceRef, wanted: NewCheck, *, now: datetime
 ) -> HealthCheck:
-    """Make a further check of an instance; it is asked at once. Raises `Conflict` beyond 50."""
+    """Make a further check of an instance; it is asked at once.
+
+    Raises `Conflict` beyond 50, `Invalid` for a config that its kind does not understand.
+    """
     count = session.scalar(sa.select(sa.func.count()).where(HealthCheck.instance_id == instance.id))
     if (count or 0) >= MOST_PER_INSTANCE:
         raise Conflict(f"An instance has at most {MOST_PER_INSTANCE} health checks; remove one.")
+    url = wanted.url if isinstance(wanted, NewHealthCheck) else None
+    config = configs.read_config(wanted.kind, wanted.config, url=url)
     check = HealthCheck(
         organization_id=instance.organization_id,
         project_id=instance.project_id,
         instance_id=instance.id,
-        **wanted.model_dump(),
+        url=url or "",
+        config=configs.kept(config),
+        **wanted.model_dump(exclude={"config", "url"}),
     )
+    _check_parent(session, check, wanted.parent_id)
     _add(session, check, now=now)
-    made = changes_between({}, facts_of(check, SETTABLE))
+    made = changes_between({}, _facts(check))
     _say(session, HealthCheckCreated, check, made, now=now)
     return check
 
@@ -87,13 +106,24 @@ def add_check(
 def change_check(
     session: Session, check: HealthCheck, changes: HealthCheckChanges, *, now: datetime
 ) -> None:
-    """Change what was given. Raises `Conflict` for what follows from the instance."""
-    given = {name: value for name, value in changes.model_dump().items() if value is not None}
+    """Change what was given.
+
+    Raises `Conflict` for what follows from the instance, `Invalid` for a config that does not do.
+    """
+    given = changes.model_dump(exclude_unset=True)
+    given = {name: each for name, each in given.items() if each is not None or name == "parent_id"}
     if check.default_of and any(name in given for name in FOLLOWED):
         raise Conflict(
             "This health check follows its instance; change url, healthPath, intervalSeconds,"
             " timeoutSeconds or degradedAfterMs with PATCH /api/instances/{id}."
         )
+    if "url" in given and check.kind != "http":
+        raise Invalid(f"A check of kind {check.kind} has no url; change its config.")
+    if given.keys() & {"config", "url"}:
+        config = configs.changed_config(check, changes.config, url=changes.url)
+        given = {name: each for name, each in given.items() if name != "config"}
+        given |= {} if config is None else {"config": config}
+    _check_parent(session, check, given.get("parent_id"))
     _change_by_hand(session, check, given, now=now)
 
 
@@ -116,8 +146,11 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
             "This health check follows its instance; pause it, or empty the instance's URL."
         )
     tell_stopped(session, check, at=now, reason="the health check was removed")
-    gone = changes_between(facts_of(check, SETTABLE), {})
+    gone = changes_between(_facts(check), {})
     _say(session, HealthCheckRemoved, check, gone, now=now)
+    session.execute(
+        sa.update(HealthCheck).where(HealthCheck.parent_id == check.id).values(parent_id=None)
+    )
     session.delete(check)
     session.flush()
 
@@ -167,6 +200,7 @@ def _in_order(condition: sa.ColumnElement[bool]) -> sa.Select[HealthCheck]:
 
 def _add(session: Session, check: HealthCheck, *, now: datetime) -> None:
     check.id = new_id()
+    check.target = configs.target_of(check)
     check.created_at = check.next_at = check.state_since = check.watched_until = now
     check.state, check.state_reason = HealthState.UNKNOWN, "not asked yet"
     check.fence = 0
@@ -186,13 +220,15 @@ def _change(
     changed = {name: value for name, value in values.items() if getattr(check, name) != value}
     for name, value in changed.items():
         setattr(check, name, value)
-    if changed.keys() & {*FOLLOWED, "paused"}:
+    if "url" in changed or "config" in changed:
+        check.target = configs.target_of(check)
+    if changed.keys() & {*ASKED_ANEW}:
         check.fence += 1
         check.owner, check.claimed_until, check.next_at = "", None, now
     if watched_before and not check.is_watched:
         grace_seconds = of(HealthCheckSettings).health_checks_grace_seconds
         mark_silence(session, check, now=now, grace_seconds=grace_seconds)
-        reason = NO_URL if not check.url else "paused by hand"
+        reason = NO_URL if not check.target else "paused by hand"
         change_state(session, check, HealthState.PAUSED, at=now, reason=reason)
     elif check.is_watched and not watched_before:
         change_state(session, check, HealthState.UNKNOWN, at=now, reason="not asked yet")
@@ -200,12 +236,37 @@ def _change(
     session.flush()
 
 
+def _facts(check: HealthCheck) -> dict[str, object]:
+    """What the audit log may know of a check: of the secrets, which there are."""
+    config = configs.config_of(check)
+    return facts_of(check, SETTABLE) | {
+        "kind": check.kind,
+        "config": configs.shown(config),
+        "config.set": configs.secrets_of(config),
+    }
+
+
+def _check_parent(session: Session, check: HealthCheck, parent_id: str | None) -> None:
+    """Refuse a parent of another project, and one that depends on the check itself."""
+    above: str | None = parent_id
+    for _ in range(MOST_ANCESTORS):
+        if above is None:
+            return
+        parent = session.get(HealthCheck, above)
+        if parent is None or parent.project_id != check.project_id:
+            raise Invalid("There is no such parent in this project; give the id of a health check.")
+        if parent.id == check.id:
+            raise Invalid("A health check cannot depend on itself, nor on what depends on it.")
+        above = parent.parent_id
+    raise Invalid(f"At most {MOST_ANCESTORS} health checks may depend on each other in a row.")
+
+
 def _change_by_hand(
     session: Session, check: HealthCheck, values: dict[str, object], *, now: datetime
 ) -> None:
-    before = facts_of(check, SETTABLE)
+    before = _facts(check)
     _change(session, check, values, now=now)
-    changes = changes_between(before, facts_of(check, SETTABLE))
+    changes = changes_between(before, _facts(check))
     _say(session, HealthCheckChanged, check, changes, now=now)
 
 

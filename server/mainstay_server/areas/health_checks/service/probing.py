@@ -6,8 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.providers import PROBES
-from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.schemas.orders import (
+    Finished,
+    ProbeOrder,
+    ProbeResult,
+)
 
 Clock = Callable[[], datetime]
 STALLED_SECONDS = 3.0
@@ -57,7 +61,7 @@ async def _ask(order: ProbeOrder, *, clock: Clock) -> ProbeResult:
     It says that this process was stopped or starved meanwhile, which is no fault of the app.
     """
     began = clock()
-    result = await PROBES[order.kind](order)
+    result = await PROVIDERS[order.kind].ask(order)
     took = (clock() - began).total_seconds()
     if took > order.timeout_seconds + STALLED_SECONDS:
         return replace(result, conclusive=False, reason="not asked: this process was stopped")

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.schemas import Finished, ProbeResult
+from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeResult
 
+from . import configs
 from .spells import change_state
 from .states import SEVERITY, Standing, next_state, was_not_watched
 from .turns import is_watched, next_turn
@@ -99,7 +100,7 @@ def _lock(session: Session, conditions: list[sa.ColumnElement[bool]]) -> list[He
 def _still_holds(check: HealthCheck, one: Finished) -> bool:
     if one.order.fence is not None:
         return check.fence == one.order.fence
-    return check.url == one.order.url
+    return check.target == one.order.target and configs.opened(check) == one.order.config
 
 
 def _end_turn(check: HealthCheck, one: Finished) -> None:

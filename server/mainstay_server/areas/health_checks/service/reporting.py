@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks import columns
 from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.schemas import (
+from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthAnswer,
     HealthMetrics,
     RecentCheck,

@@ -94,7 +94,7 @@ def _say(
             project_id=check.project_id,
             instance_id=check.instance_id,
             health_check_id=check.id,
-            url=check.url,
+            url=check.target,
             since=at,
             reason=reason,
             **more,

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.schemas import ProbeOrder
+from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder
 from mainstay_server.kernel import leases
+
+from . import configs
 
 LEASE = timedelta(seconds=15)
 MOST_CLAIMED_AT_ONCE = 500
@@ -30,7 +32,7 @@ def next_turn(check_id: str, interval_seconds: int, after: datetime) -> datetime
 
 def is_watched() -> sa.ColumnElement[bool]:
     """The SQL of `HealthCheck.is_watched`."""
-    return sa.and_(HealthCheck.url != "", HealthCheck.paused.is_(False))
+    return sa.and_(HealthCheck.target != "", HealthCheck.paused.is_(False))
 
 
 def is_due(*, until: datetime, now: datetime) -> sa.ColumnElement[bool]:
@@ -67,7 +69,7 @@ def orders_now(
     session: Session, condition: sa.ColumnElement[bool], *, now: datetime
 ) -> list[ProbeOrder]:
     """Orders to ask at once, beside the schedule and without a claim."""
-    found = session.scalars(sa.select(HealthCheck).where(condition, HealthCheck.url != ""))
+    found = session.scalars(sa.select(HealthCheck).where(condition, HealthCheck.target != ""))
     return [_order(check, at=now, fence=None) for check in found]
 
 
@@ -113,6 +115,10 @@ def _order(check: HealthCheck, *, at: datetime, fence: int | None) -> ProbeOrder
         instance_id=check.instance_id,
         kind=check.kind,
         url=check.url,
+        target=check.target,
+        host=configs.host_of(check),
+        config=configs.opened(check),
+        conditions=tuple(check.conditions),
         interval_seconds=check.interval_seconds,
         timeout_seconds=check.timeout_seconds,
         degraded_after_ms=check.degraded_after_ms,

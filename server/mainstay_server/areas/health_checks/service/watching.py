@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
 from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.schemas import Finished, ProbeOrder
+from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.kernel import columns, leases
 from mainstay_server.kernel.area import StopSignal

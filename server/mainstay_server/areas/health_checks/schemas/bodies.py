@@ -1,14 +1,11 @@
-"""Shapes: what a probe is told and answers, and what the API takes and gives."""
+"""Shapes of the API of health checks."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
+from mainstay_server.areas.health_checks.models import EXPIRY_DAYS
 from mainstay_server.kernel.web.bodies import Answer, Body, Instant
-
-from .models import HealthState
 
 MOST_SECONDS = 86_400
 SHORTEST_INTERVAL_SECONDS = 5
@@ -16,58 +13,17 @@ LONGEST_TIMEOUT_SECONDS = 120
 LONGEST_URL = 2_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProbeOrder:
-    """One turn of one check, as claimed. `fence` tells later whether the claim still held."""
-
-    check_id: str
-    instance_id: str
-    kind: str
-    url: str
-    interval_seconds: int
-    timeout_seconds: int
-    degraded_after_ms: int
-    state: HealthState
-    at: datetime
-    fence: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeResult:
-    """What one try found. Times in milliseconds; `status_code` is 0 when nothing was answered.
-
-    `reason` is empty when healthy. `conclusive` is false when the fault was our own (no free
-    connection): that says nothing about the app.
-    """
-
-    state: HealthState
-    response_ms: float
-    status_code: int = 0
-    reason: str = ""
-    resolve_ms: float = 0.0
-    connect_ms: float = 0.0
-    tls_ms: float = 0.0
-    first_byte_ms: float = 0.0
-    transfer_ms: float = 0.0
-    conclusive: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """One turn that was asked; `result` is None when it says nothing about the app."""
-
-    order: ProbeOrder
-    at: datetime
-    finished_at: datetime
-    result: ProbeResult | None
-    tries: int = 1
-
-
 Interval = Annotated[int, Field(ge=SHORTEST_INTERVAL_SECONDS, le=MOST_SECONDS)]
 Timeout = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_SECONDS)]
 Threshold = Annotated[int, Field(ge=1, le=100)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_SECONDS * 1000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=50)]], Field(max_length=20)]
+ParentId = Annotated[str | None, Field(max_length=36)]
+ExpiryDays = Annotated[
+    list[Annotated[int, Field(ge=1, le=365)]],
+    Field(max_length=10, description="Told so many days before a certificate or domain ends."),
+]
 
 
 def checked_url(url: str) -> str:
@@ -78,37 +34,56 @@ def checked_url(url: str) -> str:
     return url
 
 
-class NewHealthCheck(Body):
-    """A further check of an instance."""
+class NewCheck(Body):
+    """What a further check of an instance has, whatever its kind."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"url": "https://example.com/health", "name": "shop"}]}
-    )
-
-    url: str
     name: Name = "health"
-    kind: Literal["http"] = "http"
+    kind: str
+    config: Any
     interval_seconds: Interval = 300
     timeout_seconds: Timeout = 10
     degraded_after_ms: Milliseconds = 2_000
     fail_after: Threshold = 1
     recover_after: Threshold = 1
+    tags: Tags = Field(default_factory=list)
+    parent_id: ParentId = None
+    expiry_days: ExpiryDays = Field(default_factory=lambda: list(EXPIRY_DAYS))
+
+
+class NewHealthCheck(NewCheck):
+    """A check that asks a URL; `config` says how, where the usual way does not do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://example.com/health", "name": "shop"}]}
+    )
+
+    kind: Literal["http"] = "http"
+    url: str
+    config: Any = Field(default_factory=dict)
 
     _url = field_validator("url")(checked_url)
 
 
 class HealthCheckChanges(Body):
-    """What to change; fields left out stay."""
+    """What to change; fields left out stay.
+
+    `config` replaces the whole of the check's own, but a secret that is left out of it stays as
+    well; null takes it away. The kind of a check never changes.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"failAfter": 3}]})
 
     url: str | None = None
+    config: dict[str, Any] | None = None
     name: Name | None = None
     interval_seconds: Interval | None = None
     timeout_seconds: Timeout | None = None
     degraded_after_ms: Milliseconds | None = None
     fail_after: Threshold | None = None
     recover_after: Threshold | None = None
+    tags: Tags | None = None
+    parent_id: ParentId = None
+    expiry_days: ExpiryDays | None = None
 
     @field_validator("url")
     @classmethod
@@ -117,13 +92,22 @@ class HealthCheckChanges(Body):
 
 
 class HealthCheckAnswer(Answer):
-    """One check as it stands."""
+    """One check as it stands. Of the secrets in its config only the paths are told, as `secrets`.
+
+    `target` is where it asks, in short. `url` is empty for kinds that have none.
+    """
 
     id: str
     instance_id: str
     name: str
     kind: str
+    target: str
     url: str
+    config: dict[str, Any]
+    secrets: list[str]
+    tags: list[str]
+    parent_id: str | None
+    expiry_days: list[int]
     follows_instance: bool
     interval_seconds: int
     timeout_seconds: int

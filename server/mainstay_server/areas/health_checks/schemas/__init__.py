@@ -1,0 +1,1 @@
+"""Shapes of the health checks: orders and results of probes, bodies and answers of the API."""

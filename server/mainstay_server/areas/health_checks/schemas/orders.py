@@ -1,0 +1,167 @@
+"""What a provider is told and what it answers."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.kernel.outbound import OutboundError, Timings
+from mainstay_server.kernel.web.bodies import Body
+
+LONGEST_HOST = 253
+LONGEST_REASON = 300
+_NOT_IN_HOSTS = re.compile(r"[\s/@?#\[\]%]|://")
+_SYSTEM_WORDS = re.compile(r"\(([^)]+)\)")
+
+Fact = str | int | float | bool | None
+
+
+class ProviderConfig(Body):
+    """What one kind of check is told. Each secret in it is a `Secret`: it is kept sealed."""
+
+
+Secret = Annotated[SecretStr, Field(max_length=2_000)]
+
+
+def checked_host(host: str) -> str:
+    """A name or an address without anything around it; raises ValueError."""
+    host = host.strip().strip("[]").rstrip(".").lower()
+    if not host or len(host) > LONGEST_HOST or _NOT_IN_HOSTS.search(host):
+        raise ValueError("must be a host name or an address alone, such as db.example.com")
+    return host
+
+
+Host = Annotated[str, AfterValidator(checked_host)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOrder:
+    """One turn of one check, as claimed. `fence` tells later whether the claim still held.
+
+    `config` is what the provider of the kind is told, with its secrets open; `host` is what limits
+    on how many ask one host at once count by.
+    """
+
+    check_id: str
+    instance_id: str
+    kind: str
+    url: str = ""
+    target: str = ""
+    host: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    conditions: tuple[str, ...] = ()
+    interval_seconds: int
+    timeout_seconds: int
+    degraded_after_ms: int
+    state: HealthState
+    at: datetime
+    fence: int | None = None
+
+    def answered(
+        self,
+        timings: Timings,
+        *,
+        values: Mapping[str, object] | None = None,
+        facts: Mapping[str, Fact] | None = None,
+    ) -> "ProbeResult":
+        """The result of something that answered, degraded when it took too long.
+
+        What is wrong with the answer is said by `ProbeResult.worsened`.
+        """
+        slow = timings.total > self.degraded_after_ms
+        took, limit = timings.total / 1000, self.degraded_after_ms / 1000
+        return ProbeResult(
+            state=HealthState.DEGRADED if slow else HealthState.HEALTHY,
+            response_ms=timings.total,
+            reason=f"answered in {took:.1f} s, slower than {limit:g} s" if slow else "",
+            resolve_ms=timings.resolve,
+            connect_ms=timings.connect,
+            tls_ms=timings.tls,
+            first_byte_ms=timings.first_byte,
+            transfer_ms=timings.transfer,
+            facts=facts or {},
+            values={"CONNECTED": True, "RESPONSE_TIME": timings.total} | dict(values or {}),
+        )
+
+    def unanswered(self, error: OutboundError, *, began: float) -> "ProbeResult":
+        """The result of something that did not answer; `began` is of the monotonic clock."""
+        return ProbeResult(
+            state=HealthState.UNHEALTHY,
+            response_ms=(time.monotonic() - began) * 1000,
+            reason=self._why_no_answer(error)[:LONGEST_REASON],
+            conclusive=not error.own_limit,
+            values={"CONNECTED": False},
+        )
+
+    def _why_no_answer(self, error: OutboundError) -> str:
+        """The failure in the words people search for, without advice for developers of Mainstay."""
+        if error.own_limit:
+            return "not asked: too many of our own connections to this host were busy"
+        if error.kind == "timeout":
+            return f"no answer within {self.timeout_seconds} s"
+        if error.kind == "connect":
+            words = _SYSTEM_WORDS.search(error.reason)
+            return words.group(1).lower() if words else "connection refused"
+        return error.reason.partition(";")[0].rstrip(".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One dependency that an app's own health document tells of."""
+
+    name: str
+    state: HealthState
+    response_ms: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult:
+    """What one try found. Times in milliseconds; `status_code` is 0 when nothing was answered.
+
+    `reason` is empty when healthy. `conclusive` is false when the fault was our own (no free
+    connection): that says nothing about the app. `facts` is what is worth keeping of it, such as
+    `certificate_ends_at`; `values` is what conditions may speak of, and is kept nowhere. `failed`
+    are the conditions that did not hold, resolved. `parts` are the lines of a health document.
+    """
+
+    state: HealthState
+    response_ms: float
+    status_code: int = 0
+    reason: str = ""
+    resolve_ms: float = 0.0
+    connect_ms: float = 0.0
+    tls_ms: float = 0.0
+    first_byte_ms: float = 0.0
+    transfer_ms: float = 0.0
+    conclusive: bool = True
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def worsened(self, state: HealthState, reason: str) -> "ProbeResult":
+        """The result with something else that is wrong; the worse state and its reason win."""
+        if _BADNESS[state] <= _BADNESS[self.state]:
+            return self
+        return replace(self, state=state, reason=reason[:LONGEST_REASON])
+
+
+_BADNESS = {HealthState.HEALTHY: 0, HealthState.DEGRADED: 1, HealthState.UNHEALTHY: 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One turn that was asked; `result` is None when it says nothing about the app."""
+
+    order: ProbeOrder
+    at: datetime
+    finished_at: datetime
+    result: ProbeResult | None
+    tries: int = 1

@@ -1,0 +1,151 @@
+"""What checks are told: read for their kind, kept with secrets sealed, shown without them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.schemas.orders import ProviderConfig
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.sealing import MARK, seal, unseal
+
+PURPOSE = "health_checks.config"
+
+
+def read_config(kind: str, given: object, *, url: str | None = None) -> ProviderConfig:
+    """A config as its kind understands it; raises `Invalid`, which names the members at fault."""
+    provider = PROVIDERS.get(kind)
+    if provider is None:
+        raise Invalid(f"There is no kind {kind!r}; kinds are {', '.join(sorted(PROVIDERS))}.")
+    if isinstance(given, ProviderConfig):
+        given = given.model_dump(exclude_unset=True)
+    assert isinstance(given, Mapping), "shapes of the API see to that"
+    members = dict(given) if url is None else {**given, "url": url}
+    try:
+        return provider.Config.model_validate(members)
+    except ValidationError as error:
+        faults = [
+            {"field": ".".join(("config", *map(str, one["loc"]))), "message": one["msg"]}
+            for one in error.errors(include_input=False, include_url=False)
+        ]
+        first = faults[0]
+        raise Invalid(f"{first['field']}: {first['message']}.", errors=faults) from None
+
+
+def kept(config: ProviderConfig) -> dict[str, Any]:
+    """A config as it lies in the database: every secret sealed, the URL in its own column."""
+    found: dict[str, Any] = _sealed(config.model_dump(exclude_unset=True))
+    found.pop("url", None)
+    return found
+
+
+def opened(check: HealthCheck) -> dict[str, Any]:
+    """The config of a check with its secrets open and its URL in it: for providers alone."""
+    found: dict[str, Any] = _opened(check.config)
+    return found | {"url": check.url} if check.url else found
+
+
+def config_of(check: HealthCheck) -> ProviderConfig:
+    """The config of a check as its kind reads it."""
+    return PROVIDERS[check.kind].Config.model_validate(opened(check))
+
+
+def shown(config: ProviderConfig) -> dict[str, Any]:
+    """A config for any eye: as the API takes it, without its secrets."""
+    found: dict[str, Any] = _shown(config.model_dump(by_alias=True))
+    return found
+
+
+def secrets_of(config: ProviderConfig) -> list[str]:
+    """The paths of the secrets that are set, as `password` or `headers.authorization`."""
+    return sorted(_secret_paths(config.model_dump(by_alias=True), ""))
+
+
+def changed_config(
+    check: HealthCheck, given: Mapping[str, Any] | None, *, url: str | None = None
+) -> dict[str, Any] | None:
+    """A check's next config as it is kept, or None when it stays as it is.
+
+    Secrets that `given` leaves out stay, null takes one away; without `given` all stays but the
+    URL. A kept secret goes only where it was meant for: when the target changes, it has to be
+    given anew. Raises `Invalid`.
+    """
+    before = config_of(check)
+    members = before.model_dump(exclude_unset=True)
+    url = url if url is not None else (check.url or None)
+    config = read_config(check.kind, _shown(members) if given is None else given, url=url)
+    whole = read_config(
+        check.kind, _filled(config.model_dump(exclude_unset=True), members), url=url
+    )
+    left_out = set(secrets_of(whole)) - set(secrets_of(config))
+    target = PROVIDERS[check.kind].target_of
+    if left_out and target(before) != target(whole):
+        raise Invalid(
+            f"Give {', '.join(sorted(left_out))} again: the target changes, and a secret that is"
+            " kept goes only where it was meant for."
+        )
+    return None if whole.model_dump() == before.model_dump() else kept(whole)
+
+
+def target_of(check: HealthCheck) -> str:
+    """Where a check asks, fit for any eye; empty while it has no URL."""
+    if check.kind == "http" and not check.url:
+        return ""
+    return PROVIDERS[check.kind].target_of(config_of(check))
+
+
+def host_of(check: HealthCheck) -> str:
+    """The host whose load the check is."""
+    return PROVIDERS[check.kind].host_of(config_of(check))
+
+
+def _sealed(value: object) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, SecretStr):
+        return seal(value.get_secret_value(), purpose=PURPOSE)
+    if isinstance(value, Mapping):
+        return {name: _sealed(each) for name, each in value.items()}
+    return [_sealed(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _opened(value: object) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return unseal(value, purpose=PURPOSE) if value.startswith(MARK) else value
+    if isinstance(value, Mapping):
+        return {name: _opened(each) for name, each in value.items()}
+    return [_opened(each) for each in value] if isinstance(value, list) else value
+
+
+def _shown(value: object) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return {
+            name: _shown(each) for name, each in value.items() if not isinstance(each, SecretStr)
+        }
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value if not isinstance(each, SecretStr)]
+    return value
+
+
+def _secret_paths(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _secret_paths(each, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _secret_paths(each, f"{path}.{number}" if path else str(number))
+
+
+def _filled(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, with the secrets of before that it does not speak of."""
+    filled = dict(given)
+    for name, each in before.items():
+        if name not in given and isinstance(each, SecretStr):
+            filled[name] = each
+        elif isinstance(each, Mapping):
+            kept_below = _filled(given.get(name) or {}, each)
+            if kept_below or name in given:
+                filled[name] = kept_below
+    return filled
