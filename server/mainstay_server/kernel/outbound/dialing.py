@@ -13,13 +13,12 @@ from mainstay_server.kernel.outbound.fetching import Timings
 from mainstay_server.kernel.outbound.gate import Gate, gate
 from mainstay_server.kernel.outbound.network import (
     READ_BYTES,
-    Stopwatch,
     connect,
     cut_off,
     resolve,
-    stopwatch,
     tls_failure,
 )
+from mainstay_server.kernel.outbound.timing import Stopwatch, stopwatch
 
 MOST_LINE_BYTES = 8_192
 MOST_PACKET_BYTES = 65_535
