@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from mainstay_server.contracts.maintenance import windows_over
 from mainstay_server.kernel import blobs, columns, database, limits, outbound, shared
 from mainstay_server.kernel.area import Area, install, installed
 from mainstay_server.kernel.events import install_reactions, prune_outbox
@@ -20,6 +21,7 @@ from mainstay_server.kernel.settings import (
     load_settings,
     of,
 )
+from mainstay_server.kernel.watching import install_windows
 from mainstay_server.tenancy import api, pages, seen
 
 from .data_dir import open_data_dir
@@ -55,6 +57,7 @@ def fold(areas: Sequence[Area], **given: object) -> None:
     install(everything)
     install_reactions(reaction for area in everything for reaction in area.reactions)
     install_answers(tuple(answer for area in everything for answer in area.answers))
+    install_windows(windows_over)
     ours = (prune_outbox, limits.prune_limit_buckets)
     install_jobs([*ours, *(job for area in everything for job in area.jobs)])
 

@@ -3,38 +3,46 @@
 from datetime import datetime
 from typing import ClassVar
 
+import msgspec
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target
 
 
 class HealthChanged(Event, frozen=True, kw_only=True):
-    """The base of what is said of one instance's health; said once per change, in order."""
+    """The base of what is said of how a health check is; said once per change, in order.
+
+    `name` is empty for an instance's own check: it stands for the instance. `unreachable` is how
+    many checks depend on it and are muted while it is down; up to ten of them are named.
+    """
 
     organization_id: str
     project_id: str
     instance_id: str
     health_check_id: str
+    name: str
     url: str
     since: datetime
     reason: str
+    unreachable: int = 0
+    unreachable_names: list[str] = msgspec.field(default_factory=list)
 
     @property
     @override
     def subject(self) -> str:
-        return self.instance_id
+        return self.health_check_id
 
 
 class HealthCheckWentDown(HealthChanged, frozen=True, kw_only=True):
-    """The instance is unhealthy: it did not answer, or answered that it is not well."""
+    """What it asks is unhealthy: it did not answer, or answered that it is not well."""
 
 
 class HealthCheckDegraded(HealthChanged, frozen=True, kw_only=True):
-    """The instance answers, but slower than its threshold or says itself that it is degraded."""
+    """What it asks answers, but slower than allowed, or says itself that it is degraded."""
 
 
 class HealthCheckRecovered(HealthChanged, frozen=True, kw_only=True):
-    """The instance is healthy again after having been down or degraded since `troubled_since`."""
+    """What it asks is healthy again after having been in trouble since `troubled_since`."""
 
     troubled_since: datetime
 
@@ -45,6 +53,25 @@ class HealthCheckStopped(HealthChanged, frozen=True, kw_only=True):
     What was opened because of it can be closed: nothing would ever say that it recovered. If it
     is still in trouble when looked at again, that is said anew.
     """
+
+
+class HealthCheckFlapping(HealthChanged, frozen=True, kw_only=True):
+    """What it asks goes back and forth so often that each change is not said any more.
+
+    `state` is the trouble that it comes back to: degraded or unhealthy.
+    """
+
+    state: str
+
+
+class HealthCheckSettled(HealthChanged, frozen=True, kw_only=True):
+    """What flapped has stayed as it is for an hour: `state` is healthy, degraded or unhealthy.
+
+    `troubled_since` is when the trouble began that has ended; None while it has not.
+    """
+
+    state: str
+    troubled_since: datetime | None
 
 
 class HealthCheckEvent(Audited, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from .jobs import Job
 from .ports import Answer
 from .readiness import ReadinessCheck
 from .settings import Settings
-from .subjects import InstanceRef
+from .subjects import InstanceRef, Watches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +185,7 @@ class Area:
     menu: tuple[MenuEntry, ...] = ()
     organization_menu: tuple[OrganizationEntry, ...] = ()
     guard: tuple[GuardStep, ...] = ()
+    watches: Watches | None = None
 
 
 class _Installed:

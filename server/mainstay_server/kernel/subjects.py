@@ -1,8 +1,12 @@
 """The values that tell areas what they are asked about, without showing them tenancy's tables."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from datetime import datetime
+from typing import Literal, Protocol, TypedDict
 from urllib.parse import quote
+
+from sqlalchemy.orm import Session
 
 
 class InstanceIds(TypedDict):
@@ -39,3 +43,34 @@ class InstanceRef:
         """The path of one of its project's pages, such as `monitoring`, about this instance."""
         chosen = quote(self.environment)
         return f"/dashboard/projects/{self.project_slug}/{page}?instance={chosen}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A health check or a heartbeat, as those see it who only care how it is.
+
+    `state` is a `kernel.watching.State`. `page` is the path of its page in the dashboard.
+    """
+
+    id: str
+    kind: Literal["health_check", "heartbeat"]
+    organization_id: str
+    project_id: str
+    instance_id: str
+    name: str
+    tags: tuple[str, ...]
+    state: str
+    state_since: datetime
+    state_reason: str
+    page: str
+    flapping: bool = False
+
+
+class Watches(Protocol):
+    """What an area watches, for `Area(watches=…)`."""
+
+    def list(self, session: Session, project_id: str, *, limit: int) -> Sequence[Watched]:
+        """Everything it watches in a project, by name; at most so many."""
+
+    def find(self, session: Session, ids: Collection[str]) -> Sequence[Watched]:
+        """Those of the ids that are its own."""

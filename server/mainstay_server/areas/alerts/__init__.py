@@ -22,6 +22,8 @@ area = Area(
         reactions.open_degraded,
         reactions.resolve_health,
         reactions.resolve_unwatched,
+        reactions.open_flapping,
+        reactions.follow_settled,
         reactions.open_new_issue,
         reactions.open_regressed_issue,
         reactions.resolve_decided_issue,

@@ -218,12 +218,13 @@ class AlertNotification(Base):
     finished_at: Mapped[datetime | None]
 
 
-class AlertHealthHeard(Base):
-    """Up to when an instance's health was heard, so that a late word of an older state is none."""
+class AlertSubjectHeard(Base):
+    """Up to when a watched subject was heard, so that a late word of an older state is none."""
 
-    __tablename__ = "alert_health_heard"
+    __tablename__ = "alert_subjects_heard"
 
+    subject_id: Mapped[Id] = mapped_column(primary_key=True)
     instance_id: Mapped[str] = mapped_column(
-        sa.ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True
+        sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
     )
     since: Mapped[datetime]

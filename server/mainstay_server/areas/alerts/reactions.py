@@ -16,7 +16,9 @@ from mainstay_server.contracts.backups import (
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
     HealthCheckDegraded,
+    HealthCheckFlapping,
     HealthCheckRecovered,
+    HealthCheckSettled,
     HealthCheckStopped,
     HealthCheckWentDown,
 )
@@ -35,6 +37,7 @@ from .service import (
     backup_conditions,
     conditions,
     guard_conditions,
+    health_conditions,
     key_conditions,
     notifications,
     storage_conditions,
@@ -45,25 +48,37 @@ from .service import (
 @on(HealthCheckWentDown)
 def open_down(session: Session, event: HealthCheckWentDown, *, now: datetime) -> None:
     """An instance is down: critical, unless its rule says otherwise."""
-    conditions.record_trouble(session, event, AlertType.INSTANCE_DOWN, now=now)
+    health_conditions.record_trouble(session, event, AlertType.INSTANCE_DOWN, now=now)
 
 
 @on(HealthCheckDegraded)
 def open_degraded(session: Session, event: HealthCheckDegraded, *, now: datetime) -> None:
     """An instance is slow or not quite well: a warning, unless its rule says otherwise."""
-    conditions.record_trouble(session, event, AlertType.INSTANCE_DEGRADED, now=now)
+    health_conditions.record_trouble(session, event, AlertType.INSTANCE_DEGRADED, now=now)
 
 
 @on(HealthCheckRecovered)
 def resolve_health(session: Session, event: HealthCheckRecovered, *, now: datetime) -> None:
     """An instance is well again."""
-    conditions.record_recovery(session, event, now=now)
+    health_conditions.record_recovery(session, event, now=now)
 
 
 @on(HealthCheckStopped)
 def resolve_unwatched(session: Session, event: HealthCheckStopped, *, now: datetime) -> None:
     """Nobody looks at an instance any more, so nobody would say that it is well again."""
-    conditions.record_stop(session, event, now=now)
+    health_conditions.record_stop(session, event, now=now)
+
+
+@on(HealthCheckFlapping)
+def open_flapping(session: Session, event: HealthCheckFlapping, *, now: datetime) -> None:
+    """An instance goes back and forth: one alert stands for all of it."""
+    health_conditions.record_flapping(session, event, now=now)
+
+
+@on(HealthCheckSettled)
+def follow_settled(session: Session, event: HealthCheckSettled, *, now: datetime) -> None:
+    """What flapped has stayed as it is for an hour: well, or in some trouble."""
+    health_conditions.record_settled(session, event, now=now)
 
 
 @on(IssueOpened)

@@ -4,6 +4,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
+from .service import watches
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -11,7 +12,7 @@ area = Area(
     title="Health checks",
     api=api.router,
     pages=pages.router,
-    jobs=(jobs.ask_everything, jobs.mark_unwatched),
+    jobs=(jobs.ask_everything, jobs.mark_unwatched, jobs.tell_held_back),
     loops=(jobs.watch,),
     reactions=(reactions.begin_with_the_instance, reactions.follow_the_instance),
     readiness=(
@@ -25,4 +26,5 @@ area = Area(
     panels=(pages.panel,),
     tiles=pages.tiles,
     summary=pages.summary,
+    watches=watches.HEALTH_CHECKS,
 )

@@ -9,7 +9,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import asking, recording
+from .service import asking, recording, telling
 from .service.watching import Watch
 from .settings import HealthCheckSettings
 
@@ -34,6 +34,10 @@ def ask_everything(*, now: datetime) -> None:  # noqa: ARG001 - a probe reads th
 @job(every=timedelta(minutes=1))
 def mark_unwatched(session: Session, *, now: datetime) -> None:
     """Mark as unknown what no probe process has asked for too long: our outage, not the app's."""
-    recording.mark_unwatched(
-        session, now=now, grace_seconds=of(HealthCheckSettings).health_checks_grace_seconds
-    )
+    recording.mark_unwatched(session, now=now)
+
+
+@job(every=timedelta(minutes=1))
+def tell_held_back(session: Session, *, now: datetime) -> None:
+    """Tell of trouble that has now lasted long enough, or outlasted its maintenance."""
+    telling.tell_held_back(session, now=now)

@@ -13,6 +13,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.watching import read_spells, uptime_of, worst_in_slots
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
@@ -24,7 +25,6 @@ from mainstay_server.ui.formats import age_in_words, duration_ms, percent
 from .columns import ask_series
 from .models import HealthCheck, HealthState
 from .service import asking, checks, reporting
-from .service.uptime import uptime_of, worst_in_slots
 
 router = Router(prefix="/dashboard/projects/{slug}/health/{instance_id}", include_in_schema=False)
 
@@ -35,7 +35,10 @@ SHOWN_RESULTS = 10
 TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
 # The word of each state that the drawings know a shape and a colour for.
-LIGHTS = {state: state.value for state in HealthState} | {HealthState.UNHEALTHY: "down"}
+LIGHTS = {state: state.value for state in HealthState} | {
+    HealthState.UNHEALTHY: "down",
+    HealthState.UNREACHABLE: "unknown",
+}
 TARGET_UPTIME_PERCENT = 99.9
 POOR_UPTIME_PERCENT = 99.0
 TONES = {
@@ -123,7 +126,7 @@ def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mappi
     """Uptime over 24 hours of each instance that has a health check, hour by hour as a line."""
     since = now - timedelta(hours=TILE_HOURS)
     found = checks.main_checks(session, instance_ids)
-    spells = reporting.spells_of(session, list(found.values()), since=since, until=now, now=now)
+    spells = read_spells(session, list(found.values()), since=since, until=now, now=now)
     made = {}
     for instance_id, check in found.items():
         whole = uptime_of(spells[check.id], since=since, until=now).percent
@@ -154,9 +157,9 @@ panel = Panel(page="monitoring", name="health", title="Health", order=20, draw=d
 
 def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     since = asked.now - timedelta(hours=asked.hours)
-    spells = reporting.spells_of(
-        asked.session, [check], since=since, until=asked.now, now=asked.now
-    )[check.id]
+    spells = read_spells(asked.session, [check], since=since, until=asked.now, now=asked.now)[
+        check.id
+    ]
     health = reporting.health_of(asked.session, asked.instance.id, hours=asked.hours, now=asked.now)
     uptime = uptime_of(spells, since=since, until=asked.now).percent
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)

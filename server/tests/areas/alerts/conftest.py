@@ -170,6 +170,7 @@ class Harbour:
             "project_id": self.instance.project_id,
             "instance_id": self.instance.id,
             "health_check_id": "check",
+            "name": "",
             "url": "https://inspections.example/health",
             "since": self.now,
             "reason": reason,

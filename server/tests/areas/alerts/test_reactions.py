@@ -575,4 +575,4 @@ def test_no_rule_needs_a_row(harbour: Harbour) -> None:
     harbour.goes_down()
     with transaction() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(AlertRule)) == 0
-    assert harbour.active() == ["instance_down"]
+    assert harbour.active() == ["instance_down:check"]

@@ -10,6 +10,7 @@ from mainstay_server.areas.health_checks.service import checks
 from mainstay_server.contracts.tenancy import InstanceChanged
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.watching import State
 from tests.servers.http import Answer, HttpReceiver, running_http
 from tests.world import World
 
@@ -131,7 +132,7 @@ def test_uptime_tells_the_spells_it_comes_from(world: World, app: HttpReceiver) 
     assert answer["intervals"][1]["ongoing"] is True
     assert answer["uptime"] == 100
     assert answer["coverage"] < 1
-    assert set(answer["seconds"]) == {"healthy", "degraded", "unhealthy", "unknown", "paused"}
+    assert set(answer["seconds"]) == set(State)
 
 
 def test_a_check_by_hand_from_its_making_to_its_end(world: World, app: HttpReceiver) -> None:

@@ -7,11 +7,13 @@ import pytest
 from mainstay_server.areas.health_checks import jobs
 from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
 from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.service import recording
 from mainstay_server.kernel import columns, outbound
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import install_jobs, run_task
-from tests.areas.health_checks.worlds import a_check
+from mainstay_server.kernel.watching import State
+from tests.areas.health_checks.worlds import GRACE, a_check, finished
 from tests.servers.http import Answer, running_http
 
 
@@ -53,7 +55,8 @@ def test_a_round_with_nothing_to_ask_is_done() -> None:
 def test_what_no_process_asks_becomes_unknown() -> None:
     with transaction() as session:
         check = a_check(session, now=utc_now())
-        check.state = "healthy"  # type: ignore[assignment] # as the database gives it
+        one = finished(check, State.HEALTHY, at=utc_now())
+        recording.record_results(session, [one], grace_seconds=GRACE)
     later = utc_now() + timedelta(minutes=10)
 
     with transaction() as session:

@@ -119,10 +119,10 @@ def test_tile_and_summary_tell_the_last_day(world: World) -> None:
         check = checks.find_main_check(session, world.instance.id)
         assert check is not None
         for minutes, state in ((40, "healthy"), (20, "unhealthy"), (10, "healthy")):
-            check.watched_until = now
+            check.watched_until = check.silent_at = now
             one = finished(check, HealthState(state), at=now - timedelta(minutes=minutes))
             recording.record_results(session, [one], grace_seconds=GRACE)
-        check.watched_until = now
+        check.watched_until = check.silent_at = now
     with reading() as session:
         tile = pages.tiles(session, [world.instance.id], now)[world.instance.id]
         summary = pages.summary(session, [world.instance.id], now)[world.instance.id]

@@ -92,7 +92,7 @@ def test_removing_a_check_removes_its_history(session: Session) -> None:
 
     checks.remove_check(session, check, now=NOON + MINUTE)
 
-    assert session.scalar(sa.text("SELECT count(*) FROM health_intervals")) == 0
+    assert session.scalar(sa.text("SELECT count(*) FROM spells")) == 0
 
 
 def test_the_same_said_twice_makes_one_check(session: Session) -> None:

@@ -1,9 +1,10 @@
 """Recording results: what is said, once, and what a late or foreign result may not change."""
 
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
-from mainstay_server.areas.health_checks.models import HealthCheck, HealthInterval, HealthState
+from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.service import checks, recording
 from mainstay_server.areas.health_checks.service.turns import claim_due
 from mainstay_server.contracts.health_checks import (
@@ -13,6 +14,7 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckStopped,
     HealthCheckWentDown,
 )
+from mainstay_server.kernel.watching import RecordedSpell
 from sqlalchemy.orm import Session
 from tests.areas.health_checks.worlds import GRACE, MINUTE, NOON, SECOND, a_check, finished
 from tests.conftest import Said
@@ -32,7 +34,7 @@ def record(
 def spells(session: Session) -> list[tuple[str, int, int | None]]:
     """State, start and end of every spell, in seconds after noon."""
     rows = session.scalars(
-        sa.select(HealthInterval).order_by(HealthInterval.started_at, HealthInterval.id)
+        sa.select(RecordedSpell).order_by(RecordedSpell.started_at, RecordedSpell.id)
     )
     return [
         (
@@ -53,11 +55,12 @@ def test_an_outage_is_said_once_and_its_end_once(session: Session, said: Said) -
 
     record(session, check, H, U, U, U, H, H)
 
-    common = {
+    common: dict[str, Any] = {
         "organization_id": check.organization_id,
         "project_id": check.project_id,
         "instance_id": check.instance_id,
         "health_check_id": check.id,
+        "name": "",
         "url": "https://shop.example/health",
     }
     assert said() == [
@@ -137,11 +140,9 @@ def test_time_without_a_result_is_marked_by_the_job_once(session: Session, said:
     check = a_check(session)
     record(session, check, H)
 
-    soon = recording.mark_unwatched(
-        session, now=NOON + 2 * MINUTE + 35 * SECOND, grace_seconds=GRACE
-    )
-    late = recording.mark_unwatched(session, now=NOON + 10 * MINUTE, grace_seconds=GRACE)
-    again = recording.mark_unwatched(session, now=NOON + 20 * MINUTE, grace_seconds=GRACE)
+    soon = recording.mark_unwatched(session, now=NOON + 2 * MINUTE + 35 * SECOND)
+    late = recording.mark_unwatched(session, now=NOON + 10 * MINUTE)
+    again = recording.mark_unwatched(session, now=NOON + 20 * MINUTE)
 
     assert (soon, late, again) == (0, 1, 0)
     assert spells(session)[-1] == ("unknown", 120, None)

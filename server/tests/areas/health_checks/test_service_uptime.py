@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mainstay_server.areas.health_checks.models import HealthState
 from mainstay_server.areas.health_checks.service import checks, recording
-from mainstay_server.areas.health_checks.service.uptime import (
+from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.watching import (
     Spell,
     Uptime,
     read_spells,
     uptime_of,
     worst_in_slots,
 )
-from mainstay_server.kernel.database import transaction
 from sqlalchemy.orm import Session
 from tests.areas.health_checks.worlds import GRACE, MINUTE, NOON, SECOND, a_check, finished
 from tests.databases import on_both_stores
@@ -110,9 +110,9 @@ def _lived(
             one = finished(check, HealthState(what), at=at, took_ms=0)
             recording.record_results(session, [one], grace_seconds=GRACE)
     now = NOON + end * SECOND
-    bounds = {"since": NOON + since * SECOND, "until": NOON + until * SECOND}
-    spells = read_spells(session, [check], **bounds, now=now, grace_seconds=GRACE)
-    return uptime_of(spells[check.id], **bounds)
+    start, stop = NOON + since * SECOND, NOON + until * SECOND
+    spells = read_spells(session, [check], since=start, until=stop, now=now)
+    return uptime_of(spells[check.id], since=start, until=stop)
 
 
 def spell(state: HealthState, start: datetime, minutes: int) -> Spell:

@@ -1,4 +1,4 @@
-"""What others say, as alerts: health, new and returning issues, and the rate of failed requests."""
+"""What others say, as alerts: new and returning issues, and the rate of failed requests."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,22 +9,15 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import (
     FLOOD,
     Alert,
-    AlertHealthHeard,
     AlertStatus,
     AlertType,
 )
 from mainstay_server.contracts.errors import IssueOpened, IssueStatusChanged
-from mainstay_server.contracts.health_checks import (
-    HealthChanged,
-    HealthCheckRecovered,
-    HealthCheckStopped,
-)
 from mainstay_server.contracts.requests import RequestCount
-from mainstay_server.kernel.database import insert
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance
 
-from .firing import Firing, find_active, fire, identity_of, resolve, resolve_each
+from .firing import Firing, fire, identity_of, resolve, resolve_each
 from .rules import rule_for, rules_for
 
 HOUR = timedelta(hours=1)
@@ -35,67 +28,6 @@ ISSUES = {
 }
 MOST_AT_ONCE = 1000
 REOPENED = "unresolved"
-
-
-def record_trouble(
-    session: Session, event: HealthChanged, kind: AlertType, *, now: datetime
-) -> None:
-    """An instance went down or became slow: open that alert in place of the other.
-
-    The other ends at the same moment. People hear of the new state only; whoever does not hear of
-    it, because of its severity or a rule that is off, hears that the old one is over.
-    """
-    instance = _instance_heard(session, event)
-    if instance is None:
-        return
-    down = kind is AlertType.INSTANCE_DOWN
-    other = AlertType.INSTANCE_DEGRADED if down else AlertType.INSTANCE_DOWN
-    before = find_active(session, instance.id, identity_of(other))
-    place = f"{instance.project_slug} {instance.environment}"
-    alert_id = fire(
-        session,
-        instance,
-        Firing(
-            type=kind,
-            title=f"{place} is {'down' if down else 'degraded'}",
-            message="\n".join(line for line in (event.reason, event.url) if line),
-            supersedes=before.id if before else "",
-        ),
-        now=now,
-    )
-    resolve(
-        session,
-        instance.id,
-        identity_of(other),
-        resolution="It is down now." if down else "It answers again, but not well.",
-        superseded_by=alert_id or "",
-        quiet=down and alert_id is None,  # nobody may read "resolved" of an app that is down
-        now=now,
-    )
-
-
-def record_recovery(session: Session, event: HealthCheckRecovered, *, now: datetime) -> None:
-    """An instance is well again: end whichever alert of its health is active."""
-    instance = _instance_heard(session, event)
-    if instance is None:
-        return
-    minutes = round((event.since - event.troubled_since).total_seconds() / 60)
-    lasted = f"{minutes} min" if minutes else "less than a minute"
-    _end_trouble(session, instance, f"It is healthy again after {lasted}.", now=now)
-
-
-def record_stop(session: Session, event: HealthCheckStopped, *, now: datetime) -> None:
-    """Nobody looks at an instance any more: what was open about it would never end by itself."""
-    instance = _instance_heard(session, event)
-    if instance is not None:
-        _end_trouble(session, instance, f"Its health is not watched now: {event.reason}.", now=now)
-
-
-def _end_trouble(
-    session: Session, instance: InstanceRef, resolution: str, *, now: datetime
-) -> None:
-    for kind in (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED):
-        resolve(session, instance.id, identity_of(kind), resolution=resolution, now=now)
 
 
 def record_issue(session: Session, event: IssueOpened, kind: AlertType, *, now: datetime) -> None:
@@ -236,25 +168,3 @@ def _judge(
 
 def _has_lasted(alert: Alert, seconds: int, *, now: datetime) -> bool:
     return alert.calm_since is not None and now - alert.calm_since >= timedelta(seconds=seconds)
-
-
-def _instance_heard(session: Session, event: HealthChanged) -> InstanceRef | None:
-    """The instance of a health event; None when it is gone, or a newer state was heard already.
-
-    Events of one subject keep their order within one reaction only. Going down and recovering are
-    heard by two, so a first try that failed could otherwise open an alert that nothing ends.
-    """
-    instance = find_instance(session, event.instance_id)
-    if instance is None:
-        return None
-    heard = session.scalar(
-        insert(AlertHealthHeard)
-        .values(instance_id=event.instance_id, since=event.since)
-        .on_conflict_do_update(
-            index_elements=["instance_id"],
-            set_={"since": event.since},
-            where=AlertHealthHeard.since <= event.since,
-        )
-        .returning(AlertHealthHeard.instance_id)
-    )
-    return instance if heard is not None else None

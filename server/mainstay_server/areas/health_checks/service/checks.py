@@ -6,13 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
+from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthCheckChanges,
     NewCheck,
     NewHealthCheck,
 )
-from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.health_checks import (
     HealthCheckChanged,
     HealthCheckCreated,
@@ -20,18 +19,18 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckRemoved,
 )
 from mainstay_server.contracts.tenancy import InstanceChanged
+from mainstay_server.kernel import watching
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import Changes, changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
-from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.watching import State
 
 from . import configs
 from .recording import mark_silence
-from .spells import change_state, open_first_spell, tell_stopped
+from .telling import DEFAULT_NAME, change, say_told
 
 MOST_PER_INSTANCE = 50
-DEFAULT_NAME = "health"
 FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
 ASKED_ANEW = (*FOLLOWED, "config", "conditions", "paused")
 SETTABLE = (
@@ -40,6 +39,7 @@ SETTABLE = (
 )
 MOST_ANCESTORS = 10
 NO_URL = "the instance has no URL"
+NOT_ASKED = "not asked yet"
 
 
 def follow_instance(session: Session, event: InstanceChanged, *, now: datetime) -> None:
@@ -145,14 +145,13 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
         raise Conflict(
             "This health check follows its instance; pause it, or empty the instance's URL."
         )
-    tell_stopped(session, check, at=now, reason="the health check was removed")
     gone = changes_between(_facts(check), {})
     _say(session, HealthCheckRemoved, check, gone, now=now)
     session.execute(
         sa.update(HealthCheck).where(HealthCheck.parent_id == check.id).values(parent_id=None)
     )
-    session.delete(check)
-    session.flush()
+    told = watching.forget(session, check, at=now, reason="the health check was removed")
+    say_told(session, check, told, now=now)
 
 
 def get_check(session: Session, instance_id: str, check_id: str) -> HealthCheck:
@@ -201,12 +200,9 @@ def _in_order(condition: sa.ColumnElement[bool]) -> sa.Select[HealthCheck]:
 def _add(session: Session, check: HealthCheck, *, now: datetime) -> None:
     check.id = new_id()
     check.target = configs.target_of(check)
-    check.created_at = check.next_at = check.state_since = check.watched_until = now
-    check.state, check.state_reason = HealthState.UNKNOWN, "not asked yet"
+    check.created_at = check.next_at = now
     check.fence = 0
-    session.add(check)
-    session.flush()
-    open_first_spell(session, check, now=now)
+    watching.begin(session, check, now=now, reason=NOT_ASKED)
 
 
 def _change(
@@ -226,13 +222,12 @@ def _change(
         check.fence += 1
         check.owner, check.claimed_until, check.next_at = "", None, now
     if watched_before and not check.is_watched:
-        grace_seconds = of(HealthCheckSettings).health_checks_grace_seconds
-        mark_silence(session, check, now=now, grace_seconds=grace_seconds)
+        mark_silence(session, check, now=now)
         reason = NO_URL if not check.target else "paused by hand"
-        change_state(session, check, HealthState.PAUSED, at=now, reason=reason)
+        change(session, check, State.PAUSED, at=now, reason=reason)
     elif check.is_watched and not watched_before:
-        change_state(session, check, HealthState.UNKNOWN, at=now, reason="not asked yet")
-        check.watched_until = now
+        change(session, check, State.UNKNOWN, at=now, reason=NOT_ASKED)
+        check.watched_until, check.silent_at = now, None
     session.flush()
 
 

@@ -7,14 +7,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
+from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeResult
+from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, next_state
 
 from . import configs
-from .spells import change_state
-from .states import SEVERITY, Standing, next_state, was_not_watched
+from .telling import change
 from .turns import is_watched, next_turn
-from .uptime import allowed_seconds
 
 OUR_OUTAGE = "nobody was watching: Mainstay was not running"
 MOST_CLOSED_AT_ONCE = 1_000
@@ -44,7 +43,7 @@ def record_results(
     return counted
 
 
-def mark_unwatched(session: Session, *, now: datetime, grace_seconds: float) -> int:
+def mark_unwatched(session: Session, *, now: datetime) -> int:
     """Mark as unknown what nobody has asked for so long that we must have been away.
 
     Our own outage is never the app's: the time from the end of the last result's interval on is
@@ -54,26 +53,18 @@ def mark_unwatched(session: Session, *, now: datetime, grace_seconds: float) -> 
         session,
         [
             is_watched(),
-            HealthCheck.state.in_(list(SEVERITY)),
-            HealthCheck.watched_until < now - timedelta(seconds=grace_seconds),
+            HealthCheck.state.in_(KNOWN),
+            HealthCheck.silent_at < now,
         ],
     )
-    return sum(
-        mark_silence(session, check, now=now, grace_seconds=grace_seconds) for check in overdue
-    )
+    return sum(mark_silence(session, check, now=now) for check in overdue)
 
 
-def mark_silence(
-    session: Session, check: HealthCheck, *, now: datetime, grace_seconds: float
-) -> bool:
+def mark_silence(session: Session, check: HealthCheck, *, now: datetime) -> bool:
     """Begin a spell of unknown where the latest result stopped speaking, if that is long ago."""
-    silent = check.state in SEVERITY and was_not_watched(
-        watched_until=check.watched_until,
-        now=now,
-        allowed_seconds=allowed_seconds(check, grace_seconds),
-    )
+    silent = is_silent(check, now)
     if silent:
-        change_state(session, check, HealthState.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
+        change(session, check, State.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
     return silent
 
 
@@ -119,10 +110,10 @@ def _apply(
 ) -> None:
     if not check.is_watched or (check.last_result_at and one.at <= check.last_result_at):
         return
-    mark_silence(session, check, now=one.at, grace_seconds=grace_seconds)
+    mark_silence(session, check, now=one.at)
     standing = next_state(
         Standing(
-            state=HealthState(check.state),
+            state=State(check.state),
             worse_in_row=check.worse_in_row,
             better_in_row=check.better_in_row,
         ),
@@ -131,10 +122,13 @@ def _apply(
         recover_after=check.recover_after,
     )
     if standing.state != check.state:
-        change_state(session, check, standing.state, at=one.at, reason=result.reason)
+        change(session, check, standing.state, at=one.at, reason=result.reason)
     check.worse_in_row, check.better_in_row = standing.worse_in_row, standing.better_in_row
     check.last_result_at, check.last_response_ms = one.at, result.response_ms
     check.watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
+    # A result may come that late: both tries and the grace.
+    allowed = timedelta(seconds=2 * check.timeout_seconds + grace_seconds)
+    check.silent_at = check.watched_until + allowed
 
 
 def _row(one: Finished, result: ProbeResult) -> dict[str, object]:

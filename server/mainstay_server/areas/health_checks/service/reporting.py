@@ -15,11 +15,9 @@ from mainstay_server.areas.health_checks.schemas.bodies import (
     SpellAnswer,
     UptimeAnswer,
 )
-from mainstay_server.areas.health_checks.settings import HealthCheckSettings
-from mainstay_server.kernel.settings import of
+from mainstay_server.kernel.watching import Uptime, read_spells, uptime_of
 
 from .checks import find_main_check, main_checks
-from .uptime import Spell, Uptime, read_spells, uptime_of
 
 SUMMARY_HOURS = 24
 
@@ -51,7 +49,7 @@ def uptime_answer(
 ) -> UptimeAnswer:
     """Uptime and the spells of a check between two instants, cut to the check's life and to now."""
     since, until = max(since, check.created_at), min(until, now)
-    spells = spells_of(session, [check], since=since, until=until, now=now)[check.id]
+    spells = read_spells(session, [check], since=since, until=until, now=now)[check.id]
     found = uptime_of(spells, since=since, until=until)
     span = max((until - since).total_seconds(), 0.0)
     return UptimeAnswer(
@@ -74,30 +72,11 @@ def uptime_answer(
     )
 
 
-def spells_of(
-    session: Session,
-    checks: Sequence[HealthCheck],
-    *,
-    since: datetime,
-    until: datetime,
-    now: datetime,
-) -> dict[str, list[Spell]]:
-    """`read_spells` with the operator's grace."""
-    return read_spells(
-        session,
-        checks,
-        since=since,
-        until=until,
-        now=now,
-        grace_seconds=of(HealthCheckSettings).health_checks_grace_seconds,
-    )
-
-
 def uptimes(
     session: Session, checks: Mapping[str, HealthCheck], *, since: datetime, now: datetime
 ) -> dict[str, Uptime]:
     """Uptime up to now of the check of each instance, by instance id."""
-    spells = spells_of(session, list(checks.values()), since=since, until=now, now=now)
+    spells = read_spells(session, list(checks.values()), since=since, until=now, now=now)
     return {
         instance_id: uptime_of(spells[check.id], since=since, until=now)
         for instance_id, check in checks.items()

@@ -17,10 +17,10 @@ from mainstay_server.kernel import columns, leases
 from mainstay_server.kernel.area import StopSignal
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Problem
+from mainstay_server.kernel.watching import KNOWN
 
 from .probing import Clock, ask_once_confirmed
 from .recording import record_results, rows_of
-from .states import SEVERITY
 from .turns import claim_due, give_back, is_due, release_dead_owners, renew
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class Watch:
         if error is None:
             one = task.result()
             self._found.append(one)
-            known = order.state in SEVERITY
+            known = order.state in KNOWN
             if known and one.result is not None and one.result.state != order.state:
                 self._changed.set()
             return

@@ -1,25 +1,15 @@
 """The state machine, as a table of what it promises."""
 
-from datetime import timedelta
-
 import pytest
-from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.service.states import (
-    Standing,
-    next_state,
-    was_not_watched,
-)
-from tests.areas.health_checks.worlds import NOON
+from mainstay_server.kernel.watching import Standing, State, next_state
 
-H, D, U = HealthState.HEALTHY, HealthState.DEGRADED, HealthState.UNHEALTHY
-UNKNOWN, PAUSED = HealthState.UNKNOWN, HealthState.PAUSED
+H, D, U = State.HEALTHY, State.DEGRADED, State.UNHEALTHY
+UNKNOWN, PAUSED = State.UNKNOWN, State.PAUSED
 
 
-@pytest.mark.parametrize("before", list(HealthState))
+@pytest.mark.parametrize("before", list(State))
 @pytest.mark.parametrize("outcome", [H, D, U])
-def test_with_thresholds_of_one_every_result_is_believed(
-    before: HealthState, outcome: HealthState
-) -> None:
+def test_with_thresholds_of_one_every_result_is_believed(before: State, outcome: State) -> None:
     assert next_state(Standing(state=before), outcome) == Standing(state=outcome)
 
 
@@ -39,7 +29,7 @@ def test_with_thresholds_of_one_every_result_is_believed(
     ],
 )
 def test_thresholds_of_three_down_and_two_up(
-    start: HealthState, results: list[HealthState], states: list[HealthState]
+    start: State, results: list[State], states: list[State]
 ) -> None:
     standing = Standing(state=start)
     seen = []
@@ -48,15 +38,3 @@ def test_thresholds_of_three_down_and_two_up(
         seen.append(standing.state)
 
     assert seen == states
-
-
-@pytest.mark.parametrize(
-    ("late_seconds", "away"), [(-30, False), (0, False), (25, False), (26, True)]
-)
-def test_a_result_later_than_its_time_out_and_grace_says_that_we_were_away(
-    late_seconds: int,
-    away: bool,  # noqa: FBT001 - a parameter of the table
-) -> None:
-    now = NOON + timedelta(seconds=late_seconds)
-
-    assert was_not_watched(watched_until=NOON, now=now, allowed_seconds=25) is away

@@ -1,0 +1,60 @@
+"""Maintenance, as far as watching needs it: spans in which trouble is expected."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from .models import Watchable
+
+
+class Span(Protocol):
+    """From its start up to but not including its end."""
+
+    @property
+    def started_at(self) -> datetime:
+        """Its start."""
+
+    @property
+    def ended_at(self) -> datetime:
+        """Its end."""
+
+
+class AskWindows(Protocol):
+    """The port of whoever plans maintenance; see `contracts.maintenance.windows_over`."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anybody does."""
+
+    def __call__(
+        self,
+        session: Session,
+        instance_id: str,
+        tags: Sequence[str],
+        subject_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+    ) -> Sequence[Span]:
+        """The windows that cover a subject and overlap a range, in order and disjoint."""
+
+
+class _Installed:
+    ask: AskWindows | None = None
+
+
+def install_windows(ask: AskWindows | None) -> None:
+    """Say whom to ask for maintenance, since the kernel knows no area; None: there is none."""
+    _Installed.ask = ask
+
+
+def windows_of(
+    session: Session, subject: Watchable, *, since: datetime, until: datetime
+) -> Sequence[Span]:
+    """The maintenance of a subject that overlaps a range, in order and disjoint."""
+    ask = _Installed.ask
+    if ask is None or not ask.is_answered:
+        return ()
+    return ask(session, subject.instance_id, subject.tags, subject.id, since=since, until=until)
