@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 from mainstay_server.kernel import outbound
-from mainstay_server.kernel.outbound import OutboundError
-from tests.servers.http import HttpReceiver, running_http
+from mainstay_server.kernel.outbound import CookieJar, OutboundError
+from tests.servers.http import Answer, HttpReceiver, running_http
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,24 @@ def test_what_is_no_certificate_is_refused_in_words() -> None:
 
     assert refused.value.kind == "tls"
     assert "no PEM" in refused.value.reason
+
+
+def test_a_jar_keeps_the_cookies_of_every_hop_and_sends_them_where_they_belong() -> None:
+    with running_http() as shop, running_http(host="127.0.0.2") as elsewhere:
+        shop.answer(
+            Answer(status=302, headers={"location": "/home", "set-cookie": "session=s3; Path=/"}),
+            Answer(status=200),
+        )
+        jar = CookieJar()
+
+        async def log_in_and_look_around() -> None:
+            await outbound.fetch("POST", f"{shop.url}/login", jar=jar, follow_redirects=True)
+            await outbound.fetch("GET", f"{shop.url}/orders", jar=jar, headers={"cookie": "own=1"})
+            await outbound.fetch("GET", elsewhere.url, jar=jar)
+
+        asyncio.run(log_in_and_look_around())
+
+        sent = [request.headers.get("cookie") for request in shop.requests]
+        assert sent == [None, "session=s3", "own=1; session=s3"]
+        assert "cookie" not in elsewhere.requests[0].headers
+        assert jar.values() == ["s3"]

@@ -23,3 +23,9 @@ class HealthCheckSettings(Settings):
         le=3600,
         description="How late a result may be before the time without one counts as unknown.",
     )
+    browser_path: str = Field(
+        "", description="The Chromium of browser checks; without it, the one that is installed."
+    )
+    browsers_at_once: int = Field(
+        2, ge=1, le=32, description="How many browsers one process drives at once."
+    )

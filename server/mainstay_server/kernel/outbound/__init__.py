@@ -1,5 +1,6 @@
 """The only way out of the process: every HTTP call and every mail passes its address check."""
 
+from mainstay_server.kernel.outbound.cookies import CookieJar
 from mainstay_server.kernel.outbound.dialing import (
     Datagrams,
     Wire,
@@ -33,6 +34,7 @@ from mainstay_server.kernel.outbound.mail import (
 )
 
 __all__ = [
+    "CookieJar",
     "Datagrams",
     "Delivered",
     "FetchOptions",

@@ -13,6 +13,7 @@ import httpx2 as httpx
 from typing_extensions import Unpack
 
 from mainstay_server.kernel.outbound import addresses
+from mainstay_server.kernel.outbound.cookies import CookieJar
 from mainstay_server.kernel.outbound.decoding import BoundedBody
 from mainstay_server.kernel.outbound.errors import OutboundError
 from mainstay_server.kernel.outbound.exchanges import (
@@ -44,6 +45,7 @@ class FetchOptions(TypedDict, total=False):
     reuse: bool
     ip_version: int | None
     client_pem: str
+    jar: CookieJar | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class Call:
     reuse: bool = False
     ip_version: int | None = None
     client_pem: str = field(default="", repr=False)
+    jar: CookieJar | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +119,8 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
     another origin gets no header of yours but harmless ones. `reuse` keeps the connection for the
     next call on this loop, which saves time and makes its connect timings 0.
     `ip_version` (4 or 6) takes addresses of that version alone, `client_pem` (certificate and key)
-    is shown to a server that asks who we are; neither is for connections that are kept.
+    is shown to a server that asks who we are; neither is for connections that are kept. `jar` keeps
+    the cookies of every hop, and sends those that each may see.
 
     Every address is checked on the way, that of a redirect too. Proxies of the environment are
     not used. Raises `OutboundError`.
@@ -202,6 +206,8 @@ async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> 
             watch.restart()
         async with _answer(way, call, exchange) as answer:
             first_byte = time.monotonic()
+            if call.jar is not None:
+                call.jar.take(exchange.url, answer.headers)
             headers = _joined(answer.headers)
             after = (
                 next_exchange(exchange, answer.status, headers) if call.follow_redirects else None
@@ -308,6 +314,8 @@ def _request(call: Call, exchange: Exchange) -> httpcore.Request:
         "accept-encoding": "gzip, deflate",
         **exchange.headers,
     }
+    if call.jar is not None and (cookies := call.jar.header_for(url)):
+        headers["cookie"] = "; ".join(filter(None, (headers.get("cookie"), cookies)))
     if not call.reuse:
         headers["connection"] = "close"
     headers.pop("transfer-encoding", None)

@@ -9,7 +9,10 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProviderConfig,
 )
 
-from . import http, tcp
+from . import tcp
+from .browser import driving as browser
+from .http import single as http
+from .http import steps
 
 
 class Provider(Protocol):
@@ -40,4 +43,12 @@ class Provider(Protocol):
         """The host whose load it is."""
 
 
-PROVIDERS: Mapping[str, Provider] = {"http": http, "tcp": tcp}
+PROVIDERS: Mapping[str, Provider] = {
+    "http": http,
+    "tcp": tcp,
+    "steps": steps,
+    "browser": browser,
+}
+
+# What a kind may need beside its time-out before its answer says that this process was starved.
+OVERHEAD_SECONDS: Mapping[str, float] = {"browser": browser.OVERHEAD_SECONDS}

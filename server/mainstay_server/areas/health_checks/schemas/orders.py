@@ -122,13 +122,33 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What one step of a check came to. `state` is healthy, unhealthy or skipped.
+
+    One that `cleans_up` is in neither the time nor the timings of the whole.
+    """
+
+    name: str
+    state: str
+    response_ms: float = 0.0
+    reason: str = ""
+    failed: tuple[str, ...] = ()
+    status_code: int = 0
+    url: str = ""
+    timings: Timings | None = None
+    cleans_up: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeResult:
     """What one try found. Times in milliseconds; `status_code` is 0 when nothing was answered.
 
     `reason` is empty when healthy. `conclusive` is false when the fault was our own (no free
     connection): that says nothing about the app. `facts` is what is worth keeping of it, such as
     `certificate_ends_at`; `values` is what conditions may speak of, and is kept nowhere. `failed`
-    are the conditions that did not hold, resolved. `parts` are the lines of a health document.
+    are the conditions that did not hold, resolved. `parts` are the lines of a health document,
+    `steps` what each step of a check in steps came to, `console` and `screenshot` (JPEG) what a
+    browser complained of and showed in the end.
     """
 
     state: HealthState
@@ -144,6 +164,9 @@ class ProbeResult:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    console: tuple[str, ...] = ()
+    screenshot: bytes = field(default=b"", repr=False)
     values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def worsened(self, state: HealthState, reason: str) -> "ProbeResult":

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.providers import OVERHEAD_SECONDS, PROVIDERS
 from mainstay_server.areas.health_checks.schemas.orders import (
     Finished,
     ProbeOrder,
@@ -63,6 +63,7 @@ async def _ask(order: ProbeOrder, *, clock: Clock) -> ProbeResult:
     began = clock()
     result = await PROVIDERS[order.kind].ask(order)
     took = (clock() - began).total_seconds()
-    if took > order.timeout_seconds + STALLED_SECONDS:
+    allowed = order.timeout_seconds + STALLED_SECONDS + OVERHEAD_SECONDS.get(order.kind, 0.0)
+    if took > allowed:
         return replace(result, conclusive=False, reason="not asked: this process was stopped")
     return result

@@ -1,0 +1,1 @@
+"""A real browser that goes through a page as a person would."""

@@ -1,0 +1,1 @@
+"""What speaks HTTP: one request, or several in a row."""

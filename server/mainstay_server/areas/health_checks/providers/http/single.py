@@ -1,0 +1,153 @@
+"""The HTTP check: one request, judged by status, by speed and by the app's own health document."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.schemas.orders import (
+    Fact,
+    Part,
+    ProbeOrder,
+    ProbeResult,
+)
+from mainstay_server.areas.health_checks.schemas.places import (
+    Secrets,
+    opened,
+    places_in,
+    without,
+)
+from mainstay_server.kernel import certificates
+from mainstay_server.kernel.outbound import OutboundError, Response
+
+from .asking import (
+    Asking,
+    Pem,
+    fault_of,
+    safe_url,
+    secrets_of,
+    send,
+    values_of,
+)
+from .documents import Document, read_document
+
+LABEL = "Web page or API"
+VALUES = frozenset(
+    {"STATUS", "RESPONSE_TIME", "CONNECTED", "IP", "BODY", "HEADER", "SIZE", "REDIRECTS"}
+    | {"CERTIFICATE_EXPIRATION", "DOMAIN_EXPIRATION"}
+)
+EXAMPLE: Mapping[str, Any] = {
+    "method": "POST",
+    "headers": {"x-api-key": "{{key}}"},
+    "body": '{"query": "ping"}',
+    "acceptedStatuses": ["200-299"],
+    "secrets": {"key": "s3cr3t"},
+}
+
+
+class Config(Asking):
+    """How to ask the URL of the check, which may be its instance's.
+
+    `healthDocument` says whether a JSON answer with a status decides on the state and tells of the
+    app's dependencies. `clientCertificate` is a PEM of a certificate, its chain and its key.
+    """
+
+    url: Annotated[str, Field(max_length=2_600)] = ""
+    secrets: Secrets = Field(default_factory=dict)
+    health_document: bool = True
+    client_certificate: Pem | None = None
+
+    @model_validator(mode="after")
+    def _every_place_can_be_filled(self) -> Self:
+        known = set(opened(self.secrets))
+        for text in (self.url, *self.texts):
+            if unknown := places_in(text) - known:
+                raise ValueError(f"has no secret {min(unknown)}, which {{{{…}}}} asks for")
+        if places_in(urlsplit(self.url).netloc):
+            raise ValueError("takes no place in the host of its URL")
+        return self
+
+
+def target_of(config: Config) -> str:
+    """The URL without a user and a password, its places unfilled."""
+    return safe_url(config.url)
+
+
+def host_of(config: Config) -> str:
+    """The host of the URL."""
+    return urlsplit(config.url).hostname or ""
+
+
+async def ask(order: ProbeOrder) -> ProbeResult:
+    """Send the request, follow redirects, read at most 64 KiB, and judge.
+
+    Unhealthy: no answer in time, a status that is not accepted (400 or more, unless said
+    otherwise), another place than expected, or a health document that says so. Degraded: a
+    document that says so, or an answer that took longer than the check allows.
+    """
+    config = Config.model_validate({"url": order.url, **order.config})
+    values = opened(config.secrets)
+    hidden = [*values.values(), *secrets_of(config)]
+    began = time.monotonic()
+    try:
+        response = await send(
+            config,
+            config.url,
+            values=values,
+            timeout_seconds=order.timeout_seconds,
+            client_pem=config.client_certificate.get_secret_value()
+            if config.client_certificate
+            else "",
+        )
+    except OutboundError as error:
+        return _without_secrets(order.unanswered(error, began=began), hidden)
+    return _without_secrets(_judged(order, config, response), hidden)
+
+
+def _judged(order: ProbeOrder, config: Config, response: Response) -> ProbeResult:
+    document = read_document(response) if config.health_document else None
+    result = replace(
+        order.answered(response.timings, values=values_of(response), facts=_facts_of(response)),
+        status_code=response.status,
+        parts=_parts_of(document),
+    )
+    blamed = document.blamed if document else ""
+    if document and document.state == "degraded":
+        result = result.worsened(HealthState.DEGRADED, f"says that it is degraded{blamed}")
+    if document and document.state == "unhealthy":
+        result = result.worsened(HealthState.UNHEALTHY, f"says that it is unhealthy{blamed}")
+    fault = fault_of(config, response)
+    if fault:
+        result = replace(result, state=HealthState.UNHEALTHY, reason=fault + blamed)
+    return result
+
+
+def _facts_of(response: Response) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {"ip": response.remote_address, "redirects": response.redirects}
+    if response.certificate_der is not None:
+        ends_at = certificates.read(response.certificate_der).ends_at
+        facts["certificate_ends_at"] = ends_at.timestamp()
+    return facts
+
+
+def _parts_of(document: Document | None) -> tuple[Part, ...]:
+    if document is None:
+        return ()
+    return tuple(
+        Part(
+            name=line.name,
+            state=HealthState(line.state),
+            response_ms=line.response_ms,
+            reason=line.reason,
+        )
+        for line in document.lines
+    )
+
+
+def _without_secrets(result: ProbeResult, hidden: list[str]) -> ProbeResult:
+    return replace(result, reason=without(result.reason, hidden)) if hidden else result
