@@ -10,6 +10,7 @@ from mainstay_server.areas import (
     guard,
     health_checks,
     ip_allowlist,
+    maintenance,
     quotas,
     rate_limits,
     requests,
@@ -24,6 +25,7 @@ from mainstay_server.kernel.area import Area
 AREAS: tuple[Area, ...] = (
     health_checks.area,
     alerts.area,
+    maintenance.area,
     errors.area,
     requests.area,
     guard.area,
