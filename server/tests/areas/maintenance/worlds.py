@@ -23,7 +23,11 @@ def project_of(session: Session, instance: InstanceRef) -> ProjectRef:
 
 def planned(session: Session, instance: InstanceRef, **wanted: Any) -> Maintenance:
     """Maintenance of an hour that is planned at noon; by default it begins an hour later."""
-    values = {"name": "Patching", "starts_at": NOON + HOUR, "duration_minutes": 60} | wanted
+    values: dict[str, Any] = {
+        "name": "Patching",
+        "starts_at": NOON + HOUR,
+        "duration_minutes": 60,
+    } | wanted
     return planning.plan_maintenance(
         session, project_of(session, instance), Wanted(**values), now=NOON
     )
