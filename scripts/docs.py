@@ -28,6 +28,7 @@ from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.ports import Port
 from mainstay_server.kernel.retention import RetentionSettings
 from mainstay_server.kernel.settings import ServerSettings, Settings, environment_names
+from mainstay_server.kernel.watching import WatchingSettings
 from mainstay_server.tenancy.access import Rule, rule_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,9 @@ def stale_pages(root: Path) -> dict[Path, str]:
         root / "README.md": {"server settings": settings_table([ServerSettings])},
         root / "docs/README.md": {"areas": areas_list(root)},
         root / "docs/start/configuration.md": {
-            "server settings": settings_table([ServerSettings, RetentionSettings, LimitSettings]),
+            "server settings": settings_table(
+                [ServerSettings, RetentionSettings, LimitSettings, WatchingSettings]
+            ),
             "area settings": settings_table(
                 [settings for area in EVERYTHING for settings in area.settings]
             ),

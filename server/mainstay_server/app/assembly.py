@@ -21,7 +21,12 @@ from mainstay_server.kernel.settings import (
     load_settings,
     of,
 )
-from mainstay_server.kernel.watching import install_windows
+from mainstay_server.kernel.watching import (
+    WatchingSettings,
+    forget_spells,
+    freeze_months,
+    install_windows,
+)
 from mainstay_server.tenancy import api, pages, seen
 
 from .data_dir import open_data_dir
@@ -53,12 +58,13 @@ def fold(areas: Sequence[Area], **given: object) -> None:
     """
     everything = (TENANCY, *areas)
     classes = [settings for area in everything for settings in area.settings]
-    load_settings([ServerSettings, RetentionSettings, limits.LimitSettings, *classes], **given)
+    ours_too = (ServerSettings, RetentionSettings, limits.LimitSettings, WatchingSettings)
+    load_settings([*ours_too, *classes], **given)
     install(everything)
     install_reactions(reaction for area in everything for reaction in area.reactions)
     install_answers(tuple(answer for area in everything for answer in area.answers))
     install_windows(windows_over)
-    ours = (prune_outbox, limits.prune_limit_buckets)
+    ours = (prune_outbox, limits.prune_limit_buckets, freeze_months, forget_spells)
     install_jobs([*ours, *(job for area in everything for job in area.jobs)])
 
 

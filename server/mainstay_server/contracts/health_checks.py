@@ -1,12 +1,13 @@
 """What health checks say: an instance stopped answering, answers slowly, or is well again."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
 import msgspec
 from typing_extensions import override
 
-from mainstay_server.kernel.events import Audited, Event, Target
+from mainstay_server.kernel.events import Audited, Event, Target, Value
 
 
 class HealthChanged(Event, frozen=True, kw_only=True):
@@ -95,6 +96,25 @@ class HealthCheckCreated(HealthCheckEvent, frozen=True, kw_only=True):
 
 class HealthCheckChanged(HealthCheckEvent, frozen=True, kw_only=True):
     """Somebody changed how a health check asks, or paused or resumed it."""
+
+
+class HealthCheckCorrected(HealthCheckEvent, frozen=True, kw_only=True):
+    """Somebody said what a past range of a health check really was, and why."""
+
+    state: str
+    since: datetime
+    until: datetime
+    reason: str
+
+    @property
+    @override
+    def details(self) -> Mapping[str, Value]:
+        return {
+            "state": self.state,
+            "from": self.since.isoformat(),
+            "to": self.until.isoformat(),
+            "reason": self.reason,
+        }
 
 
 class HealthCheckRemoved(HealthCheckEvent, frozen=True, kw_only=True):

@@ -49,7 +49,9 @@ class InstanceRef:
 class Watched:
     """A health check or a heartbeat, as those see it who only care how it is.
 
-    `state` is a `kernel.watching.State`. `page` is the path of its page in the dashboard.
+    `state` is a `kernel.watching.State`, `flapping` whether it goes back and forth. `page` is the
+    path of its page in the dashboard. `watched_until` and `silent_at` tell those who read its
+    spells how far what was last heard speaks for it.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Watched:
     state_reason: str
     page: str
     flapping: bool = False
+    watched_until: datetime | None = None
+    silent_at: datetime | None = None
 
 
 class Watches(Protocol):

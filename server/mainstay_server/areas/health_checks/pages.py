@@ -13,7 +13,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.watching import read_spells, uptime_of, worst_in_slots
+from mainstay_server.kernel.watching import read_spells, uptime_of, windows_of, worst_in_slots
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
@@ -129,7 +129,8 @@ def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mappi
     spells = read_spells(session, list(found.values()), since=since, until=now, now=now)
     made = {}
     for instance_id, check in found.items():
-        whole = uptime_of(spells[check.id], since=since, until=now).percent
+        windows = windows_of(session, check, since=since, until=now)
+        whole = uptime_of(spells[check.id], since=since, until=now, without=windows).percent
         hours = [since + timedelta(hours=hour) for hour in range(TILE_HOURS)]
         made[instance_id] = Tile(
             label="Uptime 24 h",
@@ -161,7 +162,8 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
         check.id
     ]
     health = reporting.health_of(asked.session, asked.instance.id, hours=asked.hours, now=asked.now)
-    uptime = uptime_of(spells, since=since, until=asked.now).percent
+    windows = windows_of(asked.session, check, since=since, until=asked.now)
+    uptime = uptime_of(spells, since=since, until=asked.now, without=windows).percent
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
     return {
         "metrics": health.metrics,

@@ -7,8 +7,11 @@ is here, once. Spells of states are the truth; uptime is arithmetic over them.
 from mainstay_server.kernel.subjects import Watched, Watches
 
 from .changing import begin, change_state, forget, restate
+from .correcting import Correction, correct, list_corrections
 from .folding import find_watched, list_watched
 from .models import RecordedSpell, SpellCorrection, SpellMonth, Watchable
+from .months import Month, forget_spells, freeze_months, months_of, uptime_over
+from .settings import WatchingSettings
 from .spells import Spell, is_silent, read_spells
 from .states import KNOWN, SEVERITY, TROUBLE, UP, Standing, State, next_state
 from .telling import FLAPPING, Tidings, Told, due_to_tell, stop_telling, tell
@@ -21,6 +24,8 @@ __all__ = [
     "SEVERITY",
     "TROUBLE",
     "UP",
+    "Correction",
+    "Month",
     "RecordedSpell",
     "Span",
     "Spell",
@@ -34,20 +39,27 @@ __all__ = [
     "Watchable",
     "Watched",
     "Watches",
+    "WatchingSettings",
     "begin",
     "change_state",
+    "correct",
     "due_to_tell",
     "find_watched",
     "forget",
+    "forget_spells",
+    "freeze_months",
     "install_windows",
     "is_silent",
+    "list_corrections",
     "list_watched",
+    "months_of",
     "next_state",
     "read_spells",
     "restate",
     "stop_telling",
     "tell",
     "uptime_of",
+    "uptime_over",
     "windows_of",
     "worst_in_slots",
 ]

@@ -10,6 +10,7 @@ from mainstay_server.kernel.database import Base, Id
 
 from .states import State
 
+OPEN = sa.text("ended_at IS NULL")
 LONGEST_NAME = 100
 LONGEST_REASON = 300
 
@@ -65,7 +66,12 @@ class RecordedSpell(Base):
     """
 
     __tablename__ = "spells"
-    __table_args__ = (sa.Index("ix_spells_subject_started", "subject_id", "started_at"),)
+    __table_args__ = (
+        sa.Index("ix_spells_subject_started", "subject_id", "started_at"),
+        sa.Index(
+            "uq_spells_open", "subject_id", unique=True, sqlite_where=OPEN, postgresql_where=OPEN
+        ),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     subject_id: Mapped[str] = mapped_column(sa.String(36))

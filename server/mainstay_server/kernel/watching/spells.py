@@ -7,6 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from mainstay_server.kernel.subjects import Watched
+
 from .models import RecordedSpell, Watchable
 from .states import KNOWN, State
 
@@ -26,7 +28,7 @@ class Spell:
 
 def read_spells(
     session: Session,
-    subjects: Sequence[Watchable],
+    subjects: Sequence[Watchable | Watched],
     *,
     since: datetime,
     until: datetime,
@@ -70,10 +72,10 @@ def read_spells(
     return spells
 
 
-def is_silent(subject: Watchable, now: datetime) -> bool:
+def is_silent(subject: Watchable | Watched, now: datetime) -> bool:
     """Whether the next word of a subject is so overdue that we, not it, were away."""
     return subject.state in KNOWN and subject.silent_at is not None and now > subject.silent_at
 
 
-def _end_of_knowledge(subject: Watchable, now: datetime) -> datetime:
-    return subject.watched_until if is_silent(subject, now) else now
+def _end_of_knowledge(subject: Watchable | Watched, now: datetime) -> datetime:
+    return (subject.watched_until or now) if is_silent(subject, now) else now

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.kernel.subjects import Watched
+
 from .models import Watchable
 
 
@@ -51,7 +53,7 @@ def install_windows(ask: AskWindows | None) -> None:
 
 
 def windows_of(
-    session: Session, subject: Watchable, *, since: datetime, until: datetime
+    session: Session, subject: Watchable | Watched, *, since: datetime, until: datetime
 ) -> Sequence[Span]:
     """The maintenance of a subject that overlaps a range, in order and disjoint."""
     ask = _Installed.ask

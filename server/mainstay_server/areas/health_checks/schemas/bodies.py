@@ -15,6 +15,7 @@ LONGEST_URL = 2_000
 
 Interval = Annotated[int, Field(ge=SHORTEST_INTERVAL_SECONDS, le=MOST_SECONDS)]
 Timeout = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_SECONDS)]
+TellAfter = Annotated[int, Field(ge=0, le=MOST_SECONDS)]
 Threshold = Annotated[int, Field(ge=1, le=100)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_SECONDS * 1000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -45,6 +46,7 @@ class NewCheck(Body):
     degraded_after_ms: Milliseconds = 2_000
     fail_after: Threshold = 1
     recover_after: Threshold = 1
+    tell_after_seconds: TellAfter = 0
     tags: Tags = Field(default_factory=list)
     parent_id: ParentId = None
     expiry_days: ExpiryDays = Field(default_factory=lambda: list(EXPIRY_DAYS))
@@ -81,6 +83,7 @@ class HealthCheckChanges(Body):
     degraded_after_ms: Milliseconds | None = None
     fail_after: Threshold | None = None
     recover_after: Threshold | None = None
+    tell_after_seconds: TellAfter | None = None
     tags: Tags | None = None
     parent_id: ParentId = None
     expiry_days: ExpiryDays | None = None
@@ -114,6 +117,7 @@ class HealthCheckAnswer(Answer):
     degraded_after_ms: int
     fail_after: int
     recover_after: int
+    tell_after_seconds: int
     paused: bool
     state: str
     state_since: Instant
@@ -184,7 +188,8 @@ class SpellAnswer(Answer):
 class UptimeAnswer(Answer):
     """Uptime over a range, by interval arithmetic. `uptime` is null when nothing is known.
 
-    `uptime` is up time in percent of known time; `coverage` is known time in percent of the range.
+    `uptime` is up time in percent of known time; `coverage` is known time in percent of the range;
+    maintenance is in neither.
     """
 
     health_check_id: str
@@ -192,6 +197,7 @@ class UptimeAnswer(Answer):
     until: Instant = Field(alias="to", serialization_alias="to")
     uptime: float | None
     coverage: float
+    maintenance_seconds: float
     seconds: dict[str, float]
     intervals: list[SpellAnswer]
 

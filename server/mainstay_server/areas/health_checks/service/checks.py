@@ -35,7 +35,15 @@ FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
 ASKED_ANEW = (*FOLLOWED, "config", "conditions", "paused")
 SETTABLE = (
     *("name", "target", "interval_seconds", "timeout_seconds", "degraded_after_ms", "conditions"),
-    *("fail_after", "recover_after", "tags", "parent_id", "expiry_days", "paused"),
+    *(
+        "fail_after",
+        "recover_after",
+        "tell_after_seconds",
+        "tags",
+        "parent_id",
+        "expiry_days",
+        "paused",
+    ),
 )
 MOST_ANCESTORS = 10
 NO_URL = "the instance has no URL"

@@ -15,7 +15,15 @@ from mainstay_server.areas.health_checks.schemas.bodies import (
     SpellAnswer,
     UptimeAnswer,
 )
-from mainstay_server.kernel.watching import Uptime, read_spells, uptime_of
+from mainstay_server.areas.health_checks.schemas.past import MonthAnswer, MonthsAnswer
+from mainstay_server.kernel.watching import (
+    Uptime,
+    months_of,
+    read_spells,
+    uptime_of,
+    uptime_over,
+    windows_of,
+)
 
 from .checks import find_main_check, main_checks
 
@@ -50,14 +58,15 @@ def uptime_answer(
     """Uptime and the spells of a check between two instants, cut to the check's life and to now."""
     since, until = max(since, check.created_at), min(until, now)
     spells = read_spells(session, [check], since=since, until=until, now=now)[check.id]
-    found = uptime_of(spells, since=since, until=until)
-    span = max((until - since).total_seconds(), 0.0)
+    found = uptime_over(session, check, since=since, until=until, now=now)
+    span = (until - since - found.maintenance).total_seconds()
     return UptimeAnswer(
         health_check_id=check.id,
         since=since,
         until=until,
         uptime=found.percent,
-        coverage=found.known.total_seconds() / span * 100 if span else 0.0,
+        coverage=found.known.total_seconds() / span * 100 if span > 0 else 0.0,
+        maintenance_seconds=found.maintenance.total_seconds(),
         seconds={state.value: time.total_seconds() for state, time in found.lasted.items()},
         intervals=[
             SpellAnswer(
@@ -72,13 +81,39 @@ def uptime_answer(
     )
 
 
+def months_answer(
+    session: Session, check: HealthCheck, *, newest: int, now: datetime
+) -> MonthsAnswer:
+    """What the newest months of a check amounted to, this one first."""
+    return MonthsAnswer(
+        months=[
+            MonthAnswer(
+                month=f"{month.first:%Y-%m}",
+                uptime=month.uptime.percent,
+                coverage=month.uptime.coverage,
+                maintenance_seconds=month.uptime.maintenance.total_seconds(),
+                seconds={
+                    state.value: span.total_seconds() for state, span in month.uptime.lasted.items()
+                },
+                frozen=month.frozen,
+            )
+            for month in months_of(session, check, newest=newest, now=now)
+        ]
+    )
+
+
 def uptimes(
     session: Session, checks: Mapping[str, HealthCheck], *, since: datetime, now: datetime
 ) -> dict[str, Uptime]:
     """Uptime up to now of the check of each instance, by instance id."""
     spells = read_spells(session, list(checks.values()), since=since, until=now, now=now)
     return {
-        instance_id: uptime_of(spells[check.id], since=since, until=now)
+        instance_id: uptime_of(
+            spells[check.id],
+            since=since,
+            until=now,
+            without=windows_of(session, check, since=since, until=now),
+        )
         for instance_id, check in checks.items()
     }
 

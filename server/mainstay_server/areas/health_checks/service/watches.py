@@ -51,5 +51,7 @@ def _as_watched(check: HealthCheck, instance: InstanceRef | None) -> Watched:
         state_since=check.state_since,
         state_reason=check.state_reason,
         flapping=check.flapping_since is not None,
+        watched_until=check.watched_until,
+        silent_at=check.silent_at,
         page="" if instance is None else instance.page("monitoring"),
     )

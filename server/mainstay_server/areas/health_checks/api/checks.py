@@ -1,38 +1,32 @@
-"""The API of the health checks."""
+"""Health checks over HTTP: listed, made, changed, asked now."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Body, Query
 from sqlalchemy.orm import Session
 
-from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import reading
-from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
-from mainstay_server.kernel.problems import Invalid
-from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.web import Cursor, Limit, Router, example, parse_hours
-from mainstay_server.tenancy import access
-from mainstay_server.tenancy.models import Role
-
-from .models import HealthCheck
-from .schemas.bodies import (
+from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthAnswer,
     HealthCheckAnswer,
     HealthCheckChanges,
     HealthChecksAnswer,
     ResultAnswer,
-    UptimeAnswer,
 )
-from .service import asking, checks, configs, reporting
-from .service.kinds import EXAMPLES, NewCheckOfAnyKind
+from mainstay_server.areas.health_checks.service import asking, checks, configs, reporting
+from mainstay_server.areas.health_checks.service.kinds import EXAMPLES, NewCheckOfAnyKind
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
+from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.web import Cursor, Limit, Router, example, parse_hours
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.models import Role
 
 router = Router(prefix="/api/instances/{instance_id}")
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
 Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
-MOST_DAYS = 366
-_SECOND_DAY = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 
 _CHECK = {
     "id": "0193a0c2-7e57-7000-8000-000000000001",
@@ -52,6 +46,7 @@ _CHECK = {
     "degradedAfterMs": 2000,
     "failAfter": 1,
     "recoverAfter": 1,
+    "tellAfterSeconds": 0,
     "paused": False,
     "state": "healthy",
     "stateSince": "2026-11-21T03:06:45.123Z",
@@ -79,23 +74,6 @@ _HEALTH = {
         "lastCheckAt": "2026-11-21T09:41:45.001Z",
     },
     "recentChecks": [_RESULT],
-}
-_UPTIME = {
-    "healthCheckId": _CHECK["id"],
-    "from": "2026-11-20T09:42:00.000Z",
-    "to": "2026-11-21T09:42:00.000Z",
-    "uptime": 99.81,
-    "coverage": 100.0,
-    "seconds": {"healthy": 86236.0, "unhealthy": 164.0},
-    "intervals": [
-        {
-            "state": "unhealthy",
-            "startedAt": "2026-11-21T03:04:01.123Z",
-            "endedAt": "2026-11-21T03:06:45.123Z",
-            "ongoing": False,
-            "reason": "answered 503",
-        }
-    ],
 }
 
 
@@ -205,37 +183,6 @@ def run_health_check(instance: Written, check_id: str) -> ResultAnswer:
     )
 
 
-@router.get(
-    "/uptime",
-    summary="Uptime of an instance",
-    operation_id="get_instance_uptime",
-    responses=example(_UPTIME),
-)
-def get_uptime(
-    session: Session,
-    instance: Viewed,
-    since: Annotated[
-        datetime | None, Query(alias="from", description="Default: a day ago.")
-    ] = None,
-    until: Annotated[datetime | None, Query(alias="to", description="Default: now.")] = None,
-    check_id: Annotated[str, Query(alias="healthCheckId", description="Default: its own.")] = "",
-) -> UptimeAnswer:
-    """Uptime by time, not by results, with the spells it comes from; at most 366 days.
-
-    Time in which Mainstay was not watching, and pauses, are left out of it.
-    """
-    now = utc_now()
-    until = until or now
-    if until.tzinfo is None or (since is not None and since.tzinfo is None):
-        raise Invalid("from and to need a time zone, such as a Z at their end.")
-    since = since or max(until, _SECOND_DAY) - timedelta(days=1)
-    if not timedelta() < until - since <= timedelta(days=MOST_DAYS):
-        raise Invalid(f"from must be before to, by at most {MOST_DAYS} days.")
-    main = checks.find_main_check(session, instance.id) if not check_id else None
-    check = main or checks.get_check(session, instance.id, check_id)
-    return reporting.uptime_answer(session, check, since=since, until=until, now=now)
-
-
 def _changed(
     session: Session, instance: InstanceRef, check_id: str, change: Callable[..., None]
 ) -> HealthCheckAnswer:
@@ -264,6 +211,7 @@ def _answer(check: HealthCheck) -> HealthCheckAnswer:
         degraded_after_ms=check.degraded_after_ms,
         fail_after=check.fail_after,
         recover_after=check.recover_after,
+        tell_after_seconds=check.tell_after_seconds,
         paused=check.paused,
         state=check.state,
         state_since=check.state_since,
