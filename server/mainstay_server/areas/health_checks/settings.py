@@ -9,7 +9,13 @@ class HealthCheckSettings(Settings):
     """How this process asks the apps it watches."""
 
     health_checks_at_once: int = Field(
-        400, ge=1, le=10_000, description="How many health checks one process asks at once."
+        2_000, ge=1, le=10_000, description="How many health checks one process asks at once."
+    )
+    health_checks_per_host: int = Field(
+        10,
+        ge=1,
+        le=1_000,
+        description="How many of them at once to one host; those that hang for 2 s do not count.",
     )
     health_checks_confirm_seconds: float = Field(
         1.0,

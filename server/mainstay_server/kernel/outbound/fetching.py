@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -46,6 +46,7 @@ class FetchOptions(TypedDict, total=False):
     ip_version: int | None
     client_pem: str
     jar: CookieJar | None
+    limited: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class Call:
     ip_version: int | None = None
     client_pem: str = field(default="", repr=False)
     jar: CookieJar | None = None
+    limited: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
     is cut, or refused when `truncate` is false. Redirects are answers unless `follow_redirects`;
     another origin gets no header of yours but harmless ones. `reuse` keeps the connection for the
     next call on this loop, which saves time and makes its connect timings 0.
+    `limited` as false takes none of our own connections: the caller keeps a limit of its own.
     `ip_version` (4 or 6) takes addresses of that version alone, `client_pem` (certificate and key)
     is shown to a server that asks who we are; neither is for connections that are kept. `jar` keeps
     the cookies of every hop, and sends those that each may see.
@@ -129,7 +132,7 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
     assert not call.reuse or not (call.client_pem or call.ip_version), "kept for everybody"
     way = gate()
     asked = time.monotonic()
-    async with way.slots.one_for(call.url.host, wait_seconds=call.timeout_seconds):
+    async with _slot(way, call):
         watch = Stopwatch()
         token = stopwatch.set(watch)
         try:
@@ -196,6 +199,12 @@ def check_host_blocking(host: str, *, timeout_seconds: float = 5.0) -> list[str]
 def may_reach_private() -> bool:
     """Whether calls may reach loopback, private and reserved addresses, too."""
     return gate().allow_private
+
+
+def _slot(way: Gate, call: Call) -> AbstractAsyncContextManager[None]:
+    if not call.limited:
+        return nullcontext()
+    return way.slots.one_for(call.url.host, wait_seconds=call.timeout_seconds)
 
 
 async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> Response:

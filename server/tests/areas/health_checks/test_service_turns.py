@@ -13,6 +13,7 @@ from mainstay_server.areas.health_checks.service.turns import (
     LEASE,
     claim_due,
     give_back,
+    mend_future,
     next_turn,
     release_dead_owners,
     renew,
@@ -138,3 +139,34 @@ def test_what_rests_has_no_turn(session: Session) -> None:
     session.flush()
 
     assert claim(session, seconds=3600) == []
+
+
+def test_a_clock_that_is_set_back_leaves_nobody_resting(session: Session) -> None:
+    check = a_check(session)
+    check.next_at = check.watched_until = NOON + 60 * MINUTE
+    check.last_result_at = NOON + 59 * MINUTE
+    session.flush()
+
+    mended = mend_future(session, now=NOON)
+
+    session.refresh(check)
+    assert mended == 1
+    assert check.next_at == check.last_result_at == NOON
+    assert check.watched_until == NOON + MINUTE
+
+
+def test_turns_of_a_right_clock_are_left_alone(session: Session) -> None:
+    check = a_check(session)
+    check.next_at, check.last_result_at = NOON + MINUTE, NOON
+    session.flush()
+
+    assert mend_future(session, now=NOON - SECOND) == 0
+
+
+def test_what_a_wrong_clock_claimed_for_tomorrow_is_free(session: Session) -> None:
+    check = a_check(session)
+    claim(session, seconds=3600)
+    check.next_at = NOON
+    session.flush()
+
+    assert len(claim(session, seconds=0, owner="other")) == 1

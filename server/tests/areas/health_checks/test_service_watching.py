@@ -23,6 +23,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import said_events
 from tests.areas.health_checks.worlds import SETTINGS, a_check, claims, note_claims, watch_until
 from tests.servers.http import Answer, HttpReceiver, running_http
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stores")]
 
@@ -237,3 +238,46 @@ def test_nothing_due_takes_no_transaction() -> None:
     asyncio.run(one_tick())
 
     assert health_said() == []
+
+
+def test_forty_that_hang_delay_nothing_else_of_the_same_host(app: HttpReceiver) -> None:
+    for number in range(40):
+        app.answer_at(f"/{number}", Answer(hang=True))
+        watched(f"{app.url}/{number}", number=number + 1, timeout_seconds=120)
+        watched(f"{app.url}/fine/{number}", number=number + 51)
+
+    def all_fine_were_asked() -> bool:
+        paths = {request.path for request in app.requests}
+        return all(f"/fine/{number}" in paths for number in range(40))
+
+    asyncio.run(watch_until(all_fine_were_asked))
+
+    assert {str(row["state"]) for row in results()} <= {"healthy"}
+
+
+def test_a_clock_that_jumps_back_an_hour_delays_no_turn_by_an_hour(app: HttpReceiver) -> None:
+    ahead = [timedelta(hours=1)]
+    with transaction() as session:
+        check_id = a_check(session, app.url, now=utc_now() + ahead[0], interval_seconds=5).id
+
+    async def until(happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await asyncio.to_thread(happened):  # noqa: ASYNC110 - asked of a database
+                await asyncio.sleep(0.05)
+
+    async def watch_over_the_jump() -> None:
+        stop = asyncio.Event()
+        watch = Watch(SETTINGS, clock=lambda: utc_now() + ahead[0])
+        running = asyncio.create_task(watch.run(stop))
+        await until(lambda: state_of(check_id) == "healthy")
+        ahead[0] = timedelta(0)
+        asked = len(app.requests)
+        await until(lambda: len(app.requests) > asked + 1)
+        stop.set()
+        await running
+
+    asyncio.run(watch_over_the_jump())
+
+    assert health_said() == []
+    assert state_of(check_id) == "healthy"
+    assert next_turn_of(check_id) < utc_now() + timedelta(minutes=1)

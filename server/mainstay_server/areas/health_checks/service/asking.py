@@ -46,6 +46,7 @@ def _ask_and_record(condition: sa.ColumnElement[bool], *, clock: Clock) -> list[
             clock=clock,
             confirm_seconds=settings.health_checks_confirm_seconds,
             at_once=settings.health_checks_at_once,
+            per_host=settings.health_checks_per_host,
         )
     )
     with transaction() as session:

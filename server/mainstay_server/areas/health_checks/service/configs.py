@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import sqlalchemy as sa
 from pydantic import SecretStr, ValidationError
 
 from mainstay_server.areas.health_checks.models import HealthCheck
@@ -12,6 +13,9 @@ from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.sealing import MARK, seal, unseal
 
 PURPOSE = "health_checks.config"
+
+# A check, or a row of its columns where many are claimed at once.
+Asked = HealthCheck | sa.Row[Any]
 
 
 def read_config(kind: str, given: object, *, url: str | None = None) -> ProviderConfig:
@@ -41,13 +45,13 @@ def kept(config: ProviderConfig) -> dict[str, Any]:
     return found
 
 
-def opened(check: HealthCheck) -> dict[str, Any]:
+def opened(check: Asked) -> dict[str, Any]:
     """The config of a check with its secrets open and its URL in it: for providers alone."""
     found: dict[str, Any] = _opened(check.config)
     return found | {"url": check.url} if check.url else found
 
 
-def config_of(check: HealthCheck) -> ProviderConfig:
+def config_of(check: Asked) -> ProviderConfig:
     """The config of a check as its kind reads it."""
     return PROVIDERS[check.kind].Config.model_validate(opened(check))
 
@@ -96,7 +100,7 @@ def target_of(check: HealthCheck) -> str:
     return PROVIDERS[check.kind].target_of(config_of(check))
 
 
-def host_of(check: HealthCheck) -> str:
+def host_of(check: Asked) -> str:
     """The host whose load the check is."""
     return PROVIDERS[check.kind].host_of(config_of(check))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,26 +14,30 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProbeResult,
 )
 
+from .rooms import Rooms
+
 Clock = Callable[[], datetime]
 STALLED_SECONDS = 3.0
 
 
 async def ask_once_confirmed(
-    order: ProbeOrder, *, clock: Clock, confirm_seconds: float
+    order: ProbeOrder, *, clock: Clock, confirm_seconds: float, rooms: Rooms | None = None
 ) -> Finished:
     """Ask, and ask a failure once more after a moment unless the app is known to be down.
 
     The pause is at most a quarter of the interval. The result dates from the first try, unless
-    that one was inconclusive: then nobody was watching until the second.
+    that one was inconclusive: then nobody was watching until the second. Each try holds a place
+    in the room of its host, the pause between them does not.
     """
-    at = clock()
-    result, tries = await _ask(order, clock=clock), 1
+    at, result = await _ask(order, clock=clock, rooms=rooms)
+    tries = 1
     if not result.conclusive or (
         result.state == HealthState.UNHEALTHY and order.state != HealthState.UNHEALTHY
     ):
         await asyncio.sleep(min(confirm_seconds, order.interval_seconds / 4))
-        at = at if result.conclusive else clock()
-        result, tries = await _ask(order, clock=clock), 2
+        again, tries = result.conclusive, 2
+        second_at, result = await _ask(order, clock=clock, rooms=rooms)
+        at = at if again else second_at
     return Finished(
         order=order,
         at=at,
@@ -43,27 +48,37 @@ async def ask_once_confirmed(
 
 
 async def ask_all(
-    orders: Sequence[ProbeOrder], *, clock: Clock, confirm_seconds: float, at_once: int
+    orders: Sequence[ProbeOrder],
+    *,
+    clock: Clock,
+    confirm_seconds: float,
+    at_once: int,
+    per_host: int = 10,
 ) -> list[Finished]:
-    """Ask many now, so many at once; the results in the order of the orders."""
-    room = asyncio.Semaphore(at_once)
+    """Ask many now, so many at once in all and of one host; in the order of the orders."""
+    room, rooms = asyncio.Semaphore(at_once), Rooms(per_host=per_host)
 
     async def ask_in_room(order: ProbeOrder) -> Finished:
         async with room:
-            return await ask_once_confirmed(order, clock=clock, confirm_seconds=confirm_seconds)
+            return await ask_once_confirmed(
+                order, clock=clock, confirm_seconds=confirm_seconds, rooms=rooms
+            )
 
     return list(await asyncio.gather(*(ask_in_room(order) for order in orders)))
 
 
-async def _ask(order: ProbeOrder, *, clock: Clock) -> ProbeResult:
-    """Ask once. A try that took much longer than its time-out allows is inconclusive.
+async def _ask(
+    order: ProbeOrder, *, clock: Clock, rooms: Rooms | None
+) -> tuple[datetime, ProbeResult]:
+    """Ask once, and say since when. A try that took much longer than it may is inconclusive.
 
     It says that this process was stopped or starved meanwhile, which is no fault of the app.
     """
-    began = clock()
-    result = await PROVIDERS[order.kind].ask(order)
+    async with rooms.one_at(order.host) if rooms is not None else nullcontext():
+        began = clock()
+        result = await PROVIDERS[order.kind].ask(order)
     took = (clock() - began).total_seconds()
     allowed = order.timeout_seconds + STALLED_SECONDS + OVERHEAD_SECONDS.get(order.kind, 0.0)
     if took > allowed:
-        return replace(result, conclusive=False, reason="not asked: this process was stopped")
-    return result
+        result = replace(result, conclusive=False, reason="not asked: this process was stopped")
+    return began, result

@@ -13,7 +13,8 @@ from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, n
 
 from . import configs
 from .telling import change
-from .turns import is_watched, next_turn
+from .turns import allowance, is_watched, turn_after
+from .unchanged import record_unchanged
 
 OUR_OUTAGE = "nobody was watching: Mainstay was not running"
 MOST_CLOSED_AT_ONCE = 1_000
@@ -28,10 +29,12 @@ def record_results(
     check was changed, paused or removed, or which is older than what is known, changes nothing.
     Returns those that count, which are the ones to keep as results.
     """
-    checks = _lock(session, [HealthCheck.id.in_({one.order.check_id for one in finished})])
+    counted, others = record_unchanged(session, finished, grace_seconds=grace_seconds)
+    if not others:
+        return counted
+    checks = _lock(session, [HealthCheck.id.in_({one.order.check_id for one in others})])
     by_id = {check.id: check for check in checks}
-    counted = []
-    for one in sorted(finished, key=lambda one: one.at):
+    for one in sorted(others, key=lambda one: one.at):
         check = by_id.get(one.order.check_id)
         if check is None or not _still_holds(check, one):
             continue
@@ -96,8 +99,7 @@ def _still_holds(check: HealthCheck, one: Finished) -> bool:
 
 def _end_turn(check: HealthCheck, one: Finished) -> None:
     check.owner, check.claimed_until = "", None
-    # Not the turn after this one: a slow answer may have outlasted several.
-    check.next_at = next_turn(check.id, check.interval_seconds, max(one.order.at, one.finished_at))
+    check.next_at = turn_after(one.order, finished_at=one.finished_at)
 
 
 def _apply(
@@ -126,9 +128,9 @@ def _apply(
     check.worse_in_row, check.better_in_row = standing.worse_in_row, standing.better_in_row
     check.last_result_at, check.last_response_ms = one.at, result.response_ms
     check.watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
-    # A result may come that late: both tries and the grace.
-    allowed = timedelta(seconds=2 * check.timeout_seconds + grace_seconds)
-    check.silent_at = check.watched_until + allowed
+    check.silent_at = check.watched_until + allowance(
+        check.timeout_seconds, grace_seconds=grace_seconds
+    )
 
 
 def _row(one: Finished, result: ProbeResult) -> dict[str, object]:

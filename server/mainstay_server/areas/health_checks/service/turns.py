@@ -3,18 +3,24 @@
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder
 from mainstay_server.kernel import leases
+from mainstay_server.kernel.database import Base, rows_changed
 
 from . import configs
 
 LEASE = timedelta(seconds=15)
-MOST_CLAIMED_AT_ONCE = 500
+MOST_CLAIMED_AT_ONCE = 1_000
+SKEW = timedelta(seconds=60)  # clocks of several hosts differ by less than this
+LONGEST_TURN = timedelta(minutes=10)  # both tries at their longest, and their waits for room
 
 
 def next_turn(check_id: str, interval_seconds: int, after: datetime) -> datetime:
@@ -28,6 +34,20 @@ def next_turn(check_id: str, interval_seconds: int, after: datetime) -> datetime
     after_ms = int(after.timestamp() * 1000)
     turn_ms = ((after_ms - offset_ms) // interval_ms + 1) * interval_ms + offset_ms
     return datetime.fromtimestamp(turn_ms / 1000, tz=UTC)
+
+
+def turn_after(order: ProbeOrder, *, finished_at: datetime) -> datetime:
+    """The turn that follows one that was asked: not its very next, where it outlasted several.
+
+    A turn that was planned far ahead of its own end was planned by a clock that was wrong.
+    """
+    planned = order.at if order.at - finished_at < SKEW else finished_at
+    return next_turn(order.check_id, order.interval_seconds, max(planned, finished_at))
+
+
+def allowance(timeout_seconds: int, *, grace_seconds: float) -> timedelta:
+    """How much later than its interval a result may come: both tries and the grace."""
+    return timedelta(seconds=2 * timeout_seconds + grace_seconds)
 
 
 def is_watched() -> sa.ColumnElement[bool]:
@@ -55,44 +75,80 @@ def claim_due(
         .limit(min(limit, MOST_CLAIMED_AT_ONCE))
         .with_for_update(skip_locked=True)
     )
-    claimed = session.scalars(
+    # Columns and not objects: a claim of hundreds a second needs none of what the ORM keeps.
+    claimed = session.execute(
         sa.update(HealthCheck)
         .where(HealthCheck.id.in_(due), _is_free(now))
         .values(owner=owner, fence=HealthCheck.fence + 1, claimed_until=now + LEASE)
-        .returning(HealthCheck)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    return [_order(check, at=check.next_at, fence=check.fence) for check in claimed]
+        .returning(*_ORDERED, HealthCheck.next_at, HealthCheck.fence)
+        .execution_options(synchronize_session=False)
+    ).all()
+    session.expire_all()
+    return [_order(row, at=row.next_at, fence=row.fence) for row in claimed]
 
 
 def orders_now(
     session: Session, condition: sa.ColumnElement[bool], *, now: datetime
 ) -> list[ProbeOrder]:
     """Orders to ask at once, beside the schedule and without a claim."""
-    found = session.scalars(sa.select(HealthCheck).where(condition, HealthCheck.target != ""))
-    return [_order(check, at=now, fence=None) for check in found]
+    found = session.execute(sa.select(*_ORDERED).where(condition, HealthCheck.target != ""))
+    return [_order(row, at=now, fence=None) for row in found]
 
 
 def renew(session: Session, fences: Mapping[str, int], *, now: datetime) -> None:
     """Keep what this process is asking at the moment; what it lost meanwhile stays lost."""
-    for check_id, fence in fences.items():
-        session.execute(
-            sa.update(HealthCheck)
-            .where(HealthCheck.id == check_id, HealthCheck.fence == fence)
-            .values(claimed_until=now + LEASE)
-            .execution_options(synchronize_session=False)
-        )
+    _write_held(session, fences, {"claimed_until": now + LEASE})
 
 
 def give_back(session: Session, fences: Mapping[str, int]) -> None:
     """Let go of turns that were claimed and will not be asked by this process."""
-    for check_id, fence in fences.items():
-        session.execute(
-            sa.update(HealthCheck)
-            .where(HealthCheck.id == check_id, HealthCheck.fence == fence)
-            .values(owner="", claimed_until=None)
-            .execution_options(synchronize_session=False)
+    _write_held(session, fences, {"owner": "", "claimed_until": None})
+
+
+def _write_held(session: Session, fences: Mapping[str, int], values: dict[str, object]) -> None:
+    if fences:
+        session.connection().execute(
+            _HELD, [{"check": id_, "held": fence, **values} for id_, fence in fences.items()]
         )
+
+
+def mend_future(session: Session, *, now: datetime) -> int:
+    """Bring back what lies in a future that a wrong clock made up; returns how many checks.
+
+    A turn is never further away than one interval, and nothing was seen later than now. Where the
+    clock was set back, checks would otherwise rest until it has caught up again.
+    """
+    mended = 0
+    for seconds in session.scalars(sa.select(HealthCheck.interval_seconds).distinct()).all():
+        furthest = now + timedelta(seconds=seconds) + SKEW
+        mended += rows_changed(
+            session,
+            sa.update(HealthCheck)
+            .where(
+                HealthCheck.interval_seconds == seconds,
+                sa.or_(
+                    HealthCheck.next_at > furthest,
+                    HealthCheck.watched_until > furthest + LONGEST_TURN,
+                    HealthCheck.last_result_at > now + SKEW,
+                ),
+            )
+            .values(
+                next_at=sa.case((HealthCheck.next_at > furthest, now), else_=HealthCheck.next_at),
+                watched_until=sa.case(
+                    (HealthCheck.watched_until > furthest, now + timedelta(seconds=seconds)),
+                    else_=HealthCheck.watched_until,
+                ),
+                silent_at=sa.case(
+                    (HealthCheck.watched_until > furthest, now + 2 * timedelta(seconds=seconds)),
+                    else_=HealthCheck.silent_at,
+                ),
+                last_result_at=sa.case(
+                    (HealthCheck.last_result_at > now, now), else_=HealthCheck.last_result_at
+                ),
+            )
+            .execution_options(synchronize_session=False),
+        )
+    return mended
 
 
 def release_dead_owners(session: Session) -> None:
@@ -106,23 +162,55 @@ def release_dead_owners(session: Session) -> None:
 
 
 def _is_free(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(HealthCheck.claimed_until.is_(None), HealthCheck.claimed_until < now)
+    return sa.or_(
+        HealthCheck.claimed_until.is_(None),
+        HealthCheck.claimed_until < now,
+        HealthCheck.claimed_until > now + LEASE + SKEW,  # claimed by a clock that was wrong
+    )
 
 
-def _order(check: HealthCheck, *, at: datetime, fence: int | None) -> ProbeOrder:
+def _order(row: sa.Row[Any], *, at: datetime, fence: int | None) -> ProbeOrder:
     return ProbeOrder(
-        check_id=check.id,
-        instance_id=check.instance_id,
-        kind=check.kind,
-        url=check.url,
-        target=check.target,
-        host=configs.host_of(check),
-        config=configs.opened(check),
-        conditions=tuple(check.conditions),
-        interval_seconds=check.interval_seconds,
-        timeout_seconds=check.timeout_seconds,
-        degraded_after_ms=check.degraded_after_ms,
-        state=HealthState(check.state),
+        check_id=row.id,
+        instance_id=row.instance_id,
+        kind=row.kind,
+        url=row.url,
+        target=row.target,
+        host=_host_of_url(row.url) if row.kind == "http" else configs.host_of(row),
+        config=configs.opened(row),
+        conditions=tuple(row.conditions),
+        interval_seconds=row.interval_seconds,
+        timeout_seconds=row.timeout_seconds,
+        degraded_after_ms=row.degraded_after_ms,
+        state=HealthState(row.state),
         at=at,
         fence=fence,
     )
+
+
+@lru_cache(maxsize=10_000)
+def _host_of_url(url: str) -> str:
+    """The usual kind's host; reading a whole config for it would cost more than the claim."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+_ORDERED: tuple[InstrumentedAttribute[Any], ...] = (
+    HealthCheck.id,
+    HealthCheck.instance_id,
+    HealthCheck.kind,
+    HealthCheck.url,
+    HealthCheck.target,
+    HealthCheck.config,
+    HealthCheck.conditions,
+    HealthCheck.interval_seconds,
+    HealthCheck.timeout_seconds,
+    HealthCheck.degraded_after_ms,
+    HealthCheck.state,
+)
+_CHECKS = Base.metadata.tables[HealthCheck.__tablename__]
+_HELD = _CHECKS.update().where(
+    _CHECKS.c.id == sa.bindparam("check"), _CHECKS.c.fence == sa.bindparam("held")
+)

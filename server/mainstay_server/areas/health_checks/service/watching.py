@@ -20,8 +20,18 @@ from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.watching import KNOWN
 
 from .probing import Clock, ask_once_confirmed
+from .pulse import pulse
 from .recording import record_results, rows_of
-from .turns import claim_due, give_back, is_due, release_dead_owners, renew
+from .rooms import Rooms
+from .turns import (
+    MOST_CLAIMED_AT_ONCE,
+    claim_due,
+    give_back,
+    is_due,
+    mend_future,
+    release_dead_owners,
+    renew,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +39,13 @@ TICK_SECONDS = 1.0
 LOOK_AHEAD_SECONDS = 2.0  # turns are held before they begin, so a tick that is late delays none
 SHORTEST_REST_SECONDS = 0.1
 RENEW_SECONDS = 5.0
-# A change of state costs about 4 ms on SQLite, whose write lock others wait for meanwhile.
-MOST_RECORDED_AT_ONCE = 100
+# A change of state costs about 4 ms on SQLite, whose write lock others wait for meanwhile; a
+# result that changes nothing costs a hundredth of that.
+MOST_CHANGED_AT_ONCE = 100
+MOST_RECORDED_AT_ONCE = 2_000
+EARLY_RESULTS = 100  # so many free places are filled before the second is over
+CLOCK_JUMP_SECONDS = 2.0
+GATHER_SECONDS = 5.0  # results that change nothing; a kill loses these rows, never a state
 MOST_UNSTORED = 10_000
 
 
@@ -54,18 +69,33 @@ class Watch:
         self._found: list[Finished] = []
         self._unstored: list[Finished] = []
         self._storing: asyncio.Task[None] | None = None
+        self._stored = time.monotonic()
         self._renewed = time.monotonic()
+        self._rooms = Rooms(per_host=settings.health_checks_per_host)
+        self._is_full = False
+        self._pace = clock().timestamp() - time.monotonic()
 
     async def run(self, stop: StopSignal) -> None:
         """Watch until `stop` is set, then write down what was found and let go of the rest."""
-        await asyncio.to_thread(_free_the_dead)
+        await asyncio.to_thread(_free_the_dead, self._clock())
+        pulse.beat()
         try:
             while not stop.is_set():
                 began = time.monotonic()
+                await self._mind_the_clock()
                 await self.tick()
                 await self._rest(stop, TICK_SECONDS - (time.monotonic() - began))
         finally:
+            pulse.rest()
             await self._end()
+
+    async def _mind_the_clock(self) -> None:
+        """Where the clock was set back, bring back the turns that lie too far ahead now."""
+        pace = self._clock().timestamp() - time.monotonic()
+        jumped, self._pace = pace - self._pace, pace
+        if jumped < -CLOCK_JUMP_SECONDS:
+            log.warning("health checks: the clock was set back by %.0f s", -jumped)
+            await asyncio.to_thread(_free_the_dead, self._clock())
 
     async def _rest(self, stop: StopSignal, seconds: float) -> None:
         """Wait for the next second, or for an answer that changes what is known of an app."""
@@ -85,12 +115,7 @@ class Watch:
         When the database is away, nothing is lost: what was found waits for the next tick.
         """
         self._changed.clear()
-        found, self._found = (
-            self._found[:MOST_RECORDED_AT_ONCE],
-            self._found[MOST_RECORDED_AT_ONCE:],
-        )
-        if self._found:
-            self._changed.set()
+        found = self._take_found()
         recorded = {one.order.check_id for one in found}
         # A copy made here: the exchange runs in a thread, and answers come in meanwhile.
         asked = {id_: fence for id_, fence in self._fences.items() if id_ not in recorded}
@@ -100,11 +125,26 @@ class Watch:
             log.exception("health checks: the database did not take the results; trying again")
             self._found = found + self._found
             return
+        pulse.beat(recorded=len(counted))
         self._keep(counted)
         for check_id in recorded:
             self._fences.pop(check_id, None)
         for order in orders:
             self._begin(order)
+
+    def _take_found(self) -> list[Finished]:
+        """What to record now: all that changes nothing, and so many changes as are quick."""
+        taken: list[Finished] = []
+        left: list[Finished] = []
+        changes = 0
+        for one in self._found:
+            changes += _may_change(one)
+            fits = changes <= MOST_CHANGED_AT_ONCE and len(taken) < MOST_RECORDED_AT_ONCE
+            (taken if fits else left).append(one)
+        self._found = left
+        if left:
+            self._changed.set()
+        return taken
 
     def _exchange(
         self, found: Sequence[Finished], asked: Mapping[str, int], now: datetime
@@ -121,8 +161,11 @@ class Watch:
                 renew(session, asked, now=now)
                 self._renewed = time.monotonic()
             if room <= 0:
+                self._is_full = True
                 return counted, []
-            return counted, claim_due(session, until=until, now=now, owner=self._owner, limit=room)
+            orders = claim_due(session, until=until, now=now, owner=self._owner, limit=room)
+            self._is_full = len(orders) >= min(room, MOST_CLAIMED_AT_ONCE)
+            return counted, orders
 
     def _begin(self, order: ProbeOrder) -> None:
         assert order.fence is not None, "what is claimed has a fence"
@@ -137,10 +180,12 @@ class Watch:
 
     async def _ask(self, order: ProbeOrder) -> Finished:
         await asyncio.sleep(max(0.0, (order.at - self._clock()).total_seconds()))
+        pulse.began(late_seconds=(self._clock() - order.at).total_seconds())
         return await ask_once_confirmed(
             order,
             clock=self._clock,
             confirm_seconds=self._settings.health_checks_confirm_seconds,
+            rooms=self._rooms,
         )
 
     def _asked(self, order: ProbeOrder, task: asyncio.Task[Finished]) -> None:
@@ -153,7 +198,8 @@ class Watch:
             one = task.result()
             self._found.append(one)
             known = order.state in KNOWN
-            if known and one.result is not None and one.result.state != order.state:
+            early = self._is_full and len(self._found) >= EARLY_RESULTS
+            if early or (known and one.result is not None and _may_change(one)):
                 self._changed.set()
             return
         # A bug of a probe: no longer renewed, the turn is free again when its lease runs out.
@@ -161,9 +207,17 @@ class Watch:
         self._fences.pop(order.check_id, None)
 
     def _keep(self, counted: Sequence[Finished]) -> None:
-        """Store results beside the ticks: a column store that is slow must not delay a state."""
+        """Store results beside the ticks: a column store that is slow must not delay a state.
+
+        What changes nothing is gathered for a few seconds: an insert costs the same for one row
+        as for a thousand.
+        """
         self._unstored.extend(counted)
-        if self._unstored and (self._storing is None or self._storing.done()):
+        if not self._unstored or (self._storing is not None and not self._storing.done()):
+            return
+        waited = time.monotonic() - self._stored
+        if waited >= GATHER_SECONDS or any(_may_change(one) for one in counted):
+            self._stored = time.monotonic()
             self._storing = asyncio.create_task(self._store())
 
     async def _store(self) -> None:
@@ -183,10 +237,9 @@ class Watch:
             await self._storing
         recorded = {one.order.check_id for one in self._found}
         given_back = {id_: f for id_, f in self._fences.items() if id_ not in recorded}
-        counted = await asyncio.to_thread(self._finish, given_back)
-        self._keep(counted)
-        if self._storing is not None:
-            await self._storing
+        self._unstored.extend(await asyncio.to_thread(self._finish, given_back))
+        if self._unstored:
+            await self._store()
 
     def _finish(self, given_back: dict[str, int]) -> list[Finished]:
         with transaction() as session:
@@ -203,6 +256,11 @@ def _is_anything_due(*, until: datetime, now: datetime) -> bool:
         return session.scalar(due) is not None
 
 
-def _free_the_dead() -> None:
+def _may_change(one: Finished) -> bool:
+    return one.result is None or one.result.state != one.order.state
+
+
+def _free_the_dead(now: datetime) -> None:
     with transaction() as session:
         release_dead_owners(session)
+        mend_future(session, now=now)

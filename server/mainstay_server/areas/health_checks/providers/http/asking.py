@@ -115,6 +115,7 @@ async def send(
         ip_version=None if asking.ip_version == "any" else int(asking.ip_version),
         client_pem=client_pem,
         jar=jar,
+        limited=False,  # the watch keeps a room per host, which those that hang do not fill
     )
 
 
