@@ -10,6 +10,7 @@ from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.providers import PROVIDERS
 from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder, ProbeResult
 from mainstay_server.areas.health_checks.service import checks, configs
+from mainstay_server.areas.health_checks.service.judging import judged
 from mainstay_server.areas.health_checks.service.watching import Watch
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.contracts.tenancy import InstanceChanged
@@ -124,6 +125,7 @@ def ask(
     kind: str,
     config: Mapping[str, Any],
     *,
+    url: str = "",
     timeout_seconds: int = 60,
     degraded_after_ms: int = 60_000,
     conditions: Sequence[str] = (),
@@ -133,6 +135,7 @@ def ask(
         check_id="check",
         instance_id="instance",
         kind=kind,
+        url=url,
         config=config,
         conditions=tuple(conditions),
         interval_seconds=60,
@@ -141,7 +144,7 @@ def ask(
         state=HealthState.HEALTHY,
         at=NOON,
     )
-    return asyncio.run(PROVIDERS[kind].ask(order))
+    return judged(order, asyncio.run(PROVIDERS[kind].ask(order)), now=utc_now())
 
 
 SETTINGS = HealthCheckSettings(health_checks_confirm_seconds=0.1)

@@ -20,6 +20,13 @@ Threshold = Annotated[int, Field(ge=1, le=100)]
 Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_SECONDS * 1000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=50)]], Field(max_length=20)]
+Conditions = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=500)]],
+    Field(
+        max_length=20,
+        description="What must hold of every answer, such as `[STATUS] == 200`.",
+    ),
+]
 ParentId = Annotated[str | None, Field(max_length=36)]
 ExpiryDays = Annotated[
     list[Annotated[int, Field(ge=1, le=365)]],
@@ -47,6 +54,7 @@ class NewCheck(Body):
     fail_after: Threshold = 1
     recover_after: Threshold = 1
     tell_after_seconds: TellAfter = 0
+    conditions: Conditions = Field(default_factory=list)
     tags: Tags = Field(default_factory=list)
     parent_id: ParentId = None
     expiry_days: ExpiryDays = Field(default_factory=lambda: list(EXPIRY_DAYS))
@@ -84,6 +92,7 @@ class HealthCheckChanges(Body):
     fail_after: Threshold | None = None
     recover_after: Threshold | None = None
     tell_after_seconds: TellAfter | None = None
+    conditions: Conditions | None = None
     tags: Tags | None = None
     parent_id: ParentId = None
     expiry_days: ExpiryDays | None = None
@@ -108,6 +117,7 @@ class HealthCheckAnswer(Answer):
     url: str
     config: dict[str, Any]
     secrets: list[str]
+    conditions: list[str]
     tags: list[str]
     parent_id: str | None
     expiry_days: list[int]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, SecretStr
 
 from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.kernel import conditions
 from mainstay_server.kernel.outbound import OutboundError, Timings
 from mainstay_server.kernel.web.bodies import Body
 
@@ -62,6 +63,10 @@ class ProbeOrder:
     state: HealthState
     at: datetime
     fence: int | None = None
+
+    def speaks_of(self, name: str) -> bool:
+        """Whether a condition is about this value: then it decides, and no rule of the kind."""
+        return any(name in conditions.names_in(conditions.parse(text)) for text in self.conditions)
 
     def answered(
         self,

@@ -26,7 +26,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.watching import State
 
-from . import configs
+from . import configs, judging
 from .recording import mark_silence
 from .telling import DEFAULT_NAME, change, say_told
 
@@ -102,7 +102,8 @@ def add_check(
         instance_id=instance.id,
         url=url or "",
         config=configs.kept(config),
-        **wanted.model_dump(exclude={"config", "url"}),
+        conditions=judging.checked_conditions(wanted.kind, wanted.conditions),
+        **wanted.model_dump(exclude={"config", "url", "conditions"}),
     )
     _check_parent(session, check, wanted.parent_id)
     _add(session, check, now=now)
@@ -131,6 +132,8 @@ def change_check(
         config = configs.changed_config(check, changes.config, url=changes.url)
         given = {name: each for name, each in given.items() if name != "config"}
         given |= {} if config is None else {"config": config}
+    if "conditions" in given:
+        given["conditions"] = judging.checked_conditions(check.kind, given["conditions"])
     _check_parent(session, check, given.get("parent_id"))
     _change_by_hand(session, check, given, now=now)
 

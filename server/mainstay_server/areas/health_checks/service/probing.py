@@ -14,6 +14,7 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProbeResult,
 )
 
+from .judging import judged
 from .rooms import Rooms
 
 Clock = Callable[[], datetime]
@@ -81,4 +82,4 @@ async def _ask(
     allowed = order.timeout_seconds + STALLED_SECONDS + OVERHEAD_SECONDS.get(order.kind, 0.0)
     if took > allowed:
         result = replace(result, conclusive=False, reason="not asked: this process was stopped")
-    return began, result
+    return began, judged(order, result, now=began)
