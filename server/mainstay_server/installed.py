@@ -9,6 +9,7 @@ from mainstay_server.areas import (
     errors,
     guard,
     health_checks,
+    heartbeats,
     ip_allowlist,
     maintenance,
     quotas,
@@ -24,6 +25,7 @@ from mainstay_server.kernel.area import Area
 
 AREAS: tuple[Area, ...] = (
     health_checks.area,
+    heartbeats.area,
     alerts.area,
     maintenance.area,
     errors.area,

@@ -27,17 +27,20 @@ class Front:
         self._limit = limit
         self._app = app
         self._plain_routes = {route.path: route for route in plain_routes}
+        self._below = {path: r for path, r in self._plain_routes.items() if path.endswith("/")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"].startswith(API):
-            number, _, rest = scope["path"][len(API) :].partition("/")
-            if number.isascii() and number.isdigit() and len(number) < len("2147483648"):
-                door = self._doors.get(rest if rest.endswith("/") else rest + "/")
-                if door is not None:
-                    await self._enter(door, int(number), scope, receive, send)
-                    return
-            route = self._plain_routes.get(scope["path"])
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(API):
+                number, _, rest = path[len(API) :].partition("/")
+                if number.isascii() and number.isdigit() and len(number) < len("2147483648"):
+                    door = self._door_to(rest)
+                    if door is not None:
+                        await self._enter(door, int(number), scope, receive, send)
+                        return
+            route = self._plain_routes.get(path) or self._route_above(path)
             if route is not None:
                 await self._ask(route, scope, receive, send)
                 return
@@ -45,6 +48,16 @@ class Front:
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
             return
         await self._app(scope, receive, send)
+
+    def _door_to(self, rest: str) -> Door | None:
+        door = self._doors.get(rest if rest.endswith("/") else rest + "/")
+        if door is None:
+            first = self._doors.get(rest.partition("/")[0] + "/")
+            door = first if first is not None and first.takes_rest else None
+        return door
+
+    def _route_above(self, path: str) -> PlainRoute | None:
+        return next((r for below, r in self._below.items() if path.startswith(below)), None)
 
     async def _enter(
         self, door: Door, number: int, scope: Scope, receive: Receive, send: Send

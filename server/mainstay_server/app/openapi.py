@@ -131,7 +131,8 @@ def _document(app: FastAPI, areas: Sequence[Area]) -> Json:
             for verb, operation in DOORS.get(door.path, {}).items()
         }
     for route in (route for area in areas for route in area.plain_routes):
-        paths[route.path] = {verb: {**operation} for verb, operation in route.operations.items()}
+        path = route.told_as or route.path
+        paths[path] = {verb: {**operation} for verb, operation in route.operations.items()}
     components = document.setdefault("components", {})
     _refusal_components(components)
     components["securitySchemes"] = SCHEMES | KEY_SCHEMES

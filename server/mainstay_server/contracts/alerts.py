@@ -1,12 +1,30 @@
 """What alerts say: something needs people, or does not any more, and who is told changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target, Value
+from mainstay_server.kernel.ports import port
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertChannelSeen:
+    """A channel as others may see it: what it is, and its target without secrets."""
+
+    id: str
+    kind: str
+    name: str
+
+
+@port
+def alert_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSeen]:
+    """The channels that hear of an instance's alerts, those of its project too; at most 40."""
+    raise NotImplementedError
 
 
 class AlertChanged(Event, frozen=True, kw_only=True):

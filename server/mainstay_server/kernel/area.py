@@ -25,16 +25,22 @@ class Door:
     """A plain ASGI way in, before any framework routing.
 
     `path` is what follows `/api/{number}/`, with its trailing slash (`envelope/`); the door is
-    called with the project number of the path, and is reached without the trailing slash too.
+    called with the project number of the path, and is reached without the trailing slash too. One
+    that `takes_rest` is reached by everything that begins with it (`cron/nightly-backup`).
     """
 
     path: str
     app: Callable[[Scope, Receive, Send, int], Awaitable[None]]
+    takes_rest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainRoute:
     """A plain ASGI way in at an exact path, before any framework, for what is asked very often.
+
+    A `path` that ends in a slash is the way in for everything below it; `told_as` is then the form
+    of those paths in OpenAPI, such as `/ping/{uuid}`. Several routes may tell several forms of one
+    path; they have the same app.
 
     It checks by itself who is asking; `access` says in words whom it lets in. `operations` are its
     OpenAPI operations by method in lower case, since no framework knows of it.
@@ -44,6 +50,7 @@ class PlainRoute:
     access: str
     app: Callable[[Scope, Receive, Send], Awaitable[None]]
     operations: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    told_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Alerts: tell people when something breaks, once, and tell them when it is over."""
 
+from mainstay_server.contracts.alerts import alert_channels
 from mainstay_server.kernel.area import Area
 
 from . import api, jobs, pages, reactions, readiness
+from .service.channels import seen_channels
 from .settings import AlertSettings, SmtpSettings
 
 area = Area(
@@ -24,6 +26,11 @@ area = Area(
         reactions.resolve_unwatched,
         reactions.open_flapping,
         reactions.follow_settled,
+        reactions.open_missed,
+        reactions.open_badly_reported,
+        reactions.open_flapping_job,
+        reactions.resolve_missed,
+        reactions.resolve_unawaited,
         reactions.open_new_issue,
         reactions.open_regressed_issue,
         reactions.resolve_decided_issue,
@@ -50,6 +57,7 @@ area = Area(
         readiness.a_channel_delivers,
         readiness.no_channel_fails,
     ),
+    answers=(alert_channels.answered_by(seen_channels),),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),
     tiles=pages.tiles,

@@ -27,6 +27,7 @@ class AlertType(StrEnum):
     ABUSE_DETECTED = "abuse_detected"
     QUOTA_REACHED = "quota_reached"
     VULNERABILITY_FOUND = "vulnerability_found"
+    HEARTBEAT_MISSED = "heartbeat_missed"
 
 
 class Severity(StrEnum):

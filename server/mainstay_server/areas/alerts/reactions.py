@@ -22,6 +22,13 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckStopped,
     HealthCheckWentDown,
 )
+from mainstay_server.contracts.heartbeats import (
+    HeartbeatDegraded,
+    HeartbeatFlaps,
+    HeartbeatRecovered,
+    HeartbeatStopped,
+    HeartbeatWentDown,
+)
 from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitReached
@@ -38,6 +45,7 @@ from .service import (
     conditions,
     guard_conditions,
     health_conditions,
+    heartbeat_conditions,
     key_conditions,
     notifications,
     storage_conditions,
@@ -79,6 +87,36 @@ def open_flapping(session: Session, event: HealthCheckFlapping, *, now: datetime
 def follow_settled(session: Session, event: HealthCheckSettled, *, now: datetime) -> None:
     """What flapped has stayed as it is for an hour: well, or in some trouble."""
     health_conditions.record_settled(session, event, now=now)
+
+
+@on(HeartbeatWentDown)
+def open_missed(session: Session, event: HeartbeatWentDown, *, now: datetime) -> None:
+    """A job did not report, or failed: critical, unless its rule says otherwise."""
+    heartbeat_conditions.record_missed(session, event, now=now)
+
+
+@on(HeartbeatDegraded)
+def open_badly_reported(session: Session, event: HeartbeatDegraded, *, now: datetime) -> None:
+    """A job reports, but not as it should: a warning."""
+    heartbeat_conditions.record_missed(session, event, now=now)
+
+
+@on(HeartbeatFlaps)
+def open_flapping_job(session: Session, event: HeartbeatFlaps, *, now: datetime) -> None:
+    """A job goes back and forth: one alert stands for all of it."""
+    heartbeat_conditions.record_missed(session, event, now=now)
+
+
+@on(HeartbeatRecovered)
+def resolve_missed(session: Session, event: HeartbeatRecovered, *, now: datetime) -> None:
+    """A job reports as it should again."""
+    heartbeat_conditions.record_reported(session, event, now=now)
+
+
+@on(HeartbeatStopped)
+def resolve_unawaited(session: Session, event: HeartbeatStopped, *, now: datetime) -> None:
+    """Nobody waits for a job any more, so nobody would say that it reports again."""
+    heartbeat_conditions.record_unwatched(session, event, now=now)
 
 
 @on(IssueOpened)

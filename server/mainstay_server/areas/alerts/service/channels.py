@@ -15,10 +15,12 @@ from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
     AlertChannelCreated,
     AlertChannelRemoved,
+    AlertChannelSeen,
 )
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
+from mainstay_server.tenancy.subjects import find_instance
 
 MOST_CHANNELS = 20
 SECRET_BYTES = 24
@@ -102,6 +104,21 @@ def list_channels(
         .order_by(AlertChannel.created_at, AlertChannel.id)
         .limit(2 * MOST_CHANNELS)
     ).all()
+
+
+def seen_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSeen]:
+    """The channels that hear of an instance, as other areas may see them."""
+    instance = find_instance(session, instance_id)
+    if instance is None:
+        return ()
+    found = list_channels(session, instance.project_id, instance_id)
+    return [
+        AlertChannelSeen(
+            id=channel.id, kind=channel.type, name=KINDS[channel.type].shown(channel.config)
+        )
+        for channel in found
+        if channel.enabled
+    ]
 
 
 def get_channel(

@@ -1,0 +1,21 @@
+"""Heartbeats: notice when something that should report in goes silent."""
+
+from mainstay_server.kernel.area import Area
+
+from . import api, ingest, jobs, pages, readiness
+from .service.heartbeats import Watching
+from .settings import HeartbeatSettings
+
+area = Area(
+    name="heartbeats",
+    title="Heartbeats",
+    api=api.router,
+    pages=pages.router,
+    plain_routes=ingest.plain_routes,
+    jobs=(jobs.mark_overdue_heartbeats,),
+    loops=(jobs.doors,),
+    readiness=(readiness.every_heartbeat_has_reported_once,),
+    settings=(HeartbeatSettings,),
+    menu=(pages.menu,),
+    watches=Watching(),
+)
