@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
 
@@ -37,12 +38,13 @@ errors = Console(stderr=True)
 
 
 class Refusal(Exception):
-    """The server said no. `status` is 0 when it did not answer at all."""
+    """The server said no. `status` is 0 when it did not answer at all; `faults` are sentences."""
 
-    def __init__(self, status: int, code: str, reason: str) -> None:
+    def __init__(self, status: int, code: str, reason: str, faults: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.status = status
         self.code = code
+        self.faults = faults
 
 
 class Server:
@@ -102,7 +104,9 @@ class Server:
             else:
                 if answer.is_success:
                     return answer
-                refusal = Refusal(answer.status_code, _code(answer), _reason(answer))
+                refusal = Refusal(
+                    answer.status_code, _code(answer), _reason(answer), _faults(answer)
+                )
                 wait = _wait_seconds(answer, tries)
             if tries >= MOST_TRIES or not wait or refusal.code in FINAL:
                 raise refusal
@@ -163,6 +167,13 @@ def _code(answer: httpx.Response) -> str:
         return str(answer.json()["code"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _faults(answer: httpx.Response) -> Sequence[str]:
+    try:
+        return [str(one["message"]) for one in answer.json()["errors"]]
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _wait_seconds(answer: httpx.Response, tries: int) -> float:

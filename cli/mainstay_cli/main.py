@@ -6,7 +6,18 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 
-from . import audit, backup, doctor, keys, link, restore, sync, upload, vulnerabilities
+from . import (
+    audit,
+    backup,
+    configuration,
+    doctor,
+    keys,
+    link,
+    restore,
+    sync,
+    upload,
+    vulnerabilities,
+)
 
 GROUP = "mainstay.commands"
 # Here, since asking the server's own functions would load it, which takes a second.
@@ -21,7 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mainstay: production readiness for every app, proven by live evidence.",
 )
+app.command("apply")(configuration.apply)
 app.command("doctor")(doctor.doctor)
+app.command("export")(configuration.export)
 app.command("link")(link.link)
 app.command("restore")(restore.restore)
 app.command("sync")(sync.sync)

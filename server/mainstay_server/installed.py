@@ -6,6 +6,7 @@ from mainstay_server.areas import (
     api_keys,
     audit,
     backups,
+    configuration,
     errors,
     guard,
     health_checks,
@@ -43,4 +44,5 @@ AREAS: tuple[Area, ...] = (
     sync.area,
     results.area,
     scorecard.area,
+    configuration.area,
 )

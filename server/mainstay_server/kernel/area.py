@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from .columns import Table
+from .configured import Configured
 from .events import Reaction
 from .guard import GuardStep
 from .jobs import Job
@@ -193,6 +194,7 @@ class Area:
     organization_menu: tuple[OrganizationEntry, ...] = ()
     guard: tuple[GuardStep, ...] = ()
     watches: Watches | None = None
+    configured: tuple[Configured, ...] = ()
 
 
 class _Installed:

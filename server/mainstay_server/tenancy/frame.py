@@ -26,6 +26,7 @@ DEFAULT_HOURS = 24
 FLASH_SECONDS = 30
 LONGEST_FLASH = 500
 GROUPS = ("observe", "respond", "guard", "keep", "ship")
+OF_PROJECT = "project"  # what stands beside the project's settings
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,11 @@ def _menu(project: ProjectRef, *, page: str, kept: str) -> Sequence[Mapping[str,
         current = entry.page == page or page.startswith(entry.page + "/")
         return _item(entry.label, f"{base}/{entry.page}{kept}", entry.icon, current=current)
 
-    groups = [
-        (group, [item(e) for e in sorted(declared, key=lambda e: e.order) if e.group == group])
+    by_group = {
+        group: [item(e) for e in sorted(declared, key=lambda e: e.order) if e.group == group]
         for group in sorted({e.group for e in declared}, key=_group_order)
-    ]
+    }
+    beside_settings = by_group.pop(OF_PROJECT, [])
     ours = [
         _item("All projects", "/dashboard", "home", current=False),
         _item(
@@ -183,8 +185,8 @@ def _menu(project: ProjectRef, *, page: str, kept: str) -> Sequence[Mapping[str,
     settings = _item("Settings", f"{base}/settings", "settings", current=page == "settings")
     return [
         *_groups(ours),
-        *({"title": group.capitalize(), "items": items} for group, items in groups),
-        {"title": "Project", "items": [settings]},
+        *({"title": group.capitalize(), "items": items} for group, items in by_group.items()),
+        {"title": "Project", "items": [*beside_settings, settings]},
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
-DOORS = ("api", "pages", "ingest", "jobs", "reactions", "readiness")
+DOORS = ("api", "pages", "ingest", "jobs", "reactions", "readiness", "configured")
 TESTED_ROOMS = (*DOORS, "service", "providers")
 ROOMS = {*TESTED_ROOMS, "schemas", "settings", "columns", "models", "templates"}
 HEADINGS = [

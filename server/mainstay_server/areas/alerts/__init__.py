@@ -3,7 +3,7 @@
 from mainstay_server.contracts.alerts import alert_channels
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages, reactions, readiness
+from . import api, configured, jobs, pages, reactions, readiness
 from .service.channels import seen_channels
 from .settings import AlertSettings, SmtpSettings
 
@@ -63,4 +63,5 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     menu=(pages.menu,),
+    configured=(configured.CHANNELS, configured.RULES),
 )

@@ -166,7 +166,8 @@ class Alert(Base):
 class AlertChannel(Base):
     """Who is told of alerts: of one instance, or of all of a project's when `instance_id` is NULL.
 
-    Its target and the signing secret lie sealed, for they are used again with every message.
+    Its name is its own among those of the same reach. Its target and the signing secret lie
+    sealed, for they are used again with every message.
     """
 
     __tablename__ = "alert_channels"
@@ -181,6 +182,7 @@ class AlertChannel(Base):
     instance_id: Mapped[str | None] = mapped_column(
         sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
     )
+    name: Mapped[str] = mapped_column(sa.String(100))
     type: Mapped[str] = mapped_column(sa.String(20))
     config: Mapped[dict[str, Any]] = mapped_column(SealedTexts("alert_channels.config"))
     secret: Mapped[str] = mapped_column(SealedText("alert_channels.secret"), default="")

@@ -241,6 +241,7 @@ class NewChannel(Body):
     """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address."""
 
     type: str = Field(max_length=20, examples=["webhook"])
+    name: str = Field("", max_length=100, description="Default: after its type.")
     config: dict[str, str] = Field(examples=[{"webhookUrl": "https://hooks.example/services/…"}])
     minimum_severity: Severity = Severity.INFO
 
@@ -258,6 +259,7 @@ class ChannelAnswer(Answer):
     id: str
     instance_id: str | None
     scope: Literal["instance", "project"]
+    name: str
     type: str
     config: dict[str, str]
     enabled: bool

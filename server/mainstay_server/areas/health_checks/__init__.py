@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages, reactions, readiness
+from . import api, configured, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
 from .service import watches
 from .settings import HealthCheckSettings
@@ -27,4 +27,5 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     watches=watches.HEALTH_CHECKS,
+    configured=(configured.HEALTH_CHECKS,),
 )

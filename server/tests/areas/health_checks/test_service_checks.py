@@ -54,14 +54,15 @@ def test_what_follows_from_the_instance_is_changed_on_the_instance(session: Sess
     assert check.fail_after == 3
 
 
-def test_an_instance_has_at_most_fifty(session: Session) -> None:
+def test_an_instance_has_at_most_so_many(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MOST_PER_INSTANCE", 5)
     instance = find_instance(session, an_instance(session).id)
     assert instance is not None
     wanted = NewHealthCheck(url="https://shop.example/")
-    for _ in range(50):
+    for _ in range(5):
         checks.add_check(session, instance, wanted, now=NOON)
 
-    with pytest.raises(Conflict, match="at most 50"):
+    with pytest.raises(Conflict, match="at most 5 "):
         checks.add_check(session, instance, wanted, now=NOON)
 
 

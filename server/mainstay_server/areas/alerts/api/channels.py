@@ -35,6 +35,7 @@ CHANNEL = {
     "id": "0193a5c2-8f00-7a11-8b22-3c44d55e6f77",
     "instanceId": "0193a5c0-11aa-7b2c-8d3e-4f5a6b7c8d9e",
     "scope": "instance",
+    "name": "webhook",
     "type": "webhook",
     "config": {"webhookUrl": "https://hooks.example/services/…"},
     "enabled": True,
@@ -174,6 +175,7 @@ def _create(
         about,
         body.type,
         body.config,
+        name=body.name,
         minimum_severity=body.minimum_severity,
         now=utc_now(),
     )
@@ -186,6 +188,7 @@ def _channel(channel: AlertChannel) -> ChannelAnswer:
         id=channel.id,
         instance_id=channel.instance_id,
         scope="project" if channel.instance_id is None else "instance",
+        name=channel.name,
         type=channel.type,
         config={kind.CONFIG_KEY: kind.shown(channel.config)},
         enabled=channel.enabled,

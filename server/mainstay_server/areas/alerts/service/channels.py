@@ -1,6 +1,7 @@
 """Channels: who is told of alerts, for one instance or a whole project."""
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
-from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.providers import KINDS, ChannelKind
 from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
     AlertChannelCreated,
@@ -24,6 +25,8 @@ from mainstay_server.tenancy.subjects import find_instance
 
 MOST_CHANNELS = 20
 SECRET_BYTES = 24
+LONGEST_NAME = 100
+SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
 
 
 class ChannelNames(TypedDict):
@@ -37,46 +40,43 @@ class ChannelNames(TypedDict):
     shown: str
 
 
-def create_channel(
+def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     session: Session,
     about: tuple[str, str, str | None],
     kind: str,
     config: Mapping[str, Any],
     *,
+    name: str = "",
+    secret: str = "",
     minimum_severity: Severity = Severity.INFO,
     now: datetime,
 ) -> AlertChannel:
     """Add a channel for `(organization id, project id, instance id or None for project-wide)`.
 
     The same target twice for the same instance is one too many: people would hear all of it twice.
+    Without a name it is called after its kind; without a secret a kind that signs makes one.
 
     Raises:
         Invalid: an unknown kind, or a config that its kind refuses.
-        Conflict: the target is there already, or twenty channels are.
+        Conflict: the name or the target is there already, or twenty channels are.
     """
     organization_id, project_id, instance_id = about
-    provider = KINDS.get(kind)
-    if provider is None:
-        message = f"type must be one of {', '.join(KINDS)}."
-        raise Invalid(message, errors=[{"field": "type", "message": message}])
-    for field in config:
-        if field != provider.CONFIG_KEY:
-            message = f"config of a {kind} has the one field {provider.CONFIG_KEY}."
-            raise Invalid(message, errors=[{"field": f"config.{field}", "message": message}])
-    checked = provider.checked(config)
+    provider, checked = _checked(kind, config)
     present = list_channels(session, project_id, instance_id)
+    beside = [c for c in present if c.instance_id == instance_id]
     if any(c.type == kind and c.config == checked for c in present):
         raise Conflict("That target is told already; change the channel it has.")
-    if sum(c.instance_id == instance_id for c in present) >= MOST_CHANNELS:
+    if len(beside) >= MOST_CHANNELS:
         raise Conflict(f"There are {MOST_CHANNELS} channels already; remove one first.")
     channel = AlertChannel(
         id=new_id(),
         organization_id=organization_id,
         project_id=project_id,
         instance_id=instance_id,
+        name=_free_name(name, kind, {c.name for c in beside}),
         type=kind,
         config=checked,
-        secret=_new_secret() if provider.SIGNED else "",
+        secret=checked_secret(secret) or (_new_secret() if provider.SIGNED else ""),
         enabled=True,
         minimum_severity=minimum_severity,
         created_at=now,
@@ -86,6 +86,33 @@ def create_channel(
     changes = changes_between({}, settings_of(channel))
     say(session, AlertChannelCreated(**about_channel(channel), changes=changes), now=now)
     return channel
+
+
+def _checked(kind: str, config: Mapping[str, Any]) -> tuple[ChannelKind, dict[str, str]]:
+    """The kind of a name, and its config as it is kept."""
+    provider = KINDS.get(kind)
+    if provider is None:
+        message = f"type must be one of {', '.join(KINDS)}."
+        raise Invalid(message, errors=[{"field": "type", "message": message}])
+    for field in config:
+        if field != provider.CONFIG_KEY:
+            message = f"config of a {kind} has the one field {provider.CONFIG_KEY}."
+            raise Invalid(message, errors=[{"field": f"config.{field}", "message": message}])
+    return provider, provider.checked(config)
+
+
+def _free_name(name: str, kind: str, taken: set[str]) -> str:
+    """The name as given, or one after the kind that no other has."""
+    wanted = name.strip()
+    if len(wanted) > LONGEST_NAME:
+        message = f"name has at most {LONGEST_NAME} characters."
+        raise Invalid(message, errors=[{"field": "name", "message": message}])
+    if wanted in taken:
+        raise Conflict(f"There is a channel {wanted!r}; give this one another name.")
+    if wanted:
+        return wanted
+    numbered = (f"{kind}-{number}" for number in range(2, len(taken) + 3))
+    return next(free for free in (kind, *numbered) if free not in taken)
 
 
 def list_channels(
@@ -136,19 +163,31 @@ def get_channel(
     return channel
 
 
-def change_channel(
+def change_channel(  # noqa: PLR0913 - what can be changed
     session: Session,
     channel: AlertChannel,
     *,
     enabled: bool | None = None,
     minimum_severity: Severity | None = None,
+    target: Mapping[str, Any] | None = None,
+    secret: str = "",
     now: datetime,
 ) -> None:
-    """Switch a channel on or off, or change from which severity on it is told.
+    """Switch a channel on or off, or change where it leads or from which severity it is told.
 
-    Switching it on forgets why it was off and that it failed: it gets a new chance.
+    Switching it on forgets why it was off and that it failed: it gets a new chance. So does
+    another target, which gets what still waits for the one before.
+
+    Raises:
+        Invalid: a target that its kind refuses.
     """
     before = settings_of(channel)
+    if target is not None:
+        _, checked = _checked(channel.type, target)
+        if checked != channel.config:
+            channel.config = checked
+            channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
+    channel.secret = checked_secret(secret) or channel.secret
     if enabled is not None:
         channel.enabled = enabled
     if enabled:
@@ -181,7 +220,15 @@ def about_channel(channel: AlertChannel) -> ChannelNames:
 def settings_of(channel: AlertChannel) -> dict[str, object]:
     """What of a channel can be set, as the audit log tells it."""
     shown = KINDS[channel.type].shown(channel.config)
-    return {"target": shown, **facts_of(channel, ("enabled", "minimum_severity"))}
+    return {"target": shown, **facts_of(channel, ("name", "enabled", "minimum_severity"))}
+
+
+def checked_secret(secret: str) -> str:
+    """A signing secret that somebody gives; empty stays empty. Raises `Invalid`."""
+    if secret and not SECRET.fullmatch(secret):
+        message = "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one."
+        raise Invalid(message, errors=[{"field": "signingSecret", "message": message}])
+    return secret
 
 
 def _new_secret() -> str:

@@ -1,6 +1,6 @@
 """When alerts fire: defaults for every instance, and what somebody changed about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -112,6 +112,41 @@ def change_rule(
     )
     _say_changed(session, about, before, rule, now=now)
     return rule
+
+
+def reset_rule(
+    session: Session, about: tuple[str, str, str | None], kind: AlertType, *, now: datetime
+) -> Rule:
+    """Forget what was changed about a rule: what is above it holds again. Twice is once."""
+    _, project_id, instance_id = about
+    before = rules_for(session, project_id, instance_id)[kind]
+    own = AlertRule.project_id == project_id, AlertRule.type == kind, _of(instance_id)
+    session.execute(sa.delete(AlertRule).where(*own))
+    rule = rules_for(session, project_id, instance_id)[kind]
+    _say_changed(session, about, before, rule, now=now)
+    return rule
+
+
+def id_of(session: Session, about: tuple[str, str, str | None], kind: AlertType) -> str:
+    """The id of the row that holds what was changed about a rule."""
+    _, project_id, instance_id = about
+    own = AlertRule.project_id == project_id, AlertRule.type == kind, _of(instance_id)
+    return session.scalars(sa.select(AlertRule.id).where(*own)).one()
+
+
+def changed_rules(session: Session, project_id: str) -> Sequence[AlertRule]:
+    """What was changed about the rules of a project and its instances, in one order."""
+    return session.scalars(
+        sa.select(AlertRule)
+        .where(AlertRule.project_id == project_id)
+        .order_by(AlertRule.instance_id, AlertRule.type)
+    ).all()
+
+
+def _of(instance_id: str | None) -> sa.ColumnElement[bool]:
+    if instance_id is None:
+        return AlertRule.instance_id.is_(None)
+    return AlertRule.instance_id == instance_id
 
 
 def _say_changed(

@@ -30,7 +30,8 @@ from . import configs, judging
 from .recording import mark_silence
 from .telling import DEFAULT_NAME, change, say_told
 
-MOST_PER_INSTANCE = 50
+MOST_PER_INSTANCE = 2_000
+MOST_PER_PROJECT = 10_000
 FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
 ASKED_ANEW = (*FOLLOWED, "config", "conditions", "paused")
 SETTABLE = (
@@ -89,11 +90,11 @@ def add_check(
 ) -> HealthCheck:
     """Make a further check of an instance; it is asked at once.
 
-    Raises `Conflict` beyond 50, `Invalid` for a config that its kind does not understand.
+    Raises `Conflict` beyond 2,000, `Invalid` for a config that its kind does not understand.
     """
     count = session.scalar(sa.select(sa.func.count()).where(HealthCheck.instance_id == instance.id))
     if (count or 0) >= MOST_PER_INSTANCE:
-        raise Conflict(f"An instance has at most {MOST_PER_INSTANCE} health checks; remove one.")
+        raise Conflict(f"An instance has at most {MOST_PER_INSTANCE:,} health checks; remove one.")
     url = wanted.url if isinstance(wanted, NewHealthCheck) else None
     config = configs.read_config(wanted.kind, wanted.config, url=url)
     check = HealthCheck(
@@ -113,9 +114,14 @@ def add_check(
 
 
 def change_check(
-    session: Session, check: HealthCheck, changes: HealthCheckChanges, *, now: datetime
+    session: Session,
+    check: HealthCheck,
+    changes: HealthCheckChanges,
+    *,
+    keep_secrets: bool = True,
+    now: datetime,
 ) -> None:
-    """Change what was given.
+    """Change what was given. A config then has the secrets it leaves out, unless it is said whole.
 
     Raises `Conflict` for what follows from the instance, `Invalid` for a config that does not do.
     """
@@ -129,7 +135,9 @@ def change_check(
     if "url" in given and check.kind != "http":
         raise Invalid(f"A check of kind {check.kind} has no url; change its config.")
     if given.keys() & {"config", "url"}:
-        config = configs.changed_config(check, changes.config, url=changes.url)
+        config = configs.changed_config(
+            check, changes.config, url=changes.url, keep_secrets=keep_secrets
+        )
         given = {name: each for name, each in given.items() if name != "config"}
         given |= {} if config is None else {"config": config}
     if "conditions" in given:
@@ -191,8 +199,18 @@ def main_checks(session: Session, instance_ids: Sequence[str]) -> dict[str, Heal
 
 
 def list_checks(session: Session, instance_id: str) -> Sequence[HealthCheck]:
-    """The checks of an instance, at most 50: the one that follows its URL, then by age."""
+    """The checks of an instance, at most 2,000: the one that follows its URL, then by age."""
     return session.scalars(_in_order(HealthCheck.instance_id == instance_id)).all()
+
+
+def list_of_project(session: Session, project_id: str) -> Sequence[HealthCheck]:
+    """The checks of all instances of a project by age, at most 10,000."""
+    return session.scalars(
+        sa.select(HealthCheck)
+        .where(HealthCheck.project_id == project_id)
+        .order_by(HealthCheck.created_at, HealthCheck.id)
+        .limit(MOST_PER_PROJECT)
+    ).all()
 
 
 def sort_key(check: HealthCheck) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What checks are told: read for their kind, kept with secrets sealed, shown without them."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,9 +40,10 @@ def read_config(kind: str, given: object, *, url: str | None = None) -> Provider
 
 
 def kept(config: ProviderConfig) -> dict[str, Any]:
-    """A config as it lies in the database: every secret sealed, the URL in its own column."""
+    """A config as it lies in the database: every secret sealed, an http URL in its own column."""
     found: dict[str, Any] = _sealed(config.model_dump(exclude_unset=True))
-    found.pop("url", None)
+    if isinstance(config, PROVIDERS["http"].Config):
+        found.pop("url", None)
     return found
 
 
@@ -64,25 +66,41 @@ def shown(config: ProviderConfig) -> dict[str, Any]:
 
 def secrets_of(config: ProviderConfig) -> list[str]:
     """The paths of the secrets that are set, as `password` or `headers.authorization`."""
-    return sorted(_secret_paths(config.model_dump(by_alias=True), ""))
+    return sorted(".".join(map(str, place)) for place in secret_places(config))
+
+
+def secret_places(config: ProviderConfig) -> list[tuple[str | int, ...]]:
+    """Where the secrets lie that are set, by the names of the API, one step after the other."""
+    return list(_places(config.model_dump(by_alias=True), ()))
+
+
+def told(config: ProviderConfig) -> dict[str, Any]:
+    """A config with its secrets open, without what is the default: for a document."""
+    found: dict[str, Any] = _told(config.model_dump(by_alias=True, exclude_defaults=True))
+    return found
 
 
 def changed_config(
-    check: HealthCheck, given: Mapping[str, Any] | None, *, url: str | None = None
+    check: HealthCheck,
+    given: Mapping[str, Any] | None,
+    *,
+    url: str | None = None,
+    keep_secrets: bool = True,
 ) -> dict[str, Any] | None:
     """A check's next config as it is kept, or None when it stays as it is.
 
     Secrets that `given` leaves out stay, null takes one away; without `given` all stays but the
     URL. A kept secret goes only where it was meant for: when the target changes, it has to be
-    given anew. Raises `Invalid`.
+    given anew. Without `keep_secrets` what is given is the whole of it. Raises `Invalid`.
     """
     before = config_of(check)
     members = before.model_dump(exclude_unset=True)
     url = url if url is not None else (check.url or None)
     config = read_config(check.kind, _shown(members) if given is None else given, url=url)
-    whole = read_config(
-        check.kind, _filled(config.model_dump(exclude_unset=True), members), url=url
-    )
+    whole = config
+    if keep_secrets:
+        filled = _filled(config.model_dump(exclude_unset=True), members)
+        whole = read_config(check.kind, filled, url=url)
     left_out = set(secrets_of(whole)) - set(secrets_of(config))
     target = PROVIDERS[check.kind].target_of
     if left_out and target(before) != target(whole):
@@ -131,15 +149,25 @@ def _shown(value: object) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _secret_paths(value: object, path: str) -> Iterator[str]:
+def _places(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, SecretStr):
         yield path
     elif isinstance(value, Mapping):
         for name, each in value.items():
-            yield from _secret_paths(each, f"{path}.{name}" if path else str(name))
+            yield from _places(each, (*path, str(name)))
     elif isinstance(value, list | tuple):
         for number, each in enumerate(value):
-            yield from _secret_paths(each, f"{path}.{number}" if path else str(number))
+            yield from _places(each, (*path, number))
+
+
+def _told(value: object) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {str(name): _told(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(each) for each in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def _filled(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

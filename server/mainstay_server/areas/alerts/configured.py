@@ -1,0 +1,228 @@
+"""What a document may hold of alerts: who is told, and when alerts fire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Self
+
+import sqlalchemy as sa
+from pydantic import Field, model_validator
+from sqlalchemy.orm import Session
+from typing_extensions import override
+
+from mainstay_server.kernel.configured import (
+    KEPT,
+    Configured,
+    ConfiguredProject,
+    Held,
+    Path,
+    Shape,
+)
+from mainstay_server.kernel.problems import Invalid
+
+from .models import AlertChannel, AlertType, Severity
+from .providers import KINDS
+from .schemas import WindowSeconds
+from .service import channels, rules
+
+MOST_CHANNELS = 2_000
+SIGNING_SECRET = "signingSecret"  # noqa: S105 - the name of a field
+
+
+class ChannelShape(Shape):
+    """A way to tell people of alerts: of one instance, or of the whole project."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("instance", "name")
+
+    instance: str = Field("", max_length=64, description="Empty: of every instance.")
+    name: str = Field(min_length=1, max_length=100)
+    type: str = Field(examples=["webhook"], description=f"One of {', '.join(KINDS)}.")
+    config: dict[str, str] = Field(examples=[{"webhookUrl": "${SLACK_WEBHOOK:-kept}"}])
+    signing_secret: str = Field(
+        KEPT, description="Of kinds that sign: whsec_… or kept, which makes one at first."
+    )
+    enabled: bool = True
+    minimum_severity: Severity = Severity.INFO
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Self:
+        kind = KINDS.get(self.type)
+        if kind is None:
+            raise ValueError(f"type must be one of {', '.join(KINDS)}")
+        if set(self.config) != {kind.CONFIG_KEY}:
+            raise ValueError(f"config of a {self.type} has the one field {kind.CONFIG_KEY}")
+        if self.config[kind.CONFIG_KEY] != KEPT:
+            try:
+                self.config = kind.checked(self.config)
+            except Invalid as problem:
+                raise ValueError(problem.detail) from None
+        if not kind.SIGNED:
+            self.signing_secret = KEPT
+        return self
+
+    @override
+    def secret_paths(self) -> Sequence[Path]:
+        kind = KINDS[self.type]
+        plain = self.config[kind.CONFIG_KEY] == kind.shown(self.config)
+        of_config: tuple[Path, ...] = () if plain else (("config", kind.CONFIG_KEY),)
+        return (*of_config, (SIGNING_SECRET,)) if kind.SIGNED else of_config
+
+
+class RuleShape(Shape):
+    """When a type of alert fires; what is no longer in a document has its default again."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("instance", "type")
+
+    instance: str = Field("", max_length=64, description="Empty: where no instance has its own.")
+    type: AlertType
+    enabled: bool = True
+    severity: Severity | None = Field(None, description="Default: that of the type.")
+    threshold: float | None = Field(
+        None, ge=0, le=1_000_000, description="Default: that of the type."
+    )
+    window_seconds: WindowSeconds = 300
+    minimum_count: int | None = Field(
+        None, ge=0, le=1_000_000, description="Default: that of the type."
+    )
+
+    @model_validator(mode="after")
+    def _has_the_values_of_its_type(self) -> Self:
+        default = rules.DEFAULTS[self.type]
+        self.severity = self.severity or default.severity
+        self.threshold = default.threshold if self.threshold is None else self.threshold
+        if self.minimum_count is None:
+            self.minimum_count = default.minimum_count
+        return self
+
+
+def export_channels(session: Session, project: ConfiguredProject) -> Sequence[Held]:
+    """Every channel of the project and its instances, with its secrets."""
+    found = session.scalars(
+        sa.select(AlertChannel).where(AlertChannel.project_id == project.id).limit(MOST_CHANNELS)
+    )
+    return [
+        Held(
+            id=channel.id,
+            shape=ChannelShape.model_construct(
+                instance=project.environment_of(channel.instance_id),
+                name=channel.name,
+                type=channel.type,
+                config=channel.config,
+                signing_secret=channel.secret or KEPT,
+                enabled=channel.enabled,
+                minimum_severity=Severity(channel.minimum_severity),
+            ),
+        )
+        for channel in found
+    ]
+
+
+def write_channel(
+    session: Session,
+    project: ConfiguredProject,
+    wanted: ChannelShape,
+    channel_id: str | None,
+    now: datetime,
+) -> str:
+    """Add a channel, or change where it leads and what it is told of."""
+    instance = project.instance(wanted.instance) if wanted.instance else None
+    secret = "" if wanted.signing_secret == KEPT else wanted.signing_secret
+    if channel_id is None:
+        made = channels.create_channel(
+            session,
+            (project.organization_id, project.id, instance.id if instance else None),
+            wanted.type,
+            wanted.config,
+            name=wanted.name,
+            secret=secret,
+            minimum_severity=wanted.minimum_severity,
+            now=now,
+        )
+        if not wanted.enabled:
+            channels.change_channel(session, made, enabled=False, now=now)
+        return made.id
+    channel = channels.get_channel(session, project.id, None, channel_id)
+    if channel.type != wanted.type:
+        channels.remove_channel(session, channel, now=now)
+        session.flush()
+        return write_channel(session, project, wanted, None, now)
+    channels.change_channel(
+        session,
+        channel,
+        enabled=wanted.enabled if wanted.enabled != channel.enabled else None,
+        minimum_severity=wanted.minimum_severity,
+        target=wanted.config,
+        secret=secret,
+        now=now,
+    )
+    return channel.id
+
+
+def remove_channel(session: Session, project: ConfiguredProject, held: Held, now: datetime) -> None:
+    """Remove a channel with its delivery history."""
+    channel = channels.get_channel(session, project.id, None, held.id)
+    channels.remove_channel(session, channel, now=now)
+
+
+def export_rules(session: Session, project: ConfiguredProject) -> Sequence[Held]:
+    """What was changed about the rules; the defaults are none of it."""
+    return [
+        Held(
+            id=row.id,
+            shape=RuleShape(
+                instance=project.environment_of(row.instance_id),
+                type=AlertType(row.type),
+                enabled=row.enabled,
+                severity=Severity(row.severity),
+                threshold=row.threshold,
+                window_seconds=row.window_seconds,
+                minimum_count=row.minimum_count,
+            ),
+        )
+        for row in rules.changed_rules(session, project.id)
+    ]
+
+
+def write_rule(
+    session: Session,
+    project: ConfiguredProject,
+    wanted: RuleShape,
+    rule_id: str | None,
+    now: datetime,
+) -> str:
+    """Let a rule be exactly so."""
+    _ = rule_id  # there is one of its type and reach, whose row stays
+    changes = wanted.model_dump(exclude={"instance", "type"})
+    about = _about(project, wanted.instance)
+    rules.change_rule(session, about, wanted.type, changes, now=now)
+    return rules.id_of(session, about, wanted.type)
+
+
+def remove_rule(session: Session, project: ConfiguredProject, held: Held, now: datetime) -> None:
+    """Let the default hold again."""
+    instance, kind = held.shape.key
+    rules.reset_rule(session, _about(project, instance), AlertType(kind), now=now)
+
+
+def _about(project: ConfiguredProject, environment: str) -> tuple[str, str, str | None]:
+    instance_id = project.instance(environment).id if environment else None
+    return (project.organization_id, project.id, instance_id)
+
+
+CHANNELS = Configured(
+    name="alertChannels",
+    title="alert channel",
+    order=60,
+    shape=ChannelShape,
+    export=export_channels,
+    write=write_channel,
+    remove=remove_channel,
+)
+RULES = Configured(
+    name="alertRules",
+    title="alert rule",
+    order=70,
+    shape=RuleShape,
+    export=export_rules,
+    write=write_rule,
+    remove=remove_rule,
+)

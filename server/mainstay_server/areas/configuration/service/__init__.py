@@ -1,0 +1,1 @@
+"""Every rule of configuration documents, one file per subject."""

@@ -1,0 +1,132 @@
+"""Channels and rules in documents: with their secrets, their names, and the defaults beneath."""
+
+from typing import Any
+
+import pytest
+from mainstay_server.areas.alerts.configured import CHANNELS, RULES, ChannelShape, RuleShape
+from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service import channels, rules
+from mainstay_server.contracts.alerts import (
+    AlertChannelChanged,
+    AlertChannelCreated,
+    AlertChannelRemoved,
+)
+from mainstay_server.kernel.configured import ConfiguredProject, Held
+from mainstay_server.kernel.events import Event
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+from tests.conftest import Said
+from tests.world import NOON_YESTERDAY as NOON
+from tests.world import a_project
+
+HOOK = {"webhookUrl": "https://hooks.slack.com/services/T1/B1/secret"}
+
+
+@pytest.fixture
+def project(session: Session) -> ConfiguredProject:
+    instance = a_project(session, now=NOON)
+    return ConfiguredProject(
+        id=instance.project_id,
+        slug=instance.project_slug,
+        organization_id=instance.organization_id,
+        instances={"production": instance},
+    )
+
+
+def channel(**fields: Any) -> ChannelShape:
+    usual = {"name": "chat", "type": "slack", "config": HOOK}
+    return ChannelShape.model_validate(usual | fields)
+
+
+def only(session: Session, project: ConfiguredProject) -> Held:
+    (held,) = CHANNELS.export(session, project)
+    return held
+
+
+def test_a_channel_is_held_as_it_was_written_and_changed_in_its_place(
+    session: Session, project: ConfiguredProject, said: Said
+) -> None:
+    CHANNELS.write(session, project, channel(), None, NOON)
+    made = only(session, project)
+    assert made.shape == channel()
+    elsewhere = {"webhookUrl": "https://hooks.slack.com/services/T2/B2/other"}
+    wanted = channel(config=elsewhere, minimumSeverity="critical", enabled=False)
+    CHANNELS.write(session, project, wanted, made.id, NOON)
+    changed = only(session, project)
+    assert (changed.shape, changed.id) == (wanted, made.id)
+    CHANNELS.remove(session, project, changed, NOON)
+    session.flush()
+    assert CHANNELS.export(session, project) == []
+    kinds: list[type[Event]] = [AlertChannelCreated, AlertChannelChanged, AlertChannelRemoved]
+    events = said()
+    assert [type(event) for event in events] == kinds
+    assert "secret" not in str(events) + str(events)
+
+
+def test_a_webhook_keeps_its_signing_secret_or_takes_the_document_s(
+    session: Session, project: ConfiguredProject
+) -> None:
+    hook = channel(type="webhook", config={"webhookUrl": "https://ships.example/hooks/alerts"})
+    CHANNELS.write(session, project, hook, None, NOON)
+    made = only(session, project)
+    assert isinstance(made.shape, ChannelShape)
+    assert made.shape.signing_secret.startswith("whsec_")
+    assert ("signingSecret",) in made.shape.secret_paths()
+    given = made.shape.model_copy(update={"signing_secret": "whsec_" + "A" * 32})
+    CHANNELS.write(session, project, given, made.id, NOON)
+    assert only(session, project).shape == given
+
+
+def test_of_another_type_it_is_another_channel(
+    session: Session, project: ConfiguredProject
+) -> None:
+    CHANNELS.write(session, project, channel(), None, NOON)
+    made = only(session, project)
+    mail = channel(type="email", config={"email": "team@ships.example"}, instance="")
+    CHANNELS.write(session, project, mail, made.id, NOON)
+    now = only(session, project)
+    assert (now.shape, now.id != made.id) == (mail, True)
+    assert now.shape.secret_paths() == ()
+
+
+def test_a_channel_without_a_name_is_called_after_its_kind(
+    session: Session, project: ConfiguredProject
+) -> None:
+    about = (project.organization_id, project.id, None)
+    for number in range(3):
+        config = {"webhookUrl": f"https://hooks.slack.com/services/T{number}/B/x"}
+        channels.create_channel(session, about, "slack", config, now=NOON)
+    names = [one.shape.key for one in CHANNELS.export(session, project)]
+    assert sorted(names) == [("", "slack"), ("", "slack-2"), ("", "slack-3")]
+
+
+def test_a_rule_has_the_values_of_its_type_and_goes_back_to_them(
+    session: Session, project: ConfiguredProject
+) -> None:
+    wide = RuleShape.model_validate({"type": "high_error_rate"})
+    assert (wide.severity, wide.threshold, wide.minimum_count) == (Severity.CRITICAL, 5, 20)
+    own = RuleShape.model_validate(
+        {"type": "high_error_rate", "instance": "production", "threshold": 1, "enabled": False}
+    )
+    ids = [RULES.write(session, project, each, None, NOON) for each in (wide, own)]
+    held = {one.shape.key: one for one in RULES.export(session, project)}
+    assert {one.id: one.shape for one in held.values()} == dict(zip(ids, (wide, own), strict=True))
+    RULES.remove(session, project, held["production", "high_error_rate"], NOON)
+    instance = project.instances["production"]
+    rule = rules.rule_for(session, project.id, instance.id, AlertType.HIGH_ERROR_RATE)
+    assert (rule.threshold, rule.changed) == (5, "project")
+
+
+def test_what_is_no_channel_or_rule_is_no_shape() -> None:
+    wrongs: list[dict[str, Any]] = [
+        {"type": "pigeon"},
+        {"config": {}},
+        {"config": {"url": "https://a.example"}},
+        {"type": "email", "config": {"email": "nobody"}},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(ValidationError):
+            channel(**wrong)
+    for rule in ({"type": "rain"}, {"type": "instance_down", "windowSeconds": 7}):
+        with pytest.raises(ValidationError):
+            RuleShape.model_validate(rule)

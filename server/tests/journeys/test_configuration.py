@@ -1,0 +1,194 @@
+"""Documents with every area there: there and back, many things at once, and two at one time."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from mainstay_server.areas.configuration.models import ConfigurationClaim
+from mainstay_server.installed import AREAS
+from mainstay_server.kernel.database import reading
+from tests.databases import on_both_stores
+from tests.world import Browser, World
+
+DOCUMENT = """\
+version: 1
+project: inspections
+instances:
+  - environment: production
+    url: https://ships.example
+    healthPath: /health
+    intervalSeconds: 60
+  - environment: staging
+x-often: &often
+  instance: production
+  intervalSeconds: 30
+  tags: [edge]
+healthChecks:
+  - instance: production
+    name: health
+    followsInstance: true
+    failAfter: 3
+  - <<: *often
+    name: router
+    url: https://router.ships.example
+  - <<: *often
+    name: mail
+    kind: tcp
+    config:
+      host: mail.ships.example
+      port: 25
+    parent: router
+  - instance: staging
+    name: mail
+    kind: tcp
+    config:
+      host: mail.staging.ships.example
+      port: 25
+    parent: production/router
+    paused: true
+alertChannels:
+  - name: team
+    type: email
+    config:
+      email: team@ships.example
+  - instance: production
+    name: chat
+    type: slack
+    config:
+      webhookUrl: ${CHAT:-kept}
+    minimumSeverity: critical
+  - name: hook
+    type: webhook
+    config:
+      webhookUrl: ${HOOK:-kept}
+    signingSecret: ${SIGNING:-kept}
+alertRules:
+  - type: instance_down
+    severity: warning
+  - instance: production
+    type: high_error_rate
+    threshold: 2.5
+"""
+SECRETS = {
+    "CHAT": "https://hooks.slack.com/services/T1/B1/one",
+    "HOOK": "https://ships.example/hooks/two",
+    "SIGNING": "whsec_" + "A" * 32,
+}
+EXPORTED = {
+    "ALERT_CHANNELS_PRODUCTION_CHAT_CONFIG_WEBHOOK_URL": SECRETS["CHAT"],
+    "ALERT_CHANNELS_HOOK_CONFIG_WEBHOOK_URL": SECRETS["HOOK"],
+    "ALERT_CHANNELS_HOOK_SIGNING_SECRET": SECRETS["SIGNING"],
+}
+
+
+@pytest.fixture
+def world(client_for: Callable[..., World]) -> World:
+    return client_for(*AREAS)
+
+
+def path_of(world: World, by: Browser | None) -> str:
+    ours = by in (None, world.alice)
+    slug = (world.instance if ours else world.charlies_instance).project_slug
+    return f"/api/projects/{slug}/configuration"
+
+
+def send(
+    world: World, verb: str, document: str, by: Browser | None = None, **options: Any
+) -> dict[str, Any]:
+    asked = {"document": document, **options}
+    answer = (by or world.alice).post(f"{path_of(world, by)}/{verb}", json=asked)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def export(world: World, by: Browser | None = None) -> str:
+    return (by or world.alice).get(path_of(world, by)).text
+
+
+@on_both_stores
+def test_what_one_server_exports_another_becomes(world: World) -> None:
+    done = send(world, "apply", DOCUMENT, variables=SECRETS)
+    assert (done["created"], done["changed"]) == (10, 1)
+    again = send(world, "apply", DOCUMENT)
+    assert (again["changes"], again["unchanged"]) == ([], 11), "kept is what is there"
+
+    exported = export(world)
+    for secret in SECRETS.values():
+        assert secret not in exported
+    schema = world.stranger.get("/api/configuration.schema.json").json()
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(exported))) == []
+    assert send(world, "plan", exported)["changes"] == []
+    assert send(world, "plan", exported, variables=EXPORTED)["changes"] == []
+
+    # Charlie's project is as empty as one of another server.
+    theirs = exported.replace("inspections", "spying")
+    made = send(world, "apply", theirs, by=world.charlie, variables=EXPORTED)
+    assert (made["created"], made["changed"]) == (10, 1)
+    assert export(world, by=world.charlie) == theirs
+    assert send(world, "apply", theirs, by=world.charlie)["changes"] == []
+
+
+def test_a_kept_secret_is_refused_where_there_is_none(world: World) -> None:
+    path = f"/api/projects/{world.project}/configuration/plan"
+    refused = world.alice.post(path, json={"document": DOCUMENT}).json()
+    faults = {one["field"]: one["message"] for one in refused["errors"]}
+    assert set(faults) == {
+        "alertChannels[1].config.webhookUrl",
+        "alertChannels[2].config.webhookUrl",
+    }
+    assert "a value by ${CHAT:-kept}" in faults["alertChannels[1].config.webhookUrl"]
+
+
+def test_a_project_s_changes_by_hand_show_in_a_plan_and_go_with_an_apply(world: World) -> None:
+    send(world, "apply", DOCUMENT, variables=SECRETS)
+    world.bob.patch(f"/api/instances/{world.instance.id}", json={"intervalSeconds": 600})
+    plan = send(world, "plan", DOCUMENT)
+    (change,) = plan["changes"]
+    assert change["fields"] == [{"field": "intervalSeconds", "before": 600, "after": 60}]
+    send(world, "apply", DOCUMENT, fingerprint=plan["fingerprint"])
+    assert send(world, "plan", DOCUMENT)["changes"] == []
+
+
+def test_two_thousand_checks_are_one_document(world: World) -> None:
+    many = "".join(
+        f"  - instance: production\n    name: check {number}\n"
+        f"    url: https://host-{number}.ships.example/health\n    tags: [fleet]\n"
+        for number in range(2_000)
+    )
+    document = "version: 1\nhealthChecks:\n" + many
+    assert send(world, "apply", document)["created"] == 2_000
+    assert send(world, "apply", document)["unchanged"] == 2_000
+    fewer = document[: document.index("  - instance: production\n    name: check 1990\n")]
+    assert send(world, "apply", fewer, prune=True)["removed"] == 10
+
+
+@on_both_stores
+def test_two_who_apply_at_once_wait_for_each_other(world: World) -> None:
+    answers: list[int] = []
+
+    def apply(number: int) -> None:
+        checks = "".join(
+            f"  - {{instance: production, name: c{each}, url: 'https://{number}.example'}}\n"
+            for each in range(20)
+        )
+        answer = world.alice.post(
+            f"/api/projects/{world.project}/configuration/apply",
+            json={"document": "version: 1\nhealthChecks:\n" + checks},
+        )
+        answers.append(answer.status_code)
+
+    threads = [threading.Thread(target=apply, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 4
+    held = yaml.safe_load(export(world))["healthChecks"]
+    assert len(held) == 20
+    assert len({one["url"] for one in held}) == 1, "all of one document, none of another"
+    with reading() as session:
+        assert session.query(ConfigurationClaim).count() == 20
