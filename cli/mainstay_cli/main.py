@@ -13,6 +13,7 @@ from . import (
     doctor,
     keys,
     link,
+    maintenance,
     restore,
     sync,
     upload,
@@ -41,6 +42,7 @@ app.command("sync")(sync.sync)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
+app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(vulnerabilities.app, name="vulnerabilities")
 app.add_typer(upload.app, name="upload")
 

@@ -3,16 +3,18 @@
 from mainstay_server.contracts.maintenance import list_windows, windows_over
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs
+from . import api, jobs, pages
 from .service import windows
 
 area = Area(
     name="maintenance",
     title="Maintenance",
     api=api.router,
+    pages=pages.router,
     jobs=(jobs.tell_windows,),
     answers=(
         windows_over.answered_by(windows.windows_over),
         list_windows.answered_by(windows.list_windows),
     ),
+    menu=(pages.menu,),
 )

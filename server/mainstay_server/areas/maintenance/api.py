@@ -16,6 +16,8 @@ from mainstay_server.tenancy.subjects import ProjectRef
 
 from .models import Maintenance
 from .schemas import (
+    MOST_COVERED,
+    CoveredAnswer,
     MaintenanceAnswer,
     MaintenanceBody,
     MaintenanceChanges,
@@ -82,7 +84,7 @@ def plan_maintenance(
 @router.post("/api/projects/{slug}/maintenance-preview", summary="Preview maintenance")
 def preview_maintenance(session: Session, project: Written, body: MaintenanceBody) -> PreviewAnswer:
     """The next ten windows of what would be planned, and what they would cover; keeps nothing."""
-    _, windows = listing.preview(session, project, Wanted(**body.model_dump()), now=utc_now())
+    plan, windows = listing.preview(session, project, Wanted(**body.model_dump()), now=utc_now())
     return PreviewAnswer(
         windows=[
             PreviewedWindow(
@@ -93,7 +95,10 @@ def preview_maintenance(session: Session, project: Written, body: MaintenanceBod
             )
             for each in windows
         ],
-        covered=[],
+        covered=[
+            CoveredAnswer(id=each.id, kind=each.kind, name=each.name, instance_id=each.instance_id)
+            for each in listing.covered_by(session, project.id, plan.scope)[:MOST_COVERED]
+        ],
     )
 
 

@@ -9,6 +9,7 @@ from mainstay_server.kernel.web.bodies import Answer, Body, Instant
 
 AN_ID = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 MOST_PREVIEWED = 10
+MOST_COVERED = 200
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Names = Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=200)]
 
@@ -141,7 +142,7 @@ class CoveredAnswer(Answer):
 
 
 class PreviewAnswer(Answer):
-    """The next ten windows of what would be planned, and the watched subjects they cover."""
+    """The next ten windows of what would be planned, and up to 200 subjects that they cover."""
 
     windows: list[PreviewedWindow]
     covered: list[CoveredAnswer]

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.maintenance.models import Maintenance, MaintenancePlan
 from mainstay_server.areas.maintenance.schemas import MOST_PREVIEWED
+from mainstay_server.contracts.maintenance import Scope
 from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
+from mainstay_server.kernel.subjects import Watched
+from mainstay_server.kernel.watching import list_watched
 from mainstay_server.tenancy.subjects import ProjectRef
 
 from .planning import Wanted, checked_plan
@@ -111,6 +114,15 @@ def preview(
     starts = starts_between(schedule_of(plan), now - A_MOMENT - timedelta(seconds=1), until)
     return plan, [
         _previewed(start, start + plan.duration, zone) for start in islice(starts, MOST_PREVIEWED)
+    ]
+
+
+def covered_by(session: Session, project_id: str, scope: Scope) -> list[Watched]:
+    """The watched subjects of a project that a scope covers, by name."""
+    return [
+        each
+        for each in list_watched(session, project_id)
+        if scope.covers(each.instance_id, each.tags, each.id)
     ]
 
 
