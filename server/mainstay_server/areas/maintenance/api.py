@@ -59,7 +59,7 @@ def list_maintenance(
     limit: Limit = DEFAULT_PER_PAGE,
     cursor: Cursor = "",
 ) -> MaintenancesAnswer:
-    """What is planned in a project, by name, each with its window that lasts or comes next."""
+    """What lasts or still comes in a project, by name, each with its next window."""
     now = utc_now()
     page = listing.list_maintenance(
         session, project.id, text=q, limit=limit, cursor=cursor, now=now

@@ -68,7 +68,7 @@ def test_the_form_shows_what_it_would_mean_while_it_is_filled_in(world: World) -
     assert made.status_code == 201
     first_sunday = FORM | {"comes": "monthly", "starts_at": "2026-12-06T02:00", "tags": ""}
     shown = world.bob.get(f"{base(world)}/preview", params=first_sunday).text
-    assert len(re.findall(r"Sun \d+ \w+ \d{4}, 02:00", shown)) == 10
+    assert len(re.findall(r"Sun \d+ \w+ \d{4}, 02:00 to", shown)) == 10
     assert "Covers 1 watched subject" in shown
     assert "covers no health check" in world.bob.get(f"{base(world)}/preview", params=FORM).text
     broken = FORM | {"comes": "own", "schedule": "* * * * *"}

@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from mainstay_server.areas.maintenance.models import Maintenance
-from mainstay_server.areas.maintenance.service import acting, planning
+from mainstay_server.areas.maintenance.service import acting, listing, planning
 from mainstay_server.areas.maintenance.service.listing import wanted_of
 from mainstay_server.areas.maintenance.service.planning import Wanted
 from mainstay_server.areas.maintenance.service.telling import current_plan, tell_due
@@ -167,6 +167,16 @@ def test_a_project_has_so_many_and_no_more(session: Session) -> None:
         planned(session, instance)
     planning.remove_maintenance(session, project_of(session, instance), last.id, now=NOON)
     planned(session, instance)
+
+
+def test_what_is_over_is_listed_no_more_and_counts_for_no_limit(session: Session) -> None:
+    instance = a_project(session, now=NOON)
+    planned(session, instance)
+    found = planned(session, instance, name="later", starts_at=NOON + DAY)
+    for minute in range(0, 180, 30):
+        tell_due(session, now=NOON + minute * MINUTE)
+    page = listing.list_maintenance(session, instance.project_id, limit=10, now=NOON + 3 * HOUR)
+    assert [each.maintenance for each in page.items] == [found]
 
 
 def test_a_window_begins_early_is_extended_and_ends_early(session: Session, said: Said) -> None:

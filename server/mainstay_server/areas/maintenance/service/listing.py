@@ -52,10 +52,10 @@ def list_maintenance(
     cursor: str = "",
     now: datetime,
 ) -> Page[Planned]:
-    """What is planned in a project, by name; what was removed is left out."""
+    """What lasts or still comes in a project, by name."""
     statement = (
         sa.select(Maintenance)
-        .where(Maintenance.project_id == project_id, Maintenance.removed_at.is_(None))
+        .where(Maintenance.project_id == project_id, Maintenance.next_due_at.is_not(None))
         .order_by(Maintenance.name, Maintenance.id)
         .limit(limit + 1)
     )

@@ -92,7 +92,7 @@ def plan_maintenance(
     count = session.scalar(
         sa.select(sa.func.count())
         .select_from(Maintenance)
-        .where(Maintenance.project_id == project.id, Maintenance.removed_at.is_(None))
+        .where(Maintenance.project_id == project.id, Maintenance.next_due_at.is_not(None))
     )
     if (count or 0) >= MOST_PER_PROJECT:
         raise Conflict(f"The project has {MOST_PER_PROJECT} plans of maintenance; remove one.")

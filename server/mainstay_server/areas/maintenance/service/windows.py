@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from .schedules import Schedule, starts_between
 
 LONGEST_MINUTES = 31 * 24 * 60
 LONGEST = timedelta(minutes=LONGEST_MINUTES)
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 A_MOMENT = timedelta(microseconds=1)
 STAMP = "%Y%m%dT%H%M%S"
 
@@ -107,15 +108,13 @@ def occurrences(
     A window begins by the plan that is in force at its planned start. One that has a row goes by
     the row, also when its plan ended meanwhile.
     """
+    changed = _changed(session, which, since=since, until=until)
     plans = session.execute(
         sa.select(Maintenance, MaintenancePlan)
         .join(MaintenancePlan, MaintenancePlan.maintenance_id == Maintenance.id)
-        .where(which)
+        .where(which, _may_reach(changed, since=since, until=until))
         .order_by(MaintenancePlan.id)
     ).all()
-    if not plans:
-        return []
-    changed = _changed(session, which, since=since, until=until)
     taken = {(row.maintenance_id, row.planned_for) for row in changed}
     by_plan = {plan.id: (maintenance, plan) for maintenance, plan in plans}
     found = [
@@ -196,11 +195,27 @@ def _starts(plan: MaintenancePlan, *, since: datetime, until: datetime) -> Itera
     return (start for start in found if start + plan.duration > since)
 
 
+def _may_reach(
+    changed: Sequence[ChangedWindow], *, since: datetime, until: datetime
+) -> sa.ColumnElement[bool]:
+    """Plans that may have a window in a range, or that a row belongs to; not all there ever were.
+
+    Every deployment may leave a plan of its own behind, so those of long ago are not even read.
+    """
+    earliest = max(since, _FIRST) - LONGEST
+    in_force = sa.and_(
+        MaintenancePlan.valid_from < until,
+        sa.or_(MaintenancePlan.valid_until.is_(None), MaintenancePlan.valid_until > earliest),
+        sa.or_(MaintenancePlan.schedule != "", MaintenancePlan.starts_at > earliest),
+    )
+    return sa.or_(in_force, MaintenancePlan.id.in_({row.plan_id for row in changed}))
+
+
 def _changed(
     session: Session, which: sa.ColumnElement[bool], *, since: datetime, until: datetime
 ) -> Sequence[ChangedWindow]:
     """The rows that lie in a range, and those that stand for what was planned in it."""
-    planned_in_it = ChangedWindow.planned_for.between(since - LONGEST, until)
+    planned_in_it = ChangedWindow.planned_for.between(max(since, _FIRST) - LONGEST, until)
     lies_in_it = sa.and_(ChangedWindow.started_at < until, ChangedWindow.ended_at > since)
     return session.scalars(
         sa.select(ChangedWindow)
