@@ -93,7 +93,8 @@ def starts_between(schedule: Schedule, since: datetime, until: datetime) -> Iter
         if since <= schedule.starts_at < until:
             yield schedule.starts_at
         return
-    for year in range(since.year, min(until.year, since.year + MOST_YEARS) + 1):
+    last = min(until.year, since.year + MOST_YEARS, LAST_YEAR)
+    for year in range(since.year, last + 1):
         yield from (start for start in _starts_of_year(schedule, year) if since <= start < until)
 
 
