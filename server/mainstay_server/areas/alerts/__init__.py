@@ -2,10 +2,11 @@
 
 from mainstay_server.contracts.alerts import alert_channels
 from mainstay_server.kernel.area import Area
+from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .service.channels import seen_channels
-from .settings import AlertSettings, SmtpSettings
+from .settings import AlertSettings
 
 area = Area(
     name="alerts",

@@ -9,9 +9,7 @@ from typing import Any
 
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import Notice
-from mainstay_server.areas.alerts.settings import SmtpSettings
-from mainstay_server.kernel.events import Refused, RetryLater
-from mainstay_server.kernel.outbound import MailRefused, send_mail_blocking
+from mainstay_server.kernel.mailing import SmtpSettings, hand_over, why_no_mail
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
 from mainstay_server.ui.rendering import environment
@@ -24,9 +22,7 @@ PLACEHOLDER = "team@example.com"
 HINT = "Mail leaves through the server's mail server."
 
 LONGEST_ADDRESS = 254
-TIMEOUT_SECONDS = 30.0
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-NOT_SET_UP = "Mail is not set up: give the server MAINSTAY_SMTP_HOST and start it again."
 COLOURS = {
     "critical": "#c81e3a",
     "warning": "#b25e00",
@@ -52,7 +48,7 @@ def shown(config: Mapping[str, Any]) -> str:
 
 def not_ready() -> str:
     """Mail needs a server to be handed to."""
-    return "" if of(SmtpSettings).smtp_host else NOT_SET_UP
+    return why_no_mail()
 
 
 def send(
@@ -60,24 +56,8 @@ def send(
 ) -> None:
     """Hand the mail to the server; every try carries the same Message-ID, so readers see one."""
     _ = secret, now  # mail is not signed, and every try of it has the same Date
-    smtp = of(SmtpSettings)
-    if not smtp.smtp_host:
-        raise RetryLater(NOT_SET_UP)
-    try:
-        send_mail_blocking(
-            mail(notice, to=config[CONFIG_KEY], sender=smtp.sender, delivery_id=delivery_id),
-            host=smtp.smtp_host,
-            port=smtp.smtp_port,
-            username=smtp.smtp_username or None,
-            password=smtp.smtp_password.get_secret_value() or None,
-            starttls=smtp.smtp_starttls,
-            tls=smtp.smtp_tls,
-            timeout_seconds=TIMEOUT_SECONDS,
-            trusted=True,
-        )
-    except MailRefused as error:
-        failure = Refused if error.permanent else RetryLater
-        raise failure(error.reason) from None
+    sender = of(SmtpSettings).sender
+    hand_over(mail(notice, to=config[CONFIG_KEY], sender=sender, delivery_id=delivery_id))
 
 
 def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMessage:

@@ -1,0 +1,78 @@
+"""Mail as all of the server sends it: the settings of the one mail server, and handing it over."""
+
+from email.message import EmailMessage
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from .events import Refused, RetryLater
+from .outbound import MailRefused, send_mail_blocking
+from .settings import Settings, of
+
+LONGEST_PORT = 65535
+TIMEOUT_SECONDS = 30.0
+NOT_SET_UP = "Mail is not set up: give the server MAINSTAY_SMTP_HOST and start it again."
+
+
+class SmtpSettings(Settings):
+    """`MAINSTAY_SMTP_…`: the mail server that mail is handed to. Without a host, no mail."""
+
+    smtp_host: str = Field("", description="Mail server; empty means that mail is not set up.")
+    smtp_port: int = Field(587, ge=1, le=LONGEST_PORT, description="Its port: 587, 465 or 25.")
+    smtp_username: str = Field("", description="Signs in with this name; empty does not.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="The password of that name.")
+    smtp_starttls: bool | None = Field(
+        None, description="true insists on STARTTLS, false never uses it; default when offered."
+    )
+    smtp_tls: bool = Field(default=False, description="Speak TLS from the first byte (port 465).")
+    smtp_from: str = Field("", description="The sender's address; default mainstay@ the host.")
+
+    @property
+    def sender(self) -> str:
+        """The address that mails come from."""
+        return self.smtp_from or f"mainstay@{self.smtp_host}"
+
+    @property
+    def domain(self) -> str:
+        """The domain of that address, in which messages are named."""
+        return self.sender.rpartition("@")[2].rstrip(">")
+
+    @model_validator(mode="after")
+    def _refuse_half_a_sign_in(self) -> Self:
+        if bool(self.smtp_username) != bool(self.smtp_password.get_secret_value()):
+            raise ValueError(
+                "MAINSTAY_SMTP_USERNAME and MAINSTAY_SMTP_PASSWORD belong together;"
+                " give both or neither"
+            )
+        return self
+
+
+def why_no_mail() -> str:
+    """Why no mail can leave, with the next step; empty when it can."""
+    return "" if of(SmtpSettings).smtp_host else NOT_SET_UP
+
+
+def hand_over(message: EmailMessage) -> None:
+    """Hand a message to the mail server, for a sender; a try that may have arrived is repeated.
+
+    Raises `RetryLater` when the server cannot take it now or there is none yet, `Refused` when it
+    never will.
+    """
+    smtp = of(SmtpSettings)
+    if not smtp.smtp_host:
+        raise RetryLater(NOT_SET_UP)
+    try:
+        send_mail_blocking(
+            message,
+            host=smtp.smtp_host,
+            port=smtp.smtp_port,
+            username=smtp.smtp_username or None,
+            password=smtp.smtp_password.get_secret_value() or None,
+            starttls=smtp.smtp_starttls,
+            tls=smtp.smtp_tls,
+            timeout_seconds=TIMEOUT_SECONDS,
+            trusted=True,
+        )
+    except MailRefused as error:
+        failure = Refused if error.permanent else RetryLater
+        raise failure(error.reason) from None
