@@ -47,6 +47,7 @@ class FetchOptions(TypedDict, total=False):
     client_pem: str
     jar: CookieJar | None
     limited: bool
+    public_only: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class Call:
     client_pem: str = field(default="", repr=False)
     jar: CookieJar | None = None
     limited: bool = True
+    public_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +126,15 @@ async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Respo
     `ip_version` (4 or 6) takes addresses of that version alone, `client_pem` (certificate and key)
     is shown to a server that asks who we are; neither is for connections that are kept. `jar` keeps
     the cookies of every hop, and sends those that each may see.
+    `public_only` refuses private addresses also where the server's settings allow them, for what a
+    stranger may have named.
 
     Every address is checked on the way, that of a redirect too. Proxies of the environment are
     not used. Raises `OutboundError`.
     """
     call = Call(method=method.upper(), url=parsed_url(url), **options)
-    assert not call.reuse or not (call.client_pem or call.ip_version), "kept for everybody"
+    own = call.client_pem or call.ip_version or call.public_only
+    assert not (call.reuse and own), "kept for everybody"
     way = gate()
     asked = time.monotonic()
     async with _slot(way, call):
@@ -282,8 +287,8 @@ async def _answer(way: Gate, call: Call, exchange: Exchange) -> AsyncIterator[ht
         else httpcore.AsyncHTTPConnection(
             request.url.origin,
             ssl_context=_tls_of(way, call),
-            network_backend=(
-                way.dialer if call.ip_version is None else way.dialer.of_version(call.ip_version)
+            network_backend=way.dialer.narrowed(
+                ip_version=call.ip_version, public_only=call.public_only
             ),
         )
     )

@@ -175,10 +175,14 @@ class Dialer(httpcore.AsyncNetworkBackend):
         self._allow_private = allow_private
         self._ip_version = ip_version
 
-    def of_version(self, ip_version: int) -> "Dialer":
-        """The same for addresses of one version of IP alone."""
+    def narrowed(self, *, ip_version: int | None, public_only: bool) -> "Dialer":
+        """The same for addresses of one version of IP alone, or for public ones alone."""
+        if ip_version is None and not public_only:
+            return self
         return Dialer(
-            resolver=self._resolver, allow_private=self._allow_private, ip_version=ip_version
+            resolver=self._resolver,
+            allow_private=self._allow_private and not public_only,
+            ip_version=ip_version,
         )
 
     @override
