@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay_server.kernel.area import Door, PlainRoute
+from mainstay_server.kernel.area import Door, PlainRoute, PlainTree
 from mainstay_server.kernel.problems import MethodNotAllowed, Problem
 from mainstay_server.kernel.web import send_problem
 
@@ -22,15 +22,24 @@ class Front:
         app: ASGIApp,
         plain_routes: Sequence[PlainRoute] = (),
         limit: DoorLimit | None = None,
+        plain_trees: Sequence[PlainTree] = (),
     ) -> None:
         self._doors = doors
         self._limit = limit
         self._app = app
         self._plain_routes = {route.path: route for route in plain_routes}
         self._below = {path: r for path, r in self._plain_routes.items() if path.endswith("/")}
+        self._plain_trees = tuple(plain_trees)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        tree = self._tree_of(scope)
+        if tree is not None:
+            await tree.app(scope, receive, send, self._go_on)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             if path.startswith(API):
@@ -44,6 +53,10 @@ class Front:
             if route is not None:
                 await self._ask(route, scope, receive, send)
                 return
+        await self._go_on(scope, receive, send)
+
+    async def _go_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the framework answer."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
             return
@@ -58,6 +71,17 @@ class Front:
 
     def _route_above(self, path: str) -> PlainRoute | None:
         return next((r for below, r in self._below.items() if path.startswith(below)), None)
+
+    def _tree_of(self, scope: Scope) -> PlainTree | None:
+        if scope["type"] != "http":
+            return None
+        for tree in self._plain_trees:
+            if scope["path"].startswith(tree.prefix):
+                return tree
+            hosts = tree.hosts()
+            if hosts and _host_of(scope) in hosts:
+                return tree
+        return None
 
     async def _enter(
         self, door: Door, number: int, scope: Scope, receive: Receive, send: Send
@@ -77,6 +101,14 @@ class Front:
             await route.app(scope, receive, send)
         except Problem as problem:
             await send_problem(send, problem, path=scope["path"])
+
+
+def _host_of(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host: str = value.decode("latin-1")
+            return host.partition(":")[0].rstrip(".").lower()
+    return ""
 
 
 def _without_body(send: Send) -> Send:

@@ -40,12 +40,15 @@ def create_app(areas: Sequence[Area]) -> ASGIApp:
     framework = create_framework(areas)
     doors = {door.path: door for area in areas for door in area.doors}
     plain_routes = [route for area in areas for route in area.plain_routes]
+    plain_trees = [tree for area in areas for tree in area.plain_trees]
     limits = of(LimitSettings)
     limited = Limited(GZipMiddleware(framework, SMALLEST_GZIP_BYTES), limits, _refuse)
     pages = SecurityHeaders(limited)
     # uvicorn spells the same ASGI types with classes of its own.
     behind = ProxyHeadersMiddleware(cast("Any", pages), of(ServerSettings).trusted_proxies)
-    return Front(doors, cast("ASGIApp", behind), plain_routes, DoorLimit(limits))
+    return Front(
+        doors, cast("ASGIApp", behind), plain_routes, DoorLimit(limits), plain_trees=plain_trees
+    )
 
 
 def create_framework(areas: Sequence[Area]) -> FastAPI:

@@ -1,6 +1,6 @@
 """What an area may contribute: the whole surface between an area and the rest, in one place."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .columns import Table
 from .configured import Configured
@@ -52,6 +52,22 @@ class PlainRoute:
     app: Callable[[Scope, Receive, Send], Awaitable[None]]
     operations: Mapping[str, Mapping[str, Any]] = field(repr=False)
     told_as: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainTree:
+    """A plain ASGI way in to all that lies under a prefix, and at hosts of its own.
+
+    It answers what is asked very often from memory, and hands on to `rest`, the framework, what it
+    does not answer. It may change the path then. `hosts` tells, from memory, the hosts (in lower
+    case, without a port) at which nothing else of the server is reached. `access` says in words
+    whom it lets in.
+    """
+
+    prefix: str
+    access: str
+    hosts: Callable[[], Collection[str]] = field(repr=False)
+    app: Callable[[Scope, Receive, Send, ASGIApp], Awaitable[None]] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +195,7 @@ class Area:
     pages: APIRouter | None = None
     doors: tuple[Door, ...] = ()
     plain_routes: tuple[PlainRoute, ...] = ()
+    plain_trees: tuple[PlainTree, ...] = ()
     envelope_items: tuple[EnvelopeItem, ...] = ()
     jobs: tuple[Job, ...] = ()
     loops: tuple[Loop, ...] = ()
