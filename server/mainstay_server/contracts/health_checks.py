@@ -1,6 +1,6 @@
 """What health checks say: an instance stopped answering, answers slowly, or is well again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -8,6 +8,8 @@ import msgspec
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target, Value
+from mainstay_server.kernel.ports import port
+from mainstay_server.kernel.subjects import Watched
 
 
 class HealthChanged(Event, frozen=True, kw_only=True):
@@ -119,3 +121,15 @@ class HealthCheckCorrected(HealthCheckEvent, frozen=True, kw_only=True):
 
 class HealthCheckRemoved(HealthCheckEvent, frozen=True, kw_only=True):
     """Somebody removed a health check with its history."""
+
+
+@port
+def response_times(
+    checks: Sequence[Watched], *, since: datetime, until: datetime, step_seconds: int
+) -> Mapping[str, Mapping[datetime, float]]:
+    """Mean response times in milliseconds of what was answered, per health check and step.
+
+    Steps are whole multiples of `step_seconds` since the epoch and named by their start; one in
+    which nothing was answered is not there.
+    """
+    raise NotImplementedError

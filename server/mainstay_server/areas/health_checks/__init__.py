@@ -1,10 +1,11 @@
 """Health checks: ask the app at set times, know its state to the second, say what changed."""
 
+from mainstay_server.contracts.health_checks import response_times
 from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
-from .service import watches
+from .service import timing, watches
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -23,6 +24,7 @@ area = Area(
     ),
     settings=(HealthCheckSettings,),
     tables=(HEALTH_RESULTS,),
+    answers=(response_times.answered_by(timing.response_times),),
     panels=(pages.panel,),
     tiles=pages.tiles,
     summary=pages.summary,

@@ -69,6 +69,16 @@ _SUMMARIES = f"""
     GROUP BY instance_id
 """
 
+# Checks that ask no HTTP have no status code: whatever was not unhealthy was answered.
+_TIMES = f"""
+    SELECT health_check_id, intDiv(toUnixTimestamp(at), {{step:UInt32}}) * {{step:UInt32}} AS time,
+        avg(response_ms) AS average
+    FROM health_results
+    WHERE instance_id IN {{instances:Array(String)}} AND health_check_id IN {{checks:Array(String)}}
+        AND at >= {_SINCE} AND at <= {_UNTIL} AND state != 'unhealthy'
+    GROUP BY health_check_id, time
+"""
+
 
 def ask_metrics(instance_id: str, *, since: datetime, until: datetime) -> dict[str, Any]:
     """One row: checks, failed, last_at, average and highest (p95, p99) in ms, over the range."""
@@ -92,6 +102,19 @@ def ask_summaries(
 ) -> list[dict[str, Any]]:
     """One row per instance that has results in the range."""
     return columns.query(_SUMMARIES, instances=instance_ids, **_range(since, until))
+
+
+def ask_times(
+    checks: dict[str, str], *, since: datetime, until: datetime, step_seconds: int
+) -> list[dict[str, Any]]:
+    """Mean response times per check and step; `checks` maps each to its instance."""
+    return columns.query(
+        _TIMES,
+        checks=list(checks),
+        instances=sorted(set(checks.values())),
+        step=step_seconds,
+        **_range(since, until),
+    )
 
 
 def _range(since: datetime, until: datetime) -> dict[str, int]:

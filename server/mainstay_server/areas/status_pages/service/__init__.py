@@ -1,0 +1,1 @@
+"""The rules of status pages: what is on them, how it is shown and served, who is told."""
