@@ -26,6 +26,7 @@ SERVER_VERBS = {
     "up": "Start the server: everything in this one process.",
     "serve": "Start the server in some of its roles: web, worker, probe.",
     "migrate": "Bring the server's database up to date.",
+    "probe": "Ask health checks from this machine for a server elsewhere.",
 }
 
 app = typer.Typer(

@@ -26,12 +26,14 @@ DEEPEST = 3
 VARIABLES = {
     "cronSecret": "MAINSTAY_CRON_SECRET",
     "guardKey": "MAINSTAY_GUARD_KEY",
+    "probeToken": "MAINSTAY_PROBE_TOKEN",
     "apiKey": "API_KEY",
 }
 SCHEMES_TOLD = {
     "sentryAuth": "an ingest key (the DSN's, in any of Sentry's ways)",
     "cronSecret": "the cron secret",
     "guardKey": "a guard key of the project",
+    "probeToken": "the token of a probe",
     "apiKey": "an API key, or nobody yet: the answer says who may",
 }
 

@@ -49,6 +49,11 @@ SCHEMES: Json = {
         "scheme": "bearer",
         "description": "A guard key: the secret of a project's own servers.",
     },
+    "probeToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The token of one probe; fetches its plan and takes its results.",
+    },
     "apiKey": {
         "type": "http",
         "scheme": "bearer",

@@ -133,3 +133,53 @@ def response_times(
     which nothing was answered is not there.
     """
     raise NotImplementedError
+
+
+class HealthProbeEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said when somebody administers a probe that runs elsewhere."""
+
+    noun: ClassVar[str] = "health_probe"
+    probe_id: str
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.probe_id, self.name)
+
+
+class HealthProbeCreated(HealthProbeEvent, frozen=True, kw_only=True):
+    """Somebody made a probe, with a credential of its own."""
+
+
+class HealthProbeRemoved(HealthProbeEvent, frozen=True, kw_only=True):
+    """Somebody removed a probe: it is refused from then on."""
+
+
+class ProbeChanged(Event, frozen=True, kw_only=True):
+    """The base of what is said of a probe that runs elsewhere, in each project that it serves.
+
+    `instance_id` is one of the instances whose checks it asks, `checks` how many of the project's.
+    """
+
+    organization_id: str
+    project_id: str
+    instance_id: str
+    probe_id: str
+    name: str
+    location: str
+    checks: int
+    since: datetime
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.probe_id
+
+
+class ProbeWentSilent(ProbeChanged, frozen=True, kw_only=True):
+    """A probe was not heard of since `since`: what only it knew is unknown, and no app is down."""
+
+
+class ProbeReturned(ProbeChanged, frozen=True, kw_only=True):
+    """A probe that was missed is heard of again, or is gone for good: nobody need look for it."""

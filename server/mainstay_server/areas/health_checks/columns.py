@@ -24,6 +24,7 @@ HEALTH_RESULTS = Table(
         "first_byte_ms": "Float32",
         "transfer_ms": "Float32",
         "tries": "UInt8",
+        "location": "LowCardinality(String) DEFAULT 'here'",
     },
     order_by=("instance_id", "at"),
     time_column="at",
@@ -80,6 +81,13 @@ _TIMES = f"""
 """
 
 
+_STORED = f"""
+    SELECT health_check_id, toUnixTimestamp64Milli(at) AS at_ms FROM health_results
+    WHERE instance_id IN {{instances:Array(String)}} AND location = {{location:String}}
+        AND at >= {_SINCE} AND at <= {_UNTIL}
+"""
+
+
 def ask_metrics(instance_id: str, *, since: datetime, until: datetime) -> dict[str, Any]:
     """One row: checks, failed, last_at, average and highest (p95, p99) in ms, over the range."""
     return columns.query_row(_METRICS, instance=instance_id, **_range(since, until))
@@ -115,6 +123,14 @@ def ask_times(
         step=step_seconds,
         **_range(since, until),
     )
+
+
+def ask_stored(
+    instance_ids: list[str], *, location: str, since: datetime, until: datetime
+) -> set[tuple[str, int]]:
+    """Which results of a location are stored already: check and moment in milliseconds."""
+    rows = columns.query(_STORED, instances=instance_ids, location=location, **_range(since, until))
+    return {(row["health_check_id"], row["at_ms"]) for row in rows}
 
 
 def _range(since: datetime, until: datetime) -> dict[str, int]:

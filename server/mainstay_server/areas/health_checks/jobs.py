@@ -9,7 +9,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import asking, recording, telling
+from .service import asking, probes, recording, telling
 from .service.watching import Watch
 from .settings import HealthCheckSettings
 
@@ -41,3 +41,9 @@ def mark_unwatched(session: Session, *, now: datetime) -> None:
 def tell_held_back(session: Session, *, now: datetime) -> None:
     """Tell of trouble that has now lasted long enough, or outlasted its maintenance."""
     telling.tell_held_back(session, now=now)
+
+
+@job(every=timedelta(minutes=1))
+def mark_silent_probes(session: Session, *, now: datetime) -> None:
+    """Miss probes elsewhere that were not heard of for 90 seconds, and say so once."""
+    probes.mark_silent(session, now=now)

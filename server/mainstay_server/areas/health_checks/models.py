@@ -7,10 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from mainstay_server.kernel.database import Base
+from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.watching import State, Watchable
 
 HealthState = State
+
+HERE = "here"
+"""The place where Mainstay itself runs; every other place is that of a probe."""
 
 EXPIRY_DAYS = (14, 7, 3, 1)
 
@@ -27,6 +30,9 @@ class HealthCheck(Watchable, Base):
     `watched_until` is how long its latest result speaks for: one interval.
     `certificate_told_days` and `domain_told_days` are the lowest thresholds that were told of those
     ends, None before the first.
+    `locations` are the places it is asked from, `asked_here` and `asked_elsewhere` sum them up; of
+    several, `quorum` (any, majority, all) says how many of those that answer must agree that it is
+    down.
     """
 
     __tablename__ = "health_checks"
@@ -45,6 +51,11 @@ class HealthCheck(Watchable, Base):
     recover_after: Mapped[int] = mapped_column(default=1)
     paused: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
+
+    locations: Mapped[list[str]] = mapped_column(default=lambda: [HERE])
+    asked_here: Mapped[bool] = mapped_column(default=True)
+    asked_elsewhere: Mapped[bool] = mapped_column(default=False)
+    quorum: Mapped[str] = mapped_column(sa.String(8), default="majority")
 
     next_at: Mapped[datetime] = mapped_column(index=True)
     owner: Mapped[str] = mapped_column(sa.String(120), default="")
@@ -71,3 +82,59 @@ class HealthCheck(Watchable, Base):
     @override
     def rhythm(self) -> timedelta:
         return timedelta(seconds=self.interval_seconds)
+
+
+class Probe(Base):
+    """A program on another machine that asks checks from there and reports what it found.
+
+    It has a credential of its own, of which only the hash is kept. `plan_version` grows with every
+    change of what it is to ask, `asked_version` with every wish that it asks something at once.
+    `silent_since` is set while it has not been heard of for too long, and others were told.
+    """
+
+    __tablename__ = "probes"
+    __table_args__ = (sa.UniqueConstraint("organization_id", "location"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    name: Mapped[str] = mapped_column(sa.String(100))
+    location: Mapped[str] = mapped_column(sa.String(50))
+    credential_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    credential_hint: Mapped[str] = mapped_column(sa.String(20))
+    made_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime | None]
+    version: Mapped[str] = mapped_column(sa.String(40), default="")
+    dropped_results: Mapped[int] = mapped_column(default=0)
+    plan_version: Mapped[int] = mapped_column(default=1)
+    asked_version: Mapped[int] = mapped_column(default=0)
+    silent_since: Mapped[datetime | None]
+
+
+class CheckPlace(Base):
+    """How a check that is asked from elsewhere stands at one of its places.
+
+    `asked_at` is when somebody wished for an answer from there at once, `asked_version` the version
+    of that wish.
+    """
+
+    __tablename__ = "health_check_places"
+
+    health_check_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("health_checks.id", ondelete="CASCADE"), primary_key=True
+    )
+    location: Mapped[str] = mapped_column(sa.String(50), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
+    state: Mapped[State] = mapped_column(sa.String(12), default=State.UNKNOWN)
+    reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    worse_in_row: Mapped[int] = mapped_column(default=0)
+    better_in_row: Mapped[int] = mapped_column(default=0)
+    last_result_at: Mapped[datetime | None]
+    last_response_ms: Mapped[float | None]
+    watched_until: Mapped[datetime | None]
+    silent_at: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]
+    asked_version: Mapped[int] = mapped_column(default=0)

@@ -35,3 +35,7 @@ class HealthCheckSettings(Settings):
     browsers_at_once: int = Field(
         2, ge=1, le=32, description="How many browsers one process drives at once."
     )
+    health_checks_probes_plain: bool = Field(
+        default=False,
+        description="Tell probes the secrets of checks without TLS; only on a network of yours.",
+    )

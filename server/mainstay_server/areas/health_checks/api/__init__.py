@@ -1,9 +1,9 @@
-"""The HTTP API of health checks: what is asked, and what the past amounts to."""
+"""The HTTP API of health checks: what is asked, from where, and what the past amounts to."""
 
 from mainstay_server.kernel.web import Router
 
-from . import checks, uptime
+from . import checks, probes, uptime
 
 router = Router()
-for part in (checks, uptime):
+for part in (checks, uptime, probes):
     router.include_router(part.router)

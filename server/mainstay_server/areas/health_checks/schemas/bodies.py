@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from mainstay_server.areas.health_checks.models import EXPIRY_DAYS
+from mainstay_server.areas.health_checks.models import EXPIRY_DAYS, HERE
 from mainstay_server.kernel.web.bodies import Answer, Body, Instant
 
 MOST_SECONDS = 86_400
@@ -28,6 +28,14 @@ Conditions = Annotated[
     ),
 ]
 ParentId = Annotated[str | None, Field(max_length=36)]
+Locations = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=50)]],
+    Field(
+        min_length=1,
+        max_length=20,
+        description="`here`, and locations of probes; of several a quorum decides.",
+    ),
+]
 ExpiryDays = Annotated[
     list[Annotated[int, Field(ge=1, le=365)]],
     Field(max_length=10, description="Told so many days before a certificate or domain ends."),
@@ -58,6 +66,8 @@ class NewCheck(Body):
     tags: Tags = Field(default_factory=list)
     parent_id: ParentId = None
     expiry_days: ExpiryDays = Field(default_factory=lambda: list(EXPIRY_DAYS))
+    locations: Locations = Field(default_factory=lambda: [HERE])
+    quorum: Literal["any", "majority", "all"] = "majority"
 
 
 class NewHealthCheck(NewCheck):
@@ -96,6 +106,8 @@ class HealthCheckChanges(Body):
     tags: Tags | None = None
     parent_id: ParentId = None
     expiry_days: ExpiryDays | None = None
+    locations: Locations | None = None
+    quorum: Literal["any", "majority", "all"] | None = None
 
     @field_validator("url")
     @classmethod
@@ -121,6 +133,8 @@ class HealthCheckAnswer(Answer):
     tags: list[str]
     parent_id: str | None
     expiry_days: list[int]
+    locations: list[str]
+    quorum: str
     follows_instance: bool
     interval_seconds: int
     timeout_seconds: int

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.models import HERE, HealthState
 from mainstay_server.kernel import conditions
 from mainstay_server.kernel.outbound import OutboundError, Timings
 from mainstay_server.kernel.web.bodies import Body
@@ -186,10 +186,14 @@ _BADNESS = {HealthState.HEALTHY: 0, HealthState.DEGRADED: 1, HealthState.UNHEALT
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """One turn that was asked; `result` is None when it says nothing about the app."""
+    """One turn that was asked; `result` is None when it says nothing about the app.
+
+    `location` is the place it was asked from.
+    """
 
     order: ProbeOrder
     at: datetime
     finished_at: datetime
     result: ProbeResult | None
     tries: int = 1
+    location: str = HERE

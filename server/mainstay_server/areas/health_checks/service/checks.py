@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.models import HERE, HealthCheck
 from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthCheckChanges,
     NewCheck,
@@ -26,7 +26,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.watching import State
 
-from . import configs, judging
+from . import configs, judging, places
 from .recording import mark_silence
 from .telling import DEFAULT_NAME, change, say_told
 
@@ -36,15 +36,8 @@ FOLLOWED = ("url", "interval_seconds", "timeout_seconds", "degraded_after_ms")
 ASKED_ANEW = (*FOLLOWED, "config", "conditions", "paused")
 SETTABLE = (
     *("name", "target", "interval_seconds", "timeout_seconds", "degraded_after_ms", "conditions"),
-    *(
-        "fail_after",
-        "recover_after",
-        "tell_after_seconds",
-        "tags",
-        "parent_id",
-        "expiry_days",
-        "paused",
-    ),
+    *("fail_after", "recover_after", "tell_after_seconds", "tags", "parent_id", "expiry_days"),
+    *("paused", "locations", "quorum"),
 )
 MOST_ANCESTORS = 10
 NO_URL = "the instance has no URL"
@@ -108,6 +101,8 @@ def add_check(
     )
     _check_parent(session, check, wanted.parent_id)
     _add(session, check, now=now)
+    if wanted.locations != [HERE]:
+        places.set_locations(session, check, wanted.locations)
     made = changes_between({}, _facts(check))
     _say(session, HealthCheckCreated, check, made, now=now)
     return check
@@ -164,6 +159,7 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
         raise Conflict(
             "This health check follows its instance; pause it, or empty the instance's URL."
         )
+    places.tell_probes(session, check.organization_id, set(check.locations))
     gone = changes_between(_facts(check), {})
     _say(session, HealthCheckRemoved, check, gone, now=now)
     session.execute(
@@ -250,6 +246,7 @@ def _change(
     if changed.keys() & {*ASKED_ANEW}:
         check.fence += 1
         check.owner, check.claimed_until, check.next_at = "", None, now
+        places.tell_probes(session, check.organization_id, set(check.locations))
     if watched_before and not check.is_watched:
         mark_silence(session, check, now=now)
         reason = NO_URL if not check.target else "paused by hand"
@@ -289,7 +286,10 @@ def _change_by_hand(
     session: Session, check: HealthCheck, values: dict[str, object], *, now: datetime
 ) -> None:
     before = _facts(check)
+    locations = values.pop("locations", None)
     _change(session, check, values, now=now)
+    if isinstance(locations, list) and set(locations) != set(check.locations):
+        places.set_locations(session, check, locations)
     changes = changes_between(before, _facts(check))
     _say(session, HealthCheckChanged, check, changes, now=now)
 

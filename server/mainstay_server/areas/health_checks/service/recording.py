@@ -11,7 +11,7 @@ from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeResult
 from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, next_state
 
-from . import configs
+from . import configs, places
 from .telling import change
 from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
@@ -110,9 +110,12 @@ def _apply(
     *,
     grace_seconds: float,
 ) -> None:
-    if not check.is_watched or (check.last_result_at and one.at <= check.last_result_at):
+    if not check.is_watched or _is_old(check, one):
         return
     mark_silence(session, check, now=one.at)
+    if check.asked_elsewhere:
+        _apply_at_its_place(session, check, one, result, grace_seconds=grace_seconds)
+        return
     standing = next_state(
         Standing(
             state=State(check.state),
@@ -133,6 +136,38 @@ def _apply(
     )
 
 
+def _is_old(check: HealthCheck, one: Finished) -> bool:
+    """Whether something newer is known; of several places, each knows for itself."""
+    if check.asked_elsewhere:
+        return False
+    return check.last_result_at is not None and one.at <= check.last_result_at
+
+
+def _apply_at_its_place(
+    session: Session,
+    check: HealthCheck,
+    one: Finished,
+    result: ProbeResult,
+    *,
+    grace_seconds: float,
+) -> None:
+    """Note what one of several places found; the check changes by what all of them amount to."""
+    found = places.note_result(session, check, one, result, grace_seconds=grace_seconds)
+    if found is None:
+        return
+    if found.state != check.state and found.state in KNOWN:
+        change(session, check, found.state, at=one.at, reason=found.reason)
+    elif found.state == check.state:
+        check.state_reason = found.reason
+    watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
+    if check.last_result_at is None or one.at > check.last_result_at:
+        check.last_result_at, check.last_response_ms = one.at, result.response_ms
+    check.watched_until = max(check.watched_until, watched_until)
+    check.silent_at = check.watched_until + allowance(
+        check.timeout_seconds, grace_seconds=grace_seconds
+    )
+
+
 def _row(one: Finished, result: ProbeResult) -> dict[str, object]:
     return {
         "instance_id": one.order.instance_id,
@@ -148,4 +183,5 @@ def _row(one: Finished, result: ProbeResult) -> dict[str, object]:
         "first_byte_ms": result.first_byte_ms,
         "transfer_ms": result.transfer_ms,
         "tries": one.tries,
+        "location": one.location,
     }

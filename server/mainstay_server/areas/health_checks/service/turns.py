@@ -57,7 +57,9 @@ def is_watched() -> sa.ColumnElement[bool]:
 
 def is_due(*, until: datetime, now: datetime) -> sa.ColumnElement[bool]:
     """Whether a check has a turn up to `until` that nobody holds at `now`."""
-    return sa.and_(is_watched(), HealthCheck.next_at <= until, _is_free(now))
+    return sa.and_(
+        is_watched(), HealthCheck.asked_here.is_(True), HealthCheck.next_at <= until, _is_free(now)
+    )
 
 
 def claim_due(
@@ -93,6 +95,11 @@ def orders_now(
     """Orders to ask at once, beside the schedule and without a claim."""
     found = session.execute(sa.select(*_ORDERED).where(condition, HealthCheck.target != ""))
     return [_order(row, at=now, fence=None) for row in found]
+
+
+def order_at(check: HealthCheck, *, at: datetime) -> ProbeOrder:
+    """The order that somebody elsewhere carried out, as if it had been claimed here."""
+    return _order(check, at=at, fence=None)
 
 
 def renew(session: Session, fences: Mapping[str, int], *, now: datetime) -> None:
@@ -169,7 +176,7 @@ def _is_free(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-def _order(row: sa.Row[Any], *, at: datetime, fence: int | None) -> ProbeOrder:
+def _order(row: configs.Asked, *, at: datetime, fence: int | None) -> ProbeOrder:
     return ProbeOrder(
         check_id=row.id,
         instance_id=row.instance_id,

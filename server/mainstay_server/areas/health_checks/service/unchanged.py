@@ -46,6 +46,7 @@ def record_unchanged(
             HealthCheck.worse_in_row,
             HealthCheck.better_in_row,
             HealthCheck.paused,
+            HealthCheck.asked_elsewhere,
             HealthCheck.tell_at,
             HealthCheck.flapping_since,
             HealthCheck.silent_at,
@@ -82,6 +83,7 @@ def _confirms(one: Finished, known: sa.RowMapping) -> bool:
         known["fence"] == one.order.fence
         and known["state"] == known["told_state"] == one.result.state
         and not (known["worse_in_row"] or known["better_in_row"] or known["paused"])
+        and not known["asked_elsewhere"]
         and known["tell_at"] is None
         and known["flapping_since"] is None
         and known["last_result_at"] is not None
