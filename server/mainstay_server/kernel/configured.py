@@ -1,6 +1,6 @@
 """What a configuration document may hold: the kinds of things that areas let it declare."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -46,25 +46,23 @@ class Held:
     """One thing that is there: its id, and how a document would write it, secrets and all.
 
     What is not `removable` belongs to something else and goes with it; pruning leaves it alone.
+    What is `over` can stay in a document, but a new one is not written with it.
     """
 
     id: str
     shape: Shape
     removable: bool = True
+    over: bool = False
 
 
 @dataclass(kw_only=True)
 class ConfiguredProject:
-    """The project that a document is about. `instances` are its present ones by environment.
-
-    `places` is where kinds keep what they looked up for the whole document, such as ids by name.
-    """
+    """The project that a document is about. `instances` are its present ones by environment."""
 
     id: str
     slug: str
     organization_id: str
     instances: dict[str, InstanceRef]
-    places: dict[str, Any] = field(default_factory=dict)
 
     def instance(self, environment: str) -> InstanceRef:
         """The instance of an environment. Raises `Invalid` when the project has none."""
@@ -112,6 +110,23 @@ class Configured:
 Write = Callable[[Session, ConfiguredProject, Any, str | None, datetime], str]
 Remove = Callable[[Session, ConfiguredProject, Held, datetime], None]
 Finish = Callable[[Session, ConfiguredProject, Sequence[Held], datetime], None]
+
+
+def numbered(names: Iterable[tuple[Hashable, str]]) -> list[str]:
+    """The same names, each (place, name) once: a later one of the same has a number behind it.
+
+    Documents know things by their names, which some kinds let stand twice.
+    """
+    taken: set[tuple[Hashable, str]] = set()
+    found = []
+    for place, name in names:
+        free, number = name, 1
+        while (place, free) in taken:
+            number += 1
+            free = f"{name} ({number})"
+        taken.add((place, free))
+        found.append(free)
+    return found
 
 
 def written(shape: Shape) -> dict[str, Any]:

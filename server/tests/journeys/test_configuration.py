@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,8 @@ healthChecks:
       host: mail.ships.example
       port: 25
     parent: router
+    conditions:
+      - "[CONNECTED] == true"
   - instance: staging
     name: mail
     kind: tcp
@@ -49,6 +52,21 @@ healthChecks:
       port: 25
     parent: production/router
     paused: true
+heartbeats:
+  - instance: production
+    name: Nightly backup
+    pingId: ${PING:-kept}
+    scheduleKind: cron
+    expression: 0 3 * * *
+    timeZone: Europe/Berlin
+maintenance:
+  - name: Patch night
+    startsAt: 2026-01-04T02:00
+    schedule: 0 2 * * SUN#1
+    timeZone: Europe/Berlin
+    instances: [production]
+    tags: [edge]
+    subjects: [production/Nightly backup, production/mail]
 alertChannels:
   - name: team
     type: email
@@ -76,11 +94,14 @@ SECRETS = {
     "CHAT": "https://hooks.slack.com/services/T1/B1/one",
     "HOOK": "https://ships.example/hooks/two",
     "SIGNING": "whsec_" + "A" * 32,
+    "PING": "3f2c8e1a-7b5d-4c6e-9f80-123456789abc",
 }
 EXPORTED = {
     "ALERT_CHANNELS_PRODUCTION_CHAT_CONFIG_WEBHOOK_URL": SECRETS["CHAT"],
     "ALERT_CHANNELS_HOOK_CONFIG_WEBHOOK_URL": SECRETS["HOOK"],
     "ALERT_CHANNELS_HOOK_SIGNING_SECRET": SECRETS["SIGNING"],
+    # No two heartbeats of a server have one address.
+    "HEARTBEATS_PRODUCTION_NIGHTLY_BACKUP_PING_ID": "4f2c8e1a-7b5d-4c6e-9f80-123456789abc",
 }
 
 
@@ -112,9 +133,9 @@ def export(world: World, by: Browser | None = None) -> str:
 @on_both_stores
 def test_what_one_server_exports_another_becomes(world: World) -> None:
     done = send(world, "apply", DOCUMENT, variables=SECRETS)
-    assert (done["created"], done["changed"]) == (10, 1)
+    assert (done["created"], done["changed"]) == (12, 1)
     again = send(world, "apply", DOCUMENT)
-    assert (again["changes"], again["unchanged"]) == ([], 11), "kept is what is there"
+    assert (again["changes"], again["unchanged"]) == ([], 13), "kept is what is there"
 
     exported = export(world)
     for secret in SECRETS.values():
@@ -122,12 +143,13 @@ def test_what_one_server_exports_another_becomes(world: World) -> None:
     schema = world.stranger.get("/api/configuration.schema.json").json()
     assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(exported))) == []
     assert send(world, "plan", exported)["changes"] == []
-    assert send(world, "plan", exported, variables=EXPORTED)["changes"] == []
+    ours = {**EXPORTED, "HEARTBEATS_PRODUCTION_NIGHTLY_BACKUP_PING_ID": SECRETS["PING"]}
+    assert send(world, "plan", exported, variables=ours)["changes"] == []
 
     # Charlie's project is as empty as one of another server.
     theirs = exported.replace("inspections", "spying")
     made = send(world, "apply", theirs, by=world.charlie, variables=EXPORTED)
-    assert (made["created"], made["changed"]) == (10, 1)
+    assert (made["created"], made["changed"]) == (12, 1)
     assert export(world, by=world.charlie) == theirs
     assert send(world, "apply", theirs, by=world.charlie)["changes"] == []
 
@@ -192,3 +214,9 @@ def test_two_who_apply_at_once_wait_for_each_other(world: World) -> None:
     assert len({one["url"] for one in held}) == 1, "all of one document, none of another"
     with reading() as session:
         assert session.query(ConfigurationClaim).count() == 20
+
+
+def test_every_list_of_a_document_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs/areas/configuration.md").read_text()
+    names = [kind.name for area in AREAS for kind in area.configured]
+    assert [name for name in names if f"| `{name}` |" not in page] == []

@@ -14,12 +14,14 @@ from mainstay_server.kernel.configured import (
     Held,
     Path,
     Shape,
+    numbered,
 )
 from mainstay_server.kernel.problems import Invalid
 
 from .models import EXPIRY_DAYS, HealthCheck
 from .providers import PROVIDERS
 from .schemas.bodies import (
+    Conditions,
     ExpiryDays,
     HealthCheckChanges,
     Interval,
@@ -28,6 +30,7 @@ from .schemas.bodies import (
     NewCheck,
     NewHealthCheck,
     Tags,
+    TellAfter,
     Threshold,
     Timeout,
 )
@@ -59,6 +62,8 @@ class HealthCheckShape(Shape):
     degraded_after_ms: Milliseconds = 2_000
     fail_after: Threshold = 1
     recover_after: Threshold = 1
+    tell_after_seconds: TellAfter = 0
+    conditions: Conditions = Field(default_factory=list)
     tags: Tags = Field(default_factory=list)
     parent: str = Field(
         "", max_length=165, description="What it depends on: a name, or instance/name."
@@ -110,15 +115,8 @@ class HealthCheckShape(Shape):
 def export_checks(session: Session, project: ConfiguredProject) -> Sequence[Held]:
     """Every check of the project; of two with one name the later is told with a number."""
     found = checks.list_of_project(session, project.id)
-    named: dict[tuple[str, str], str] = {}
-    names: dict[str, tuple[str, str]] = {}
-    for check in found:
-        name, number = check.name, 1
-        while (check.instance_id, name) in named:
-            number += 1
-            name = f"{check.name} ({number})"
-        named[check.instance_id, name] = check.id
-        names[check.id] = (check.instance_id, name)
+    unique = numbered((check.instance_id, check.name) for check in found)
+    names = {check.id: (check.instance_id, name) for check, name in zip(found, unique, strict=True)}
     return [
         Held(
             id=check.id,
@@ -223,6 +221,8 @@ def _shape(
         config=_plain(check.kind, configs.config_of(check)),
         fail_after=check.fail_after,
         recover_after=check.recover_after,
+        tell_after_seconds=check.tell_after_seconds,
+        conditions=check.conditions,
         tags=check.tags,
         parent=_parent_name(project, check, names),
         expiry_days=check.expiry_days,

@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, ingest, jobs, pages, readiness
+from . import api, configured, ingest, jobs, pages, readiness
 from .service.heartbeats import Watching
 from .settings import HeartbeatSettings
 
@@ -18,4 +18,5 @@ area = Area(
     settings=(HeartbeatSettings,),
     menu=(pages.menu,),
     watches=Watching(),
+    configured=(configured.HEARTBEATS,),
 )

@@ -3,7 +3,7 @@
 from mainstay_server.contracts.maintenance import list_windows, windows_over
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages
+from . import api, configured, jobs, pages
 from .service import windows
 
 area = Area(
@@ -17,4 +17,5 @@ area = Area(
         list_windows.answered_by(windows.list_windows),
     ),
     menu=(pages.menu,),
+    configured=(configured.MAINTENANCE,),
 )

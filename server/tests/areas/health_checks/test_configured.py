@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mainstay_server.areas.health_checks.configured import HEALTH_CHECKS, HealthCheckShape
 from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.schemas.bodies import NewHealthCheck
+from mainstay_server.areas.health_checks.schemas.bodies import NewCheck, NewHealthCheck
 from mainstay_server.areas.health_checks.service import checks
 from mainstay_server.kernel.configured import ConfiguredProject, Held
 from mainstay_server.kernel.problems import Invalid
@@ -54,6 +54,11 @@ def exported(session: Session, project: ConfiguredProject) -> dict[str, HealthCh
     return found
 
 
+def test_whatever_a_check_can_be_told_a_document_can_say() -> None:
+    told = set(NewCheck.model_fields) - {"parent_id"}
+    assert told <= set(HealthCheckShape.model_fields)
+
+
 def an_example(kind: str) -> dict[str, Any]:
     """What the API shows of a kind; conditions of steps are left out where steps have none."""
     config = copy.deepcopy(dict(PROVIDERS[kind].EXAMPLE))
@@ -72,6 +77,8 @@ def test_a_check_of_every_kind_is_held_as_it_was_written(
         config=an_example(kind),
         intervalSeconds=45,
         tags=["a", "b"],
+        conditions=["[CONNECTED] == true"],
+        tellAfterSeconds=60,
         paused=True,
     )
     write(session, project, wanted)

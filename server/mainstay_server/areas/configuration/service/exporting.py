@@ -43,7 +43,8 @@ def export_document(session: Session, project: ConfiguredProject, *, server: str
     ]
     names: set[str] = set()
     for kind in kinds():
-        held = sorted(kind.export(session, project), key=lambda one: one.shape.key)
+        present = (one for one in kind.export(session, project) if not one.over)
+        held = sorted(present, key=lambda one: one.shape.key)
         if held:
             parts.append(dumped({kind.name: [_written(kind, one, names) for one in held]}))
     return "\n".join(parts)

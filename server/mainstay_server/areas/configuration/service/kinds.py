@@ -8,6 +8,8 @@ from mainstay_server.kernel.configured import Configured
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENSION = "x-"
+ABOUT = ("title", "description", "default", "examples")
+WITH_VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 
 
 def kinds() -> tuple[Configured, ...]:
@@ -34,6 +36,7 @@ def document_schema(address: str) -> dict[str, Any]:
             "description": kind.title,
             "items": {"$ref": f"#/$defs/{kind.shape.__name__}"},
         }
+    definitions = {name: _with_variables(each) for name, each in definitions.items()}
     return {
         "$schema": SCHEMA_DIALECT,
         "$id": address,
@@ -42,3 +45,19 @@ def document_schema(address: str) -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _with_variables(schema: dict[str, Any]) -> dict[str, Any]:
+    """A shape whose values may also be texts with `${…}`, whatever they have to be in the end."""
+    properties = schema.get("properties")
+    if not properties:
+        return schema
+    return {**schema, "properties": {name: _or_variable(one) for name, one in properties.items()}}
+
+
+def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type") in ("array", "object"):
+        return schema
+    kept = {name: schema[name] for name in ABOUT if name in schema}
+    inner = {name: each for name, each in schema.items() if name not in ABOUT}
+    return {**kept, "anyOf": [inner, WITH_VARIABLE]}
