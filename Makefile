@@ -40,6 +40,7 @@ bench: setup ## Every benchmark, one after another; each prints its ratio
 	done
 
 soak: setup test-packages ## Hours of load while processes are killed; counts what was lost
+	@MAINSTAY_SOAK_STOPPED_SECONDS=90 $(BIN)/pytest -q server/tests/journeys/test_watching.py -k stopped
 	@$(BIN)/python benchmarks/soak.py $(ARGS)
 
 screenshots: setup test-packages ## Photograph every page in a real browser, light and dark

@@ -27,6 +27,7 @@ class HealthCheck(Watchable, Base):
     check does. `parent_id` is a check of the project that this one depends on; when there is no
     such check any more, it depends on nothing.
     `next_at` is its next turn, `owner`, `fence` and `claimed_until` say who is asking now.
+    `awaited_since` is since when something that depends on it waits for its next answer.
     `watched_until` is how long its latest result speaks for: one interval.
     `certificate_told_days` and `domain_told_days` are the lowest thresholds that were told of those
     ends, None before the first.
@@ -66,6 +67,7 @@ class HealthCheck(Watchable, Base):
     better_in_row: Mapped[int] = mapped_column(default=0)
     last_result_at: Mapped[datetime | None]
     last_response_ms: Mapped[float | None]
+    awaited_since: Mapped[datetime | None]
 
     expiry_days: Mapped[list[int]] = mapped_column(sa.JSON, default=lambda: list(EXPIRY_DAYS))
     certificate_ends_at: Mapped[datetime | None]

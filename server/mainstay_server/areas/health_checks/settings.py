@@ -1,8 +1,10 @@
 """Options of the health checks, for operators."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mainstay_server.kernel.settings import Settings
+
+MOST_UPLINK_TARGETS = 10
 
 
 class HealthCheckSettings(Settings):
@@ -29,6 +31,11 @@ class HealthCheckSettings(Settings):
         le=3600,
         description="How late a result may be before the time without one counts as unknown.",
     )
+    health_checks_uplink: str = Field(
+        "",
+        description="`host:port` with commas between, asked when a check fails: if none of them"
+        " answers either, our own uplink is down, and states are unknown.",
+    )
     browser_path: str = Field(
         "", description="The Chromium of browser checks; without it, the one that is installed."
     )
@@ -39,3 +46,27 @@ class HealthCheckSettings(Settings):
         default=False,
         description="Tell probes the secrets of checks without TLS; only on a network of yours.",
     )
+
+    @field_validator("health_checks_uplink")
+    @classmethod
+    def _refuse_nonsense(cls, text: str) -> str:
+        _targets_in(text)
+        return text
+
+    @property
+    def uplink_targets(self) -> list[tuple[str, int]]:
+        """The hosts and ports of `health_checks_uplink`."""
+        return _targets_in(self.health_checks_uplink)
+
+
+def _targets_in(text: str) -> list[tuple[str, int]]:
+    """Hosts and ports; raises ValueError for anything else, and for more than ten."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = part.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise ValueError(f"{part!r} is no host:port")
+        found.append((host.strip("[]"), int(port)))
+    if len(found) > MOST_UPLINK_TARGETS:
+        raise ValueError(f"at most {MOST_UPLINK_TARGETS} targets")
+    return found

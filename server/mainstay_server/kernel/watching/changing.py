@@ -30,12 +30,19 @@ def begin(session: Session, subject: Watchable, *, now: datetime, reason: str = 
 
 
 def change_state(
-    session: Session, subject: Watchable, state: State, *, at: datetime, reason: str = ""
+    session: Session,
+    subject: Watchable,
+    state: State,
+    *,
+    at: datetime,
+    reason: str = "",
+    hold_until: datetime | None = None,
 ) -> Told | None:
     """End the present spell at `at` and begin one of another state.
 
     Spells never overlap and never run backwards: a change dated before the present spell counts
-    from its start. Whoever calls it has locked the subject, and says what comes back.
+    from its start. Whoever calls it has locked the subject, and says what comes back. `hold_until`
+    is that of `tell`.
     """
     at = max(at, subject.state_since)
     session.execute(
@@ -49,7 +56,7 @@ def change_state(
         return stop_telling(subject, at=at, reason=reason)
     if state in KNOWN and not subject.flapping_since and _flaps(session, subject, at=at):
         subject.flapping_since = at
-    return tell(session, subject, now=at)
+    return tell(session, subject, now=at, hold_until=hold_until)
 
 
 def restate(session: Session, subject: Watchable, state: State, *, reason: str = "") -> None:

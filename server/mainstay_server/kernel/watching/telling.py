@@ -48,13 +48,18 @@ class Told:
     troubled_since: datetime | None = None
 
 
-def tell(session: Session, subject: Watchable, *, now: datetime) -> Told | None:
+def tell(
+    session: Session, subject: Watchable, *, now: datetime, hold_until: datetime | None = None
+) -> Told | None:
     """What to say of a subject at this moment, if anything, and remember it as told.
 
     Time we did not watch is no change, nor is time in which it could not be reached. Health is
     told at once. Trouble is told once it has lasted `tell_after_seconds`, however it varied
     meanwhile, and no maintenance covers it; what outlasts a window is told at its end. While it
     flaps, that is told instead, once, until it has stayed as it is for an hour.
+
+    With `hold_until`, trouble waits until then for something else to be found out first, or until
+    this is called without it.
     """
     if subject.flapping_since and now >= subject.state_since + CALM:
         subject.flapping_since = None
@@ -65,7 +70,7 @@ def tell(session: Session, subject: Watchable, *, now: datetime) -> Told | None:
     if wanted == subject.told_state:
         subject.differs_since = None
         return None
-    if wanted != State.HEALTHY and _is_held(session, subject, now=now):
+    if wanted != State.HEALTHY and _is_held(session, subject, now=now, hold_until=hold_until):
         return None
     return _mark_told(subject, wanted)
 
@@ -93,11 +98,13 @@ def due_to_tell(session: Session, kind: type[Subject], *, now: datetime) -> Sequ
     ).all()
 
 
-def _is_held(session: Session, subject: Watchable, *, now: datetime) -> bool:
+def _is_held(
+    session: Session, subject: Watchable, *, now: datetime, hold_until: datetime | None
+) -> bool:
     """Whether trouble must wait; then it is known when to look again."""
     subject.differs_since = subject.differs_since or subject.state_since
     began = subject.flapping_since or subject.differs_since
-    until = began + timedelta(seconds=subject.tell_after_seconds)
+    until = max(began + timedelta(seconds=subject.tell_after_seconds), hold_until or began)
     if now >= until:
         windows = windows_of(session, subject, since=now, until=now)
         if not windows:

@@ -188,7 +188,8 @@ _BADNESS = {HealthState.HEALTHY: 0, HealthState.DEGRADED: 1, HealthState.UNHEALT
 class Finished:
     """One turn that was asked; `result` is None when it says nothing about the app.
 
-    `location` is the place it was asked from.
+    `location` is the place it was asked from. `uplink_down` is why there is no result, when we
+    reached nothing else either.
     """
 
     order: ProbeOrder
@@ -197,3 +198,4 @@ class Finished:
     result: ProbeResult | None
     tries: int = 1
     location: str = HERE
+    uplink_down: bool = False

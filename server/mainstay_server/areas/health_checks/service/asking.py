@@ -16,6 +16,7 @@ from mainstay_server.kernel.settings import of
 from .probing import Clock, ask_all
 from .recording import record_results, rows_of
 from .turns import is_watched, orders_now
+from .uplink import Uplink
 
 
 def ask_now(check_id: str, *, clock: Clock) -> Finished:
@@ -46,6 +47,7 @@ def _ask_and_record(condition: sa.ColumnElement[bool], *, clock: Clock) -> list[
             clock=clock,
             confirm_seconds=settings.health_checks_confirm_seconds,
             at_once=settings.health_checks_at_once,
+            uplink=Uplink(settings.uplink_targets),
             per_host=settings.health_checks_per_host,
         )
     )

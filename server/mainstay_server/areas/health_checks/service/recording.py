@@ -12,12 +12,14 @@ from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeRe
 from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, next_state
 
 from . import configs, places
-from .telling import change
+from .depending import change, family_of, settle
 from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
 
 OUR_OUTAGE = "nobody was watching: Mainstay was not running"
+OUR_UPLINK = "nobody could tell: our own uplink was down"
 MOST_CLOSED_AT_ONCE = 1_000
+MOST_LOCKED_AT_ONCE = 5_000
 
 
 def record_results(
@@ -32,7 +34,8 @@ def record_results(
     counted, others = record_unchanged(session, finished, grace_seconds=grace_seconds)
     if not others:
         return counted
-    checks = _lock(session, [HealthCheck.id.in_({one.order.check_id for one in others})])
+    ids = {one.order.check_id for one in others}
+    checks = _lock(session, [family_of(ids)], most=MOST_LOCKED_AT_ONCE)
     by_id = {check.id: check for check in checks}
     for one in sorted(others, key=lambda one: one.at):
         check = by_id.get(one.order.check_id)
@@ -42,7 +45,10 @@ def record_results(
             _end_turn(check, one)
         if one.result is not None:
             _apply(session, check, one, one.result, grace_seconds=grace_seconds)
+            settle(session, check, at=one.at, failed=one.result.state == State.UNHEALTHY)
             counted.append(one)
+        elif one.uplink_down:
+            _lose(session, check, one)
     return counted
 
 
@@ -77,14 +83,16 @@ def rows_of(finished: Sequence[Finished]) -> bytes:
     return b"\n".join(encode(_row(one, one.result)) for one in finished if one.result is not None)
 
 
-def _lock(session: Session, conditions: list[sa.ColumnElement[bool]]) -> list[HealthCheck]:
+def _lock(
+    session: Session, conditions: list[sa.ColumnElement[bool]], *, most: int = MOST_CLOSED_AT_ONCE
+) -> list[HealthCheck]:
     """Rows in the order of their ids, so that two processes cannot wait for each other."""
     return list(
         session.scalars(
             sa.select(HealthCheck)
             .where(*conditions)
             .order_by(HealthCheck.id)
-            .limit(MOST_CLOSED_AT_ONCE)
+            .limit(most)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
@@ -166,6 +174,14 @@ def _apply_at_its_place(
     check.silent_at = check.watched_until + allowance(
         check.timeout_seconds, grace_seconds=grace_seconds
     )
+
+
+def _lose(session: Session, check: HealthCheck, one: Finished) -> None:
+    """Nothing is known of a check from when our own uplink was found to be down."""
+    if check.asked_elsewhere or not check.is_watched:
+        return  # of several places, each is lost for itself
+    if check.state not in (State.UNKNOWN, State.PAUSED):
+        change(session, check, State.UNKNOWN, at=one.at, reason=OUR_UPLINK)
 
 
 def _row(one: Finished, result: ProbeResult) -> dict[str, object]:

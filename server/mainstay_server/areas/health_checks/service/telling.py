@@ -1,8 +1,10 @@
 """Telling others how a check is: what watching found worth telling, as the area's own events."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck
@@ -25,21 +27,30 @@ from mainstay_server.kernel.watching import (
     tell,
 )
 
+from .turns import is_watched
+
 PLAIN: dict[Tidings, type[HealthChanged]] = {
     Tidings.WENT_DOWN: HealthCheckWentDown,
     Tidings.DEGRADED: HealthCheckDegraded,
     Tidings.STOPPED: HealthCheckStopped,
 }
 DEFAULT_NAME = "health"  # of the check that stands for its instance
+MOST_NAMED, MOST_BEHIND, MOST_DEEP = 10, 1_000, 10
 WELL_AGAIN = "answers again as it should"
 
 
 def change(
-    session: Session, check: HealthCheck, state: State, *, at: datetime, reason: str = ""
+    session: Session,
+    check: HealthCheck,
+    state: State,
+    *,
+    at: datetime,
+    reason: str = "",
+    hold_until: datetime | None = None,
 ) -> None:
     """Change the state of a check that the caller has locked, and tell others if it matters."""
     check.worse_in_row = check.better_in_row = 0
-    told = change_state(session, check, state, at=at, reason=reason)
+    told = change_state(session, check, state, at=at, reason=reason, hold_until=hold_until)
     say_told(session, check, told, now=at)
 
 
@@ -59,10 +70,10 @@ def tell_held_back(session: Session, *, now: datetime) -> int:
 def say_told(session: Session, check: HealthCheck, told: Told | None, *, now: datetime) -> None:
     """Say what watching found worth telling; nothing when that was nothing."""
     if told is not None:
-        say(session, _event_of(check, told), now=now)
+        say(session, _event_of(session, check, told), now=now)
 
 
-def _event_of(check: HealthCheck, told: Told) -> HealthChanged:
+def _event_of(session: Session, check: HealthCheck, told: Told) -> HealthChanged:
     facts: dict[str, Any] = {
         "organization_id": check.organization_id,
         "project_id": check.project_id,
@@ -84,4 +95,27 @@ def _event_of(check: HealthCheck, told: Told) -> HealthChanged:
             reason=told.reason or WELL_AGAIN,
             troubled_since=told.troubled_since or told.since,
         )
+    if told.tidings == Tidings.WENT_DOWN:
+        names = names_behind(session, check)
+        facts |= {"unreachable": len(names), "unreachable_names": names[:MOST_NAMED]}
     return PLAIN[told.tidings](**facts, reason=told.reason)
+
+
+def names_behind(session: Session, check: HealthCheck) -> Sequence[str]:
+    """The names of the watched checks that depend on one, also through others; at most 1,000."""
+    below = (
+        sa.select(HealthCheck.id, sa.literal(1).label("depth"))
+        .where(HealthCheck.parent_id == check.id)
+        .cte("below", recursive=True)
+    )
+    below = below.union(
+        sa.select(HealthCheck.id, below.c.depth + 1)
+        .join(below, HealthCheck.parent_id == below.c.id)
+        .where(below.c.depth < MOST_DEEP)
+    )
+    return session.scalars(
+        sa.select(HealthCheck.name)
+        .where(HealthCheck.id.in_(sa.select(below.c.id)), is_watched())
+        .order_by(HealthCheck.name, HealthCheck.id)
+        .limit(MOST_BEHIND)
+    ).all()

@@ -49,6 +49,7 @@ def record_unchanged(
             HealthCheck.asked_elsewhere,
             HealthCheck.tell_at,
             HealthCheck.flapping_since,
+            HealthCheck.awaited_since,
             HealthCheck.silent_at,
             HealthCheck.last_result_at,
         )
@@ -86,6 +87,7 @@ def _confirms(one: Finished, known: sa.RowMapping) -> bool:
         and not known["asked_elsewhere"]
         and known["tell_at"] is None
         and known["flapping_since"] is None
+        and known["awaited_since"] is None
         and known["last_result_at"] is not None
         and known["last_result_at"] < one.at
         and known["silent_at"] is not None

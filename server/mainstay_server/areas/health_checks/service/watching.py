@@ -32,6 +32,7 @@ from .turns import (
     release_dead_owners,
     renew,
 )
+from .uplink import Uplink
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Watch:
         self._stored = time.monotonic()
         self._renewed = time.monotonic()
         self._rooms = Rooms(per_host=settings.health_checks_per_host)
+        self._uplink = Uplink(settings.uplink_targets)
         self._is_full = False
         self._pace = clock().timestamp() - time.monotonic()
 
@@ -186,6 +188,7 @@ class Watch:
             clock=self._clock,
             confirm_seconds=self._settings.health_checks_confirm_seconds,
             rooms=self._rooms,
+            uplink=self._uplink,
         )
 
     def _asked(self, order: ProbeOrder, task: asyncio.Task[Finished]) -> None:
@@ -199,7 +202,7 @@ class Watch:
             self._found.append(one)
             known = order.state in KNOWN
             early = self._is_full and len(self._found) >= EARLY_RESULTS
-            if early or (known and one.result is not None and _may_change(one)):
+            if early or one.uplink_down or (known and one.result is not None and _may_change(one)):
                 self._changed.set()
             return
         # A bug of a probe: no longer renewed, the turn is free again when its lease runs out.
