@@ -1,5 +1,6 @@
 // Keyboard: "/" searches, "g o" goes, "j" and "k" walk a table, "?" lists what there is.
 import { openDialog } from "./dialogs";
+import { tickFocusedRow } from "./ticking";
 
 const SEQUENCE_MILLISECONDS = 1000;
 
@@ -28,6 +29,7 @@ function press(keys: string): boolean {
   if (keys === "/") return focusSearch();
   if (keys === "j") return walk(1);
   if (keys === "k") return walk(-1);
+  if (keys === "x" && tickFocusedRow()) return true;
   if (keys === "?") return showHelp();
   const link = document.querySelector<HTMLElement>(`[data-shortcut="${CSS.escape(keys)}"]`);
   link?.click();

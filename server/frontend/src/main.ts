@@ -7,6 +7,7 @@ import { ThemeSwitch } from "./elements/theme-switch";
 import { TimeChart } from "./elements/time-chart";
 import { startKeyboard } from "./keyboard";
 import { startLiveUpdates } from "./live";
+import { startTicking } from "./ticking";
 
 startLiveUpdates();
 customElements.define("copy-button", CopyButton);
@@ -16,3 +17,4 @@ customElements.define("theme-switch", ThemeSwitch);
 customElements.define("time-chart", TimeChart);
 startDialogs();
 startKeyboard();
+startTicking();

@@ -13,7 +13,13 @@ area = Area(
     title="Health checks",
     api=api.router,
     pages=pages.router,
-    jobs=(jobs.ask_everything, jobs.mark_unwatched, jobs.mark_silent_probes, jobs.tell_held_back),
+    jobs=(
+        jobs.ask_everything,
+        jobs.mark_unwatched,
+        jobs.mark_silent_probes,
+        jobs.tell_held_back,
+        jobs.remove_old_screenshots,
+    ),
     loops=(jobs.watch,),
     reactions=(reactions.begin_with_the_instance, reactions.follow_the_instance),
     readiness=(
@@ -30,4 +36,5 @@ area = Area(
     summary=pages.summary,
     watches=watches.HEALTH_CHECKS,
     configured=(configured.HEALTH_CHECKS,),
+    menu=(pages.menu,),
 )

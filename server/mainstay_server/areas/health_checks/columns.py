@@ -25,6 +25,7 @@ HEALTH_RESULTS = Table(
         "transfer_ms": "Float32",
         "tries": "UInt8",
         "location": "LowCardinality(String) DEFAULT 'here'",
+        "detail": "String",
     },
     order_by=("instance_id", "at"),
     time_column="at",
@@ -86,6 +87,80 @@ _STORED = f"""
     WHERE instance_id IN {{instances:Array(String)}} AND location = {{location:String}}
         AND at >= {_SINCE} AND at <= {_UNTIL}
 """
+
+
+_OF_CHECK = f"{_OF_INSTANCE} AND health_check_id = {{check:String}}"
+
+_P95_BY_CHECK = f"""
+    SELECT health_check_id, countIf(state != 'unhealthy') AS answered,
+        quantileIf(0.95)(response_ms, state != 'unhealthy') AS p95
+    FROM health_results
+    WHERE instance_id IN {{instances:Array(String)}} AND at >= {_SINCE} AND at <= {_UNTIL}
+        AND health_check_id IN {{checks:Array(String)}}
+    GROUP BY health_check_id
+"""
+
+_FIGURES = f"""
+    SELECT count() AS checks, countIf(state = 'unhealthy') AS failed,
+        countIf(state != 'unhealthy') AS well,
+        avgIf(response_ms, state != 'unhealthy') AS average,
+        quantilesIf(0.5, 0.95, 0.99)(response_ms, state != 'unhealthy') AS quantiles
+    FROM health_results WHERE {_OF_CHECK}
+"""
+
+_TIMINGS = f"""
+    SELECT intDiv(toUnixTimestamp(at), {{step:UInt32}}) * {{step:UInt32}} AS time,
+        avg(response_ms) AS average, quantile(0.95)(response_ms) AS p95,
+        avg(resolve_ms) AS resolve, avg(connect_ms) AS connect, avg(tls_ms) AS tls,
+        avg(first_byte_ms) AS first_byte, avg(transfer_ms) AS transfer
+    FROM health_results WHERE {_OF_CHECK} AND state != 'unhealthy' GROUP BY time ORDER BY time
+"""
+
+_NEWEST = f"""
+    SELECT at, state, response_ms, status_code, error, tries, detail,
+        resolve_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms
+    FROM health_results WHERE {_OF_CHECK} ORDER BY at DESC LIMIT {{most:UInt32}}
+"""
+
+
+def ask_p95_by_check(
+    instance_ids: list[str], check_ids: list[str], *, since: datetime, until: datetime
+) -> list[dict[str, Any]]:
+    """One row per check that has results in the range: answered, and p95 of those in ms."""
+    if not check_ids:
+        return []
+    return columns.query(
+        _P95_BY_CHECK, instances=instance_ids, checks=check_ids, **_range(since, until)
+    )
+
+
+def ask_figures(
+    instance_id: str, check_id: str, *, since: datetime, until: datetime
+) -> dict[str, Any]:
+    """One row: checks, failed, well, and of those average and quantiles (50, 95, 99) in ms."""
+    return columns.query_row(_FIGURES, instance=instance_id, check=check_id, **_range(since, until))
+
+
+def ask_timings(
+    instance_id: str, check_id: str, *, since: datetime, until: datetime, step_seconds: int
+) -> list[dict[str, Any]]:
+    """How long each part of answering took, per step of seconds that has an answer."""
+    return columns.query(
+        _TIMINGS,
+        instance=instance_id,
+        check=check_id,
+        step=step_seconds,
+        **_range(since, until),
+    )
+
+
+def ask_newest(
+    instance_id: str, check_id: str, *, since: datetime, until: datetime, most: int
+) -> list[dict[str, Any]]:
+    """The newest results of a check in a range, whole, newest first."""
+    return columns.query(
+        _NEWEST, instance=instance_id, check=check_id, most=most, **_range(since, until)
+    )
 
 
 def ask_metrics(instance_id: str, *, since: datetime, until: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import asking, probes, recording, telling
+from .service import asking, evidence, probes, recording, telling
 from .service.watching import Watch
 from .settings import HealthCheckSettings
 
@@ -47,3 +47,9 @@ def tell_held_back(session: Session, *, now: datetime) -> None:
 def mark_silent_probes(session: Session, *, now: datetime) -> None:
     """Miss probes elsewhere that were not heard of for 90 seconds, and say so once."""
     probes.mark_silent(session, now=now)
+
+
+@job(cron="41 3 * * *", task="cleanup")
+def remove_old_screenshots(session: Session, *, now: datetime) -> None:
+    """Remove what browsers showed more than 30 days ago, or of checks that are gone."""
+    evidence.remove_old_screenshots(session, now=now)

@@ -43,7 +43,7 @@ def shop(way_out: None) -> Iterator[HttpReceiver]:
 
 def signing_in(shop: HttpReceiver, **more: Any) -> dict[str, Any]:
     return {
-        "url": f"{shop.url}/login",
+        "page": f"{shop.url}/login",
         "secrets": {"password": "s3cr3t-word"},
         "steps": [
             {"action": "fill", "selector": "#user", "value": "probe"},
@@ -100,13 +100,13 @@ def test_what_the_page_complains_of_can_be_a_failure(shop: HttpReceiver) -> None
 def test_a_page_that_answers_badly_is_unhealthy(shop: HttpReceiver) -> None:
     shop.answer_at("/login", Answer(status=503, headers=HTML))
 
-    result = ask("browser", {"url": f"{shop.url}/login", "steps": []})
+    result = ask("browser", {"page": f"{shop.url}/login", "steps": []})
 
     assert result.reason == "step open the page: answered 503"
 
 
 def test_a_page_that_never_rests_ends_with_its_browser(shop: HttpReceiver) -> None:
-    result = ask("browser", {"url": f"{shop.url}/busy"}, timeout_seconds=2)
+    result = ask("browser", {"page": f"{shop.url}/busy"}, timeout_seconds=2)
 
     assert result.state == "unhealthy"
     assert result.reason.startswith("step open the page: no")
@@ -134,7 +134,7 @@ def test_other_tasks_go_on_while_a_page_hangs(shop: HttpReceiver) -> None:
         beating = asyncio.create_task(beat())
         try:
             return await asyncio.to_thread(
-                ask, "browser", {"url": f"{shop.url}/login"}, timeout_seconds=2
+                ask, "browser", {"page": f"{shop.url}/login"}, timeout_seconds=2
             )
         finally:
             beating.cancel()
@@ -150,7 +150,7 @@ def test_a_browser_reaches_nothing_that_a_call_may_not() -> None:
     outbound.open_outbound(allow_private=False)
     try:
         with running_http() as inside:
-            result = ask("browser", {"url": f"{inside.url}/login"}, timeout_seconds=10)
+            result = ask("browser", {"page": f"{inside.url}/login"}, timeout_seconds=10)
     finally:
         outbound.close_outbound()
 
@@ -163,7 +163,7 @@ def test_without_playwright_it_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
 
-    result = ask("browser", {"url": "https://shop.example/"})
+    result = ask("browser", {"page": "https://shop.example/"})
 
     assert not result.conclusive, "that says nothing about the app"
     assert "pip install 'mainstay-server[browser]'" in result.reason
@@ -175,7 +175,7 @@ def test_without_a_browser_it_says_how_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
 
-    result = ask("browser", {"url": "https://shop.example/"})
+    result = ask("browser", {"page": "https://shop.example/"})
 
     assert not result.conclusive
     assert "MAINSTAY_BROWSER_PATH" in result.reason
@@ -188,10 +188,10 @@ def test_without_a_browser_it_says_how_to_get_it(
         ({"steps": [{"action": "expectText"}]}, "expectText needs a value"),
         ({"steps": [{"action": "evaluate", "value": "1"}]}, "action"),
         ({"steps": [{"action": "goto", "value": "file:///etc/passwd"}]}, "http"),
-        ({"url": "file:///etc/passwd"}, "url"),
+        ({"page": "file:///etc/passwd"}, "page"),
         ({"steps": [{"action": "press", "value": "{{x}}"}]}, "no secret x"),
     ],
 )
 def test_what_no_browser_should_do_is_refused(config: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
-        PROVIDERS["browser"].Config.model_validate({"url": "https://shop.example/", **config})
+        PROVIDERS["browser"].Config.model_validate({"page": "https://shop.example/", **config})

@@ -196,6 +196,28 @@ def test_what_was_to_be_extracted_and_is_not_there_is_a_failure(shop: Shop) -> N
     assert shop.orders == {}
 
 
+def test_conditions_of_a_step_are_told_resolved_and_without_secrets(shop: Shop) -> None:
+    config = through_the_shop(shop)
+    config["steps"][0]["conditions"] = ["[BODY].user.tokens[0] == other", "[STATUS] == 200"]
+
+    result = ask("steps", config)
+
+    assert result.state == "unhealthy"
+    assert result.reason == "step log in: [BODY].user.tokens[0] (tok_9f8e7d6c5b4a) == other"
+    config["secrets"]["token_of_before"] = TOKEN
+    hidden = ask("steps", config)
+    assert hidden.reason == "step log in: [BODY].user.tokens[0] (•••) == other"
+    assert hidden.failed == ("[BODY].user.tokens[0] (•••) == other",)
+
+
+def test_a_condition_on_the_status_decides_on_it(shop: Shop) -> None:
+    config = through_the_shop(shop, password="wrong-horse")
+    config["steps"][0] |= {"conditions": ["[STATUS] == 403"], "extract": []}
+    config["steps"] = config["steps"][:1]
+
+    assert ask("steps", config).state == "healthy"
+
+
 def test_cookies_and_words_of_a_page_go_from_step_to_step(shop: Shop) -> None:
     result = ask(
         "steps",
@@ -265,9 +287,11 @@ def a_step(**members: object) -> dict[str, object]:
         ({"steps": [a_step(body="{{token}}")]}, "nothing fills {{token}}"),
         ({"steps": [a_step(url="https://{{h}}/")], "secrets": {"h": "x"}}, "only a variable"),
         ({"steps": [a_step(url="ftp://shop.example/")]}, "neither http"),
+        ({"steps": [a_step(conditions=["[STATUS] =="])]}, "conditions"),
+        ({"steps": [a_step(conditions=["[CONNECTED] == true"])]}, "knows no"),
         (
             {"steps": [a_step(extract=[{"variable": "a", "expression": "$..["}])]},
-            "no JSONPath",
+            "JSONPath",
         ),
         (
             {"steps": [a_step(extract=[{"variable": "a", "source": "regex", "expression": "(a"}])]},

@@ -153,7 +153,8 @@ class ProbeResult:
     `certificate_ends_at`; `values` is what conditions may speak of, and is kept nowhere. `failed`
     are the conditions that did not hold, resolved. `parts` are the lines of a health document,
     `steps` what each step of a check in steps came to, `console` and `screenshot` (JPEG) what a
-    browser complained of and showed in the end.
+    browser complained of and showed in the end. `hidden` are the secrets that were sent, which must
+    be in nothing that is told or kept.
     """
 
     state: HealthState
@@ -173,6 +174,7 @@ class ProbeResult:
     console: tuple[str, ...] = ()
     screenshot: bytes = field(default=b"", repr=False)
     values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def worsened(self, state: HealthState, reason: str) -> "ProbeResult":
         """The result with something else that is wrong; the worse state and its reason win."""
@@ -186,10 +188,10 @@ _BADNESS = {HealthState.HEALTHY: 0, HealthState.DEGRADED: 1, HealthState.UNHEALT
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """One turn that was asked; `result` is None when it says nothing about the app.
+    """One turn that was asked, from the place `location`.
 
-    `location` is the place it was asked from. `uplink_down` is why there is no result, when we
-    reached nothing else either.
+    `result` is None when it says nothing about the app; then `why_not` says what kept us from it.
+    `uplink_down` tells that we reached nothing else either.
     """
 
     order: ProbeOrder
@@ -199,3 +201,4 @@ class Finished:
     tries: int = 1
     location: str = HERE
     uplink_down: bool = False
+    why_not: str = ""

@@ -7,6 +7,7 @@ from datetime import datetime
 from mainstay_server.areas.health_checks.models import HealthState
 from mainstay_server.areas.health_checks.providers import PROVIDERS
 from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.schemas.places import without
 from mainstay_server.kernel.conditions import (
     ConditionError,
     Duration,
@@ -78,6 +79,8 @@ def _with_failed(result: ProbeResult, judgements: Sequence[Judgement]) -> ProbeR
     if not failed:
         return result
     hard = [each for each in failed if not each.condition.degrades]
-    shown = tuple(each.shown for each in (*hard, *(each for each in failed if each not in hard)))
+    ordered = (*hard, *(each for each in failed if each not in hard))
+    # What an answer holds may well be what was sent.
+    shown = tuple(without(each.shown, result.hidden) for each in ordered)
     state = HealthState.UNHEALTHY if hard else HealthState.DEGRADED
     return replace(result, failed=shown).worsened(state, "; ".join(shown[:MOST_TOLD]))

@@ -57,6 +57,7 @@ async def ask_once_confirmed(
         result=result if result.conclusive and not lost else None,
         tries=tries,
         uplink_down=lost,
+        why_not="" if result.conclusive else result.reason,
     )
 
 

@@ -13,6 +13,7 @@ from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, n
 
 from . import configs, places
 from .depending import change, family_of, settle
+from .details import detail_of
 from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
 
@@ -200,4 +201,5 @@ def _row(one: Finished, result: ProbeResult) -> dict[str, object]:
         "transfer_ms": result.transfer_ms,
         "tries": one.tries,
         "location": one.location,
+        "detail": detail_of(result),
     }

@@ -19,6 +19,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.watching import KNOWN
 
+from .evidence import keep_screenshots
 from .probing import Clock, ask_once_confirmed
 from .pulse import pulse
 from .recording import record_results, rows_of
@@ -231,6 +232,12 @@ class Watch:
             # States are in the database already; the rows wait, at most 10,000 of them.
             log.warning("health checks: results wait to be stored: %s", problem.detail)
             self._unstored = (batch + self._unstored)[-MOST_UNSTORED:]
+            return
+        if any(one.result is not None and one.result.screenshot for one in batch):
+            try:
+                await asyncio.to_thread(keep_screenshots, batch)
+            except (Problem, OSError):
+                log.exception("health checks: what browsers showed could not be kept")
 
     async def _end(self) -> None:
         for task in list(self._asking.values()):

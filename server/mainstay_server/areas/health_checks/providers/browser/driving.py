@@ -60,7 +60,7 @@ MOST_COMPLAINT_BYTES = 4096
 NEEDS_SELECTOR = frozenset({"click", "fill", "expectSelector"})
 NEEDS_VALUE = frozenset({"goto", "fill", "press", "expectText", "expectTitle"})
 EXAMPLE: Mapping[str, Any] = {
-    "url": "https://shop.example.com/login",
+    "page": "https://shop.example.com/login",
     "secrets": {"password": "s3cr3t"},
     "steps": [
         {"action": "fill", "selector": "#user", "value": "probe"},
@@ -98,9 +98,9 @@ class Step(ProviderConfig):
 
 
 class Config(ProviderConfig):
-    """The page that is opened first, and what is done there. At least every minute is too often."""
+    """The page that is opened first, and what is done there."""
 
-    url: Annotated[str, Field(pattern=r"^https?://", max_length=2_000)]
+    page: Annotated[str, Field(pattern=r"^https?://", max_length=2_000)]
     steps: Annotated[list[Step], Field(max_length=MOST_STEPS)] = Field(default_factory=list)
     secrets: Secrets = Field(default_factory=dict)
     width: Annotated[int, Field(ge=320, le=2_560)] = 1_280
@@ -111,10 +111,10 @@ class Config(ProviderConfig):
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
         known = set(opened(self.secrets))
-        for text in (self.url, *(step.value for step in self.steps)):
+        for text in (self.page, *(step.value for step in self.steps)):
             if unknown := places_in(text) - known:
                 raise ValueError(f"has no secret {min(unknown)}, which {{{{…}}}} asks for")
-        for url in (self.url, *(s.value for s in self.steps if s.action == "goto")):
+        for url in (self.page, *(s.value for s in self.steps if s.action == "goto")):
             parts = urlsplit(url)
             if PLACE.search(parts.netloc) or parts.scheme not in ("http", "https"):
                 raise ValueError("goes to addresses that begin with http:// or https:// alone")
@@ -123,13 +123,13 @@ class Config(ProviderConfig):
 
 def target_of(config: Config) -> str:
     """The page that is opened first, its places unfilled."""
-    parts = urlsplit(config.url)
-    return config.url.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
+    parts = urlsplit(config.page)
+    return config.page.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
 
 
 def host_of(config: Config) -> str:
     """The host of that page."""
-    return urlsplit(config.url).hostname or ""
+    return urlsplit(config.page).hostname or ""
 
 
 def why_not() -> str:
@@ -184,7 +184,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.values = opened(self.config.secrets)
         self.steps = [
-            Step(action="goto", value=self.config.url, name="open the page"),
+            Step(action="goto", value=self.config.page, name="open the page"),
             *self.config.steps,
         ]
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from typing_extensions import Self, override
+from pydantic import Field, SecretStr, field_validator
+from typing_extensions import override
 
-from mainstay_server.areas.health_checks.schemas.orders import ProviderConfig, Secret
+from mainstay_server.areas.health_checks.schemas.orders import ProviderConfig
 from mainstay_server.areas.health_checks.schemas.places import filled
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.outbound import CookieJar, Response
@@ -43,9 +43,6 @@ class Asking(ProviderConfig):
         default_factory=dict, max_length=MOST_HEADERS
     )
     body: Annotated[str, Field(max_length=MAX_BODY_BYTES)] = ""
-    username: Annotated[str, Field(max_length=500)] = ""
-    password: Secret | None = None
-    bearer_token: Secret | None = None
     accepted_statuses: list[str] = Field(default_factory=list, max_length=20)
     follow_redirects: bool = True
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
@@ -70,16 +67,10 @@ class Asking(ProviderConfig):
             _range_of(text)
         return statuses
 
-    @model_validator(mode="after")
-    def _one_way_to_say_who(self) -> Self:
-        if self.bearer_token and (self.username or self.password):
-            raise ValueError("takes a user and a password, or a bearer token, not both")
-        return self
-
     @property
     def texts(self) -> tuple[str, ...]:
         """What may hold places for secrets and variables, besides the URL."""
-        return (self.body, self.username, *self.headers.values())
+        return (self.body, *self.headers.values())
 
     def accepts(self, status: int) -> bool:
         """Whether the status is a good one."""
@@ -89,12 +80,13 @@ class Asking(ProviderConfig):
         return status < FIRST_FAILURE
 
 
-async def send(
+async def send(  # noqa: PLR0913 - what, where to, with what, and how long
     asking: Asking,
     url: str,
     *,
     values: Mapping[str, str],
     timeout_seconds: float,
+    authorization: str = "",
     client_pem: str = "",
     jar: CookieJar | None = None,
 ) -> Response:
@@ -105,7 +97,7 @@ async def send(
     return await outbound.fetch(
         asking.method,
         filled(url, values),
-        headers=_headers(asking, values),
+        headers=_headers(asking, values, authorization),
         body=filled(asking.body, values).encode() or None,
         timeout_seconds=timeout_seconds,
         max_body_bytes=MAX_BODY_BYTES,
@@ -148,11 +140,9 @@ def safe_url(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def secrets_of(asking: Asking) -> list[str]:
-    """What of the request nobody may see."""
-    return [
-        secret.get_secret_value() for secret in (asking.password, asking.bearer_token) if secret
-    ]
+def basic(pair: str) -> str:
+    """The authorization of `user:password` (RFC 7617); empty for an empty pair."""
+    return "Basic " + base64.b64encode(pair.encode()).decode() if pair else ""
 
 
 def remaining(until: float) -> float:
@@ -160,15 +150,11 @@ def remaining(until: float) -> float:
     return max(until - time.monotonic(), 0.05)
 
 
-def _headers(asking: Asking, values: Mapping[str, str]) -> dict[str, str]:
+def _headers(asking: Asking, values: Mapping[str, str], authorization: str) -> dict[str, str]:
     given = {name.lower(): filled(text, values) for name, text in asking.headers.items()}
     made = {**HEADERS, **given}
-    if asking.bearer_token:
-        made["authorization"] = f"Bearer {asking.bearer_token.get_secret_value()}"
-    elif asking.username or asking.password:
-        password = asking.password.get_secret_value() if asking.password else ""
-        pair = f"{filled(asking.username, values)}:{password}"
-        made["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    if authorization:
+        made["authorization"] = authorization
     if asking.body and "content-type" not in made:
         made["content-type"] = "application/json" if _is_json(asking.body) else "text/plain"
     return made

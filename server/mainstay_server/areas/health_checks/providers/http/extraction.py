@@ -3,20 +3,18 @@
 import functools
 from typing import Annotated, Any, Literal
 
-import jsonpath
 import msgspec
 import re2
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from mainstay_server.areas.health_checks.schemas.places import Variable
+from mainstay_server.kernel import jsonpath
 from mainstay_server.kernel.outbound import Response
 from mainstay_server.kernel.web.bodies import Body
 
 LONGEST_EXPRESSION = 500
 LONGEST_VALUE = 10_000
-# JSONPath's own regular expressions can take forever, and there is a source for those.
-NOT_IN_PATHS = ("match", "search")
 
 
 class NotFound(Exception):
@@ -39,7 +37,7 @@ class Extraction(Body):
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
         if self.source == "json":
-            _path(self.expression)
+            jsonpath.parse(self.expression)
         elif self.source == "regex":
             _regex(self.expression)
         return self
@@ -94,10 +92,10 @@ def _by_path(expression: str, response: Response) -> str | None:
     document = document_of(response)
     if document is None:
         raise NotFound("did not answer with JSON")
-    found = next(iter(_path(expression).finditer(document)), None)
-    if found is None:
+    found = jsonpath.parse(expression).find(document)
+    if not found:
         return None
-    value = found.obj
+    value = found[0]
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
@@ -107,23 +105,6 @@ def _by_regex(expression: str, response: Response) -> str | None:
         return None
     value: str | None = found.group(1) if found.groups() else found.group(0)
     return value
-
-
-@functools.lru_cache(maxsize=1_000)
-def _path(expression: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
-    try:
-        return _paths().compile(expression)
-    except (jsonpath.JSONPathError, RecursionError) as error:
-        first = str(error).partition("\n")[0]
-        raise ValueError(f"{expression!r} is no JSONPath: {first}") from None
-
-
-@functools.cache
-def _paths() -> jsonpath.JSONPathEnvironment:
-    made = jsonpath.JSONPathEnvironment()
-    for name in NOT_IN_PATHS:
-        made.function_extensions.pop(name, None)
-    return made
 
 
 @functools.lru_cache(maxsize=1_000)

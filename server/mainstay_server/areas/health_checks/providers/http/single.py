@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from typing_extensions import Self
 
 from mainstay_server.areas.health_checks.models import HealthState
@@ -15,6 +15,7 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     Part,
     ProbeOrder,
     ProbeResult,
+    Secret,
 )
 from mainstay_server.areas.health_checks.schemas.places import (
     Secrets,
@@ -28,9 +29,9 @@ from mainstay_server.kernel.outbound import OutboundError, Response
 from .asking import (
     Asking,
     Pem,
+    basic,
     fault_of,
     safe_url,
-    secrets_of,
     send,
     values_of,
 )
@@ -59,9 +60,18 @@ class Config(Asking):
     """
 
     url: Annotated[str, Field(max_length=2_600)] = ""
+    username: Annotated[str, Field(max_length=500)] = ""
+    password: Secret | None = None
+    bearer_token: Secret | None = None
     secrets: Secrets = Field(default_factory=dict)
     health_document: bool = True
     client_certificate: Pem | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_say_who(self) -> Self:
+        if self.bearer_token and (self.username or self.password):
+            raise ValueError("takes a user and a password, or a bearer token, not both")
+        return self
 
     @model_validator(mode="after")
     def _every_place_can_be_filled(self) -> Self:
@@ -93,7 +103,9 @@ async def ask(order: ProbeOrder) -> ProbeResult:
     """
     config = Config.model_validate({"url": order.url, **order.config})
     values = opened(config.secrets)
-    hidden = [*values.values(), *secrets_of(config)]
+    password, token = _open(config.password), _open(config.bearer_token)
+    hidden = [*values.values(), password, token]
+    pair = f"{config.username}:{password}" if config.username or password else ""
     began = time.monotonic()
     try:
         response = await send(
@@ -101,13 +113,16 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             config.url,
             values=values,
             timeout_seconds=order.timeout_seconds,
-            client_pem=config.client_certificate.get_secret_value()
-            if config.client_certificate
-            else "",
+            authorization=f"Bearer {token}" if token else basic(pair),
+            client_pem=_open(config.client_certificate),
         )
     except OutboundError as error:
         return _without_secrets(order.unanswered(error, began=began), hidden)
     return _without_secrets(_judged(order, config, response), hidden)
+
+
+def _open(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
 
 
 def _judged(order: ProbeOrder, config: Config, response: Response) -> ProbeResult:
@@ -153,4 +168,4 @@ def _parts_of(document: Document | None) -> tuple[Part, ...]:
 
 
 def _without_secrets(result: ProbeResult, hidden: list[str]) -> ProbeResult:
-    return replace(result, reason=without(result.reason, hidden)) if hidden else result
+    return replace(result, reason=without(result.reason, hidden), hidden=tuple(hidden))

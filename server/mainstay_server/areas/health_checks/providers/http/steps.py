@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self, override
 
 from mainstay_server.areas.health_checks.models import HealthState
 from mainstay_server.areas.health_checks.schemas.orders import (
@@ -22,20 +22,23 @@ from mainstay_server.areas.health_checks.schemas.places import (
     NotFilled,
     Secrets,
     Variable,
+    filled,
     opened,
     places_in,
     without,
 )
+from mainstay_server.kernel.conditions import judge, names_in, parse
 from mainstay_server.kernel.outbound import CookieJar, OutboundError, Response, Timings
 
 from .asking import (
     Asking,
     Pem,
+    basic,
     fault_of,
     remaining,
     safe_url,
-    secrets_of,
     send,
+    values_of,
 )
 from .extraction import Extraction, NotFound, extracted
 
@@ -44,6 +47,7 @@ VALUES = frozenset({"RESPONSE_TIME", "CONNECTED", "STEPS"})
 MOST_STEPS = 20
 # What cleaning up may take of the time-out when a step before it took all that it could.
 TEARDOWN_SHARE = 0.25
+SPOKEN = frozenset({"STATUS", "HEADER", "BODY", "SIZE", "IP", "REDIRECTS", "RESPONSE_TIME"})
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 EXAMPLE: Mapping[str, Any] = {
     "variables": {"shop": "https://shop.example.com"},
@@ -76,16 +80,34 @@ EXAMPLE: Mapping[str, Any] = {
 
 
 class Step(Asking):
-    """One request. `conditions` must all hold; `extract` is handed on to the steps after it.
+    """One request. Its `conditions` must hold; what it has to `extract` is handed on.
 
-    One that `alwaysRuns` cleans up: it runs, after all others, also when one of them failed,
-    unless it needs what was never brought back.
+    `basicAuth` is `user:password`, each best as a place such as `{{password}}`. A step that
+    `alwaysRuns` cleans up: it runs, after all others, also when one of them failed, unless it needs
+    what was never brought back.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     url: Annotated[str, Field(min_length=1, max_length=2_000)]
+    basic_auth: Annotated[str, Field(max_length=1_000)] = ""
+    conditions: list[Annotated[str, Field(max_length=500)]] = Field(
+        default_factory=list, max_length=20
+    )
     extract: list[Extraction] = Field(default_factory=list, max_length=20)
     always_runs: bool = False
+
+    @field_validator("conditions")
+    @classmethod
+    def _understood(cls, conditions: list[str]) -> list[str]:
+        for text in conditions:
+            if unknown := names_in(parse(text)) - SPOKEN:
+                raise ValueError(f"a step knows no [{min(unknown)}]")
+        return conditions
+
+    @property
+    @override
+    def texts(self) -> tuple[str, ...]:
+        return (*super().texts, self.basic_auth)
 
 
 class Config(ProviderConfig):
@@ -167,7 +189,6 @@ class _Run:
     def __post_init__(self) -> None:
         self.values = {**self.config.variables, **opened(self.config.secrets)}
         self.hidden = [*opened(self.config.secrets).values()]
-        self.hidden += [one for step in self.config.steps for one in secrets_of(step)]
         pem = self.config.client_certificate
         self.client_pem = pem.get_secret_value() if pem else ""
 
@@ -184,6 +205,7 @@ class _Run:
                 step.url,
                 values=self.values,
                 timeout_seconds=remaining(self._until(step)),
+                authorization=basic(filled(step.basic_auth, self.values)),
                 client_pem=self.client_pem,
                 jar=self.jar,
             )
@@ -209,11 +231,18 @@ class _Run:
         return self.began + whole
 
     def _judged(self, step: Step, response: Response, found: StepResult) -> StepResult:
-        reason = fault_of(step, response) or self._extract(step, response)
+        spoken = values_of(response) | {"RESPONSE_TIME": response.timings.total}
+        judged = [judge(parse(text), spoken) for text in step.conditions]
+        failed = tuple(each.shown for each in judged if not each.holds)
+        # Conditions may speak of the status: one that does, decides on it.
+        told = any("STATUS" in names_in(parse(text)) for text in step.conditions)
+        fault = "" if told and not step.accepted_statuses else fault_of(step, response)
+        reason = fault or "; ".join(failed) or self._extract(step, response)
         return replace(
             found,
             state="unhealthy" if reason else "healthy",
-            reason=reason,
+            reason=reason[:LONGEST_REASON],
+            failed=failed,
             status_code=response.status,
             url=safe_url(response.url),
             response_ms=response.timings.total,

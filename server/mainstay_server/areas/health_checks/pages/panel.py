@@ -8,6 +8,9 @@ from fastapi import Form
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
+from mainstay_server.areas.health_checks.columns import ask_series
+from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
+from mainstay_server.areas.health_checks.service import asking, checks, reporting
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
@@ -22,9 +25,7 @@ from mainstay_server.tenancy.service import instances
 from mainstay_server.ui import fragment
 from mainstay_server.ui.formats import age_in_words, duration_ms, percent
 
-from .columns import ask_series
-from .models import HealthCheck, HealthState
-from .service import asking, checks, reporting
+from .words import LIGHTS, TONES, every, tone_of_uptime
 
 router = Router(prefix="/dashboard/projects/{slug}/health/{instance_id}", include_in_schema=False)
 
@@ -34,18 +35,6 @@ SLOTS = 90
 SHOWN_RESULTS = 10
 TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
-# The word of each state that the drawings know a shape and a colour for.
-LIGHTS = {state: state.value for state in HealthState} | {
-    HealthState.UNHEALTHY: "down",
-    HealthState.UNREACHABLE: "unknown",
-}
-TARGET_UPTIME_PERCENT = 99.9
-POOR_UPTIME_PERCENT = 99.0
-TONES = {
-    HealthState.HEALTHY: "ok",
-    HealthState.DEGRADED: "warn",
-    HealthState.UNHEALTHY: "critical",
-}
 
 
 @router.post("/url")
@@ -135,7 +124,7 @@ def tiles(session: Session, instance_ids: Sequence[str], now: datetime) -> Mappi
         made[instance_id] = Tile(
             label="Uptime 24 h",
             value=percent(whole, 2),
-            tone=_worse(TONES.get(HealthState(check.state), "neutral"), _tone_of_uptime(whole)),
+            tone=_worse(TONES.get(HealthState(check.state), "neutral"), tone_of_uptime(whole)),
             hint=f"{check.state}, since {age_in_words(now - check.state_since)}",
             page="monitoring",
             spark=tuple(
@@ -167,10 +156,10 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
     return {
         "metrics": health.metrics,
-        "every": _every(check.interval_seconds),
+        "every": every(check.interval_seconds),
         "recent": health.recent_checks[:SHOWN_RESULTS],
         "uptime": uptime,
-        "uptime_tone": _tone_of_uptime(uptime),
+        "uptime_tone": tone_of_uptime(uptime),
         "slots": [
             {
                 "status": LIGHTS.get(state, "none") if state else "none",
@@ -182,22 +171,9 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     }
 
 
-def _tone_of_uptime(percent_up: float | None) -> str:
-    """How an uptime is coloured wherever it is shown (REQUIREMENTS D13: 99.9 % is the target)."""
-    if percent_up is None:
-        return "neutral"
-    if percent_up < POOR_UPTIME_PERCENT:
-        return "critical"
-    return "warn" if percent_up < TARGET_UPTIME_PERCENT else "ok"
-
-
 def _worse(one: str, other: str) -> str:
     """The more alarming of two tones; of two that do not alarm, the first."""
     return next((tone for tone in ("critical", "warn") if tone in (one, other)), one)
-
-
-def _every(seconds: int) -> str:
-    return f"every {seconds} s" if seconds % 60 else f"every {seconds // 60} min"
 
 
 def _chart(asked: PanelRequest, check: HealthCheck, since: datetime) -> dict[str, Any]:
