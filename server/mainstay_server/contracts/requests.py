@@ -1,5 +1,6 @@
 """What others may ask about the requests that an instance served."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,4 +18,32 @@ class RequestCount:
 @port
 def count_requests(*, since: datetime, until: datetime) -> dict[str, RequestCount]:
     """The requests of every instance that served any between two instants, by instance id."""
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSlice:
+    """The requests of one step of time: all of them, and those that were bad."""
+
+    begins_at: datetime
+    total: int
+    bad: int
+
+
+@port
+def count_bad_requests(
+    instance_id: str,
+    *,
+    since: datetime,
+    until: datetime,
+    step_seconds: int,
+    route: str = "",
+    slower_than_ms: float | None = None,
+) -> Sequence[RequestSlice]:
+    """An instance's requests from `since` to before `until`, by steps since the epoch.
+
+    Steps without a request are absent. Bad is an answer of 500 or more; with `slower_than_ms`, an
+    answer that took longer, whatever it was. `route` is a path as it was measured, "" for all. The
+    step is a number of whole minutes.
+    """
     raise NotImplementedError

@@ -32,6 +32,8 @@ area = Area(
         reactions.open_flapping_job,
         reactions.resolve_missed,
         reactions.resolve_unawaited,
+        reactions.open_burning,
+        reactions.resolve_burning,
         reactions.open_new_issue,
         reactions.open_regressed_issue,
         reactions.resolve_decided_issue,

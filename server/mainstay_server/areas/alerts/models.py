@@ -28,6 +28,7 @@ class AlertType(StrEnum):
     QUOTA_REACHED = "quota_reached"
     VULNERABILITY_FOUND = "vulnerability_found"
     HEARTBEAT_MISSED = "heartbeat_missed"
+    ERROR_BUDGET_BURNING = "error_budget_burning"
 
 
 class Severity(StrEnum):

@@ -29,6 +29,7 @@ from mainstay_server.contracts.heartbeats import (
     HeartbeatStopped,
     HeartbeatWentDown,
 )
+from mainstay_server.contracts.objectives import ErrorBudgetBurning, ErrorBudgetCalm
 from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitReached
@@ -48,6 +49,7 @@ from .service import (
     heartbeat_conditions,
     key_conditions,
     notifications,
+    objective_conditions,
     storage_conditions,
     vulnerability_conditions,
 )
@@ -219,6 +221,18 @@ def open_small_backup(session: Session, event: BackupTooSmall, *, now: datetime)
 def resolve_backup(session: Session, event: BackupRecovered, *, now: datetime) -> None:
     """Nothing is wrong with a target's backups any more."""
     backup_conditions.record_recovered(session, event, now=now)
+
+
+@on(ErrorBudgetBurning)
+def open_burning(session: Session, event: ErrorBudgetBurning, *, now: datetime) -> None:
+    """A budget of errors burns too fast: as its rule says; a warning if it can wait."""
+    objective_conditions.record_burning(session, event, now=now)
+
+
+@on(ErrorBudgetCalm)
+def resolve_burning(session: Session, event: ErrorBudgetCalm, *, now: datetime) -> None:
+    """A budget of errors does not burn too fast any more."""
+    objective_conditions.record_calm(session, event, now=now)
 
 
 @on(AlertOpened)

@@ -1,6 +1,6 @@
 """Requests: what an app served, how fast, and how often it failed."""
 
-from mainstay_server.contracts.requests import count_requests
+from mainstay_server.contracts.requests import count_bad_requests, count_requests
 from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, readiness, service
@@ -19,7 +19,10 @@ area = Area(
         readiness.requests_arrive,
     ),
     tables=(REQUEST_METRICS, REQUEST_LOSSES),
-    answers=(count_requests.answered_by(service.count_requests),),
+    answers=(
+        count_requests.answered_by(service.count_requests),
+        count_bad_requests.answered_by(service.count_bad_requests),
+    ),
     panels=(pages.panel,),
     tiles=pages.tiles,
     summary=pages.summary,

@@ -214,6 +214,33 @@ def buckets(
     )
 
 
+def bad_buckets(
+    instance_id: str,
+    *,
+    since: datetime,
+    until: datetime,
+    seconds: int,
+    route: str,
+    slower_than_ms: float | None,
+) -> list[dict[str, Any]]:
+    """As `buckets`, of one path or of all, and with the slow ones as errors if a limit is given."""
+    if not route and slower_than_ms is None:
+        return buckets(instance_id, since=since, until=until, seconds=seconds)
+    bad = ERRORS if slower_than_ms is None else "countIf(duration_ms > {limit_ms:Float64})"
+    return columns.query(
+        "SELECT intDiv(toUnixTimestamp(at), {seconds:UInt32}) * {seconds:UInt32} AS begins,"
+        f" count() AS total, {bad} AS errors FROM request_metrics WHERE {OF_ONE}"
+        " AND at >= {since:DateTime64(3, 'UTC')} AND at < {until:DateTime64(3, 'UTC')}"
+        " AND (empty({route:String}) OR path = {route:String}) GROUP BY begins ORDER BY begins",
+        instance_id=instance_id,
+        since=since,
+        until=until,
+        seconds=seconds,
+        route=route,
+        limit_ms=slower_than_ms or 0.0,
+    )
+
+
 def counts_by_instance(
     instance_ids: Sequence[str] | None, *, since: datetime, until: datetime
 ) -> list[dict[str, Any]]:

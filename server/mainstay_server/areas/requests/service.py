@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mainstay_server.contracts.requests import RequestCount
+from mainstay_server.contracts.requests import RequestCount, RequestSlice
 from mainstay_server.kernel.clock import SenderClock
 from mainstay_server.kernel.problems import Invalid
 
@@ -192,6 +192,34 @@ def count_requests(*, since: datetime, until: datetime) -> dict[str, RequestCoun
         row["instance_id"]: RequestCount(total=row["total"], errors=row["errors"])
         for row in columns.counts_by_instance(None, since=since, until=until)
     }
+
+
+def count_bad_requests(
+    instance_id: str,
+    *,
+    since: datetime,
+    until: datetime,
+    step_seconds: int,
+    route: str = "",
+    slower_than_ms: float | None = None,
+) -> Sequence[RequestSlice]:
+    """Answer the port of the same name."""
+    rows = columns.bad_buckets(
+        instance_id,
+        since=since,
+        until=until,
+        seconds=step_seconds,
+        route=route,
+        slower_than_ms=slower_than_ms,
+    )
+    return [
+        RequestSlice(
+            begins_at=datetime.fromtimestamp(row["begins"], tz=UTC),
+            total=row["total"],
+            bad=row["errors"],
+        )
+        for row in rows
+    ]
 
 
 def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Mapping[str, Any]]:
