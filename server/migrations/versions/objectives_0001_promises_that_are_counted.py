@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "objectives_0001"
-down_revision: str | None = "configuration_0001"
+down_revision: str | None = "health_checks_0005"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
