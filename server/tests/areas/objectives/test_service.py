@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from mainstay_server.areas.health_checks import area as health_checks
@@ -115,7 +116,7 @@ def test_slow_is_up_and_not_in_time(session: Session) -> None:
         {"source": "requests", "kind": "latency"},
     ],
 )
-def test_what_cannot_be_counted_is_refused(session: Session, wanted: dict[str, object]) -> None:
+def test_what_cannot_be_counted_is_refused(session: Session, wanted: dict[str, Any]) -> None:
     instance = a_project(session, now=NOON)
     with pytest.raises(Invalid):
         an_objective(session, instance, **wanted)
