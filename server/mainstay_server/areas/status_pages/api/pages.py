@@ -36,6 +36,7 @@ from mainstay_server.tenancy.models import Role
 
 router = Router(prefix="/api/status-pages")
 
+A_ZIP = {"type": "string", "format": "binary"}
 Viewer = Annotated[Caller, access.organization(Role.VIEWER, about="project")]
 Member = Annotated[Caller, access.organization(Role.MEMBER, about="project")]
 Viewed = Annotated[str, access.via(pages.owner_of_page, "page_id", Role.VIEWER)]
@@ -159,7 +160,7 @@ def renew_status_badges(session: Session, page_id: Administered) -> None:
     "/{page_id}/snapshot",
     summary="Download a status page",
     response_class=Response,
-    responses={200: {"content": {"application/zip": {}}}},
+    responses={200: {"content": {"application/zip": {"schema": A_ZIP, "example": "PK…"}}}},
 )
 def get_status_snapshot(session: Session, page_id: Administered) -> Response:
     """Every document of the page as a ZIP of static files, to be put on a CDN."""

@@ -26,7 +26,7 @@ HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 RECENT_DAYS = 14
 MOST_RECENT = 20
-DARK_GROUND = "#14181d"
+DARK_GROUND = "#222a32"  # the lightest that a link may stand on in the dark
 V2 = "api/v2/"
 
 
