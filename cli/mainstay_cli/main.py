@@ -15,6 +15,7 @@ from . import (
     link,
     maintenance,
     restore,
+    run,
     sync,
     upload,
     vulnerabilities,
@@ -39,6 +40,7 @@ app.command("doctor")(doctor.doctor)
 app.command("export")(configuration.export)
 app.command("link")(link.link)
 app.command("restore")(restore.restore)
+app.command("run", context_settings={"allow_extra_args": True})(run.run)
 app.command("sync")(sync.sync)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -175,6 +175,36 @@ DOORS: dict[str, dict[str, Json]] = {
     },
 }
 # This door is not Sentry's, so it refuses as everything of ours does, and answers nothing.
+DOORS["cron/"] = {
+    "post": {
+        "tags": ["Sending"],
+        "summary": "Send a check-in",
+        "description": "A check-in of a job as Sentry's SDKs know it, at an address with the slug"
+        " of the job after it (`cron/nightly-backup`), and an ingest key after that if it is sent"
+        " in no other way. The status may stand in the query instead. 202 means stored.",
+        "operationId": "sendCheckIn",
+        "security": _KEYS,
+        "requestBody": {
+            "required": False,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "status": {"type": "string", "enum": ["in_progress", "ok", "error"]},
+                            "check_in_id": {"type": "string"},
+                            "environment": {"type": "string"},
+                            "duration": {"type": "number", "minimum": 0},
+                            "monitor_config": {"type": "object"},
+                        },
+                    },
+                    "example": {"status": "ok", "duration": 38.2},
+                }
+            },
+        },
+        "responses": {"202": {"description": "Stored"}, "4XX": _REFUSED, "503": _REFUSED},
+    }
+}
 DOORS["requests/"]["post"]["responses"] = {
     "200": {
         "description": "Stored",

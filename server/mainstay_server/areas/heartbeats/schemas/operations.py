@@ -98,3 +98,71 @@ FORMS: dict[str, dict[str, Json]] = {
         "pingSignalByName", "Report by name", [PING_KEY, SLUG, SIGNAL, RUN, CREATE]
     ),
 }
+
+
+def _query(name: str, description: str, example: str) -> Json:
+    return {
+        "in": "query",
+        "name": name,
+        "description": description,
+        "schema": {"type": "string", "examples": [example]},
+    }
+
+
+KUMA: Json = {
+    "tags": [TAG],
+    "summary": "Report as to Uptime Kuma",
+    "description": "The push address of Uptime Kuma, with any method; the token is a heartbeat's"
+    " UUID, or the one that it had there.",
+    "operationId": "pushAsToKuma",
+    "security": [],
+    "parameters": [
+        {**UUID, "name": "token", "description": "A heartbeat's UUID or push token."},
+        _query("status", "`up` or `down`; up if nothing is said.", "up"),
+        _query("msg", "What to keep with the report.", "OK"),
+        _query("ping", "A duration in milliseconds.", "23"),
+    ],
+    "responses": {
+        "200": {
+            "description": "Stored",
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "properties": {"ok": {"type": "boolean"}}},
+                    "example": {"ok": True},
+                }
+            },
+        },
+        "4XX": {
+            "description": "Refused",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"ok": {"type": "boolean"}, "msg": {"type": "string"}},
+                    },
+                    "example": {"ok": False, "msg": "Monitor not found or not active."},
+                }
+            },
+        },
+    },
+}
+GATUS: Json = {
+    "tags": [TAG],
+    "summary": "Report as to Gatus",
+    "description": "The address of Gatus' external endpoints; the bearer token is a ping key.",
+    "operationId": "pushAsToGatus",
+    "security": [{"apiKey": []}],
+    "parameters": [
+        SLUG,
+        {**_query("success", "Whether it succeeded.", "true"), "required": True},
+        _query("error", "What to keep with the report.", "no space left"),
+        _query("duration", "How long it took, as Go writes it.", "10s"),
+    ],
+    "responses": {
+        "200": {
+            "description": "Stored",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": ""}},
+        },
+        "4XX": REFUSED,
+    },
+}

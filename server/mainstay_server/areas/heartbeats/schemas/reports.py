@@ -42,7 +42,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a job says of itself as it reports: how a heartbeat should be set; None leaves it."""
+    """What a job says of itself as it reports: how a heartbeat should be set; None leaves it.
+
+    What begins with `new` holds only for one that the report makes.
+    """
 
     schedule_kind: ScheduleKind
     period_seconds: int = 0
@@ -52,6 +55,8 @@ class Plan:
     max_duration_seconds: int | None = None
     fail_after: int | None = None
     recover_after: int | None = None
+    new_grace_seconds: int | None = None
+    new_max_duration_seconds: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -124,13 +124,16 @@ def make_by_report(
         return found
     values = {"name": target.slug, "slug": target.slug}
     if target.plan is not None:
-        values |= values_of(target.plan)
+        values |= _first_values_of(target.plan)
     return make_heartbeat(session, instance, values, now=now)
 
 
 def plan_anew(session: Session, heartbeat: Heartbeat, plan: Plan, *, now: datetime) -> None:
     """Set a heartbeat as its job says it should be; most often that changes nothing."""
     wanted = values_of(plan)
+    least = heartbeat.min_duration_seconds
+    if least is not None and wanted.get("max_duration_seconds", least + 1) <= least:
+        del wanted["max_duration_seconds"]  # what somebody set by hand stays
     if any(getattr(heartbeat, name) != value for name, value in wanted.items()):
         change_values(session, heartbeat, wanted, now=now)
 
@@ -189,6 +192,15 @@ def values_of(plan: Plan) -> dict[str, Any]:
         if value is not None:
             values[name] = value
     return values
+
+
+def _first_values_of(plan: Plan) -> dict[str, Any]:
+    """What a plan sets of a heartbeat that it makes."""
+    first = {
+        "grace_seconds": plan.new_grace_seconds,
+        "max_duration_seconds": plan.new_max_duration_seconds,
+    }
+    return {name: value for name, value in first.items() if value is not None} | values_of(plan)
 
 
 def ensure_ping_key(session: Session, instance: InstanceRef, *, now: datetime) -> str:
