@@ -24,6 +24,7 @@ class Found:
     outcome: Outcome
 
 
+RARELY_ASKED = (sa.orm.defer(Heartbeat.description), sa.orm.defer(Heartbeat.tags))
 NOTHING = Found(None, Outcome.NOT_FOUND)
 
 
@@ -63,6 +64,7 @@ def _locked(*conditions: sa.ColumnElement[bool]) -> sa.Select[Heartbeat]:
         .where(*conditions)
         .order_by(Heartbeat.id)
         .with_for_update()
+        .options(*RARELY_ASKED)
         .execution_options(populate_existing=True)
     )
 
