@@ -3,7 +3,7 @@
 from mainstay_server.areas.heartbeats.schemas import operations
 from mainstay_server.kernel.area import PlainRoute
 
-from . import checkins, pings, pushes
+from . import checkins, mails, pings, pushes
 
 BY_ADDRESS = (
     "Whoever knows the address of a heartbeat, or a ping key and its name; it only reports."
@@ -37,3 +37,4 @@ plain_routes = (
 )
 envelope_items = checkins.envelope_items
 doors = checkins.doors
+loops = (mails.mails,)
