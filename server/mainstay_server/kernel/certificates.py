@@ -1,5 +1,6 @@
 """Certificates as servers show them: whose they are, who says so, and until when."""
 
+import ssl
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,3 +57,12 @@ def _hosts_of(found: x509.Certificate) -> tuple[str, ...]:
         *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
     ]
     return tuple(hosts[:MOST_NAMES])
+
+
+def chain_of(session: ssl.SSLObject) -> list[bytes]:
+    """The certificates that the other side showed, its own first, whether or not trusted."""
+    show = getattr(session, "get_unverified_chain", None)
+    if show is not None:  # Python 3.13
+        return list(show())
+    inner = session._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - older ones keep it inside
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in inner.get_unverified_chain()]

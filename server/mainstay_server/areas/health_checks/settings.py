@@ -36,6 +36,10 @@ class HealthCheckSettings(Settings):
         description="`host:port` with commas between, asked when a check fails: if none of them"
         " answers either, our own uplink is down, and states are unknown.",
     )
+    health_checks_rdap_bootstrap_url: str = Field(
+        "https://data.iana.org/rdap/dns.json",
+        description="The list of registries that tell by RDAP when domains end (RFC 9224).",
+    )
     browser_path: str = Field(
         "", description="The Chromium of browser checks; without it, the one that is installed."
     )

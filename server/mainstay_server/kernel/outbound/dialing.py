@@ -24,6 +24,20 @@ MOST_LINE_BYTES = 8_192
 MOST_PACKET_BYTES = 65_535
 
 
+def timings_of(watch: Stopwatch) -> Timings:
+    """The steps so far; what came after the connection stood counts as first byte."""
+    now = time.monotonic()
+    return Timings(
+        queued=0.0,
+        resolve=(watch.resolved - watch.started) * 1000,
+        connect=(watch.connected - watch.resolved) * 1000,
+        tls=(watch.secured - watch.connected) * 1000,
+        first_byte=(now - watch.secured) * 1000,
+        transfer=0.0,
+        total=(now - watch.started) * 1000,
+    )
+
+
 @dataclass(kw_only=True)
 class Wire:
     """One connection to the address that was checked; what is read from it is bounded.
@@ -106,16 +120,7 @@ class Wire:
 
     def timings(self) -> Timings:
         """Until now; what came after the connection stood counts as first byte."""
-        now, watch = time.monotonic(), self.watch
-        return Timings(
-            queued=0.0,
-            resolve=(watch.resolved - watch.started) * 1000,
-            connect=(watch.connected - watch.resolved) * 1000,
-            tls=(watch.secured - watch.connected) * 1000,
-            first_byte=(now - watch.secured) * 1000,
-            transfer=0.0,
-            total=(now - watch.started) * 1000,
-        )
+        return timings_of(self.watch)
 
 
 @asynccontextmanager
@@ -126,15 +131,17 @@ async def dial(
     timeout_seconds: float,
     tls: ssl.SSLContext | None = None,
     server_name: str = "",
+    trusted: bool = False,
 ) -> AsyncIterator[Wire]:
     """Connect to a host, with TLS from the first byte when `tls` is given, and hold it.
 
     The whole block is over after `timeout_seconds`, and before that waits at most as long for one
     of our own connections. The address is checked as that of any call, and is the one connected
-    to: a name that changes its mind gains nothing. Raises `OutboundError`, also for the time-out.
+    to: a name that changes its mind gains nothing. `trusted` says that the machine's own settings
+    name the host and no tenant does. Raises `OutboundError`, also for the time-out.
     """
-    async with _timed(host, timeout_seconds) as (way, watch):
-        connection = await _connected(way, host, port)
+    async with timed(host, timeout_seconds) as (way, watch):
+        connection = await _connected(way, host, port, trusted=trusted)
         try:
             reader, writer = await asyncio.open_connection(
                 sock=connection,
@@ -174,6 +181,10 @@ class Datagrams:
     ours: socket.socket = field(repr=False)
     watch: Stopwatch = field(repr=False)
 
+    def timings(self) -> Timings:
+        """Until now."""
+        return timings_of(self.watch)
+
     async def send(self, packet: bytes) -> None:
         """Send one packet."""
         try:
@@ -190,10 +201,21 @@ class Datagrams:
 
 
 @asynccontextmanager
-async def dial_udp(host: str, port: int, *, timeout_seconds: float) -> AsyncIterator[Datagrams]:
-    """What `dial` is, for UDP: "connected", so that no other address can answer."""
-    async with _timed(host, timeout_seconds) as (way, watch):
-        found = await resolve(host, port, resolver=way.resolver, allow_private=way.allow_private)
+async def dial_udp(
+    host: str, port: int, *, timeout_seconds: float, trusted: bool = False
+) -> AsyncIterator[Datagrams]:
+    """What `dial` is, for UDP: "connected", so that no other address can answer.
+
+    `trusted` says that the machine's own settings name the host and no tenant does, as they do its
+    name servers.
+    """
+    async with timed(host, timeout_seconds) as (way, watch):
+        found = await resolve(
+            host,
+            port,
+            resolver=way.resolver,
+            allow_private=way.allow_private or trusted,
+        )
         family, address = found[0]
         watch.resolved = watch.connected = watch.secured = time.monotonic()
         watch.remote_address = str(address[0])
@@ -207,40 +229,73 @@ async def dial_udp(host: str, port: int, *, timeout_seconds: float) -> AsyncIter
             yield Datagrams(host=host, address=str(address[0]), ours=ours, watch=watch)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dialed:
+    """A connected, non-blocking socket."""
+
+    ours: socket.socket = field(repr=False)
+    address: str
+    watch: Stopwatch = field(repr=False)
+
+    def timings(self) -> Timings:
+        """Until now."""
+        return timings_of(self.watch)
+
+
 @asynccontextmanager
-async def dial_socket(
-    host: str, port: int, *, timeout_seconds: float
-) -> AsyncIterator[socket.socket]:
+async def dial_socket(host: str, port: int, *, timeout_seconds: float) -> AsyncIterator[Dialed]:
     """What `dial` is, for a library that takes a connected socket; it is closed at the end."""
-    async with _timed(host, timeout_seconds) as (way, _):
+    async with timed(host, timeout_seconds) as (way, watch):
         connection = await _connected(way, host, port)
         try:
-            yield connection
+            yield Dialed(ours=connection, address=watch.remote_address, watch=watch)
         finally:
             connection.close()
 
 
-async def addresses_of(host: str, *, timeout_seconds: float) -> list[str]:
-    """The addresses of a host that may be reached, for a library that connects by itself.
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """The addresses of a host that may be reached, and how long it takes."""
 
-    Give it one of these, never the name: it would look the name up anew. Raises `OutboundError`.
-    """
-    way = gate()
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            found = await resolve(host, 0, resolver=way.resolver, allow_private=way.allow_private)
-    except TimeoutError:
-        raise OutboundError("dns", f"The name {host} could not be resolved in time.") from None
-    return [str(address[0]) for _, address in found]
+    addresses: list[str]
+    watch: Stopwatch = field(repr=False)
 
-
-def tls_context(*, verify: bool = True) -> ssl.SSLContext:
-    """The context that trusts what the operator trusts, or one that takes any certificate."""
-    return gate().tls(verify=verify)
+    def timings(self) -> Timings:
+        """Until now; connecting counts as first byte, for a library tells no more."""
+        return timings_of(self.watch)
 
 
 @asynccontextmanager
-async def _timed(host: str, timeout_seconds: float) -> AsyncIterator[tuple[Gate, Stopwatch]]:
+async def reaching(host: str, *, timeout_seconds: float) -> AsyncIterator[Reached]:
+    """What `dial` is, for a library that connects by itself: the addresses that may be reached.
+
+    Give it these, never the name: it would look the name up anew.
+    """
+    async with timed(host, timeout_seconds) as (way, watch):
+        found = await resolve(host, 0, resolver=way.resolver, allow_private=way.allow_private)
+        watch.doing = "talking to it"
+        watch.resolved = watch.connected = watch.secured = time.monotonic()
+        yield Reached(addresses=[str(address[0]) for _, address in found], watch=watch)
+
+
+def tls_context(*protocols: str, verify: bool = True) -> ssl.SSLContext:
+    """The context that trusts what the operator trusts, or one that takes any certificate.
+
+    With `protocols` it asks for one of them (ALPN), such as h2.
+    """
+    if protocols:
+        return gate().tls_speaking(*protocols, verify=verify)
+    return gate().tls(verify=verify)
+
+
+def authorities_file() -> str:
+    """The path of the authorities that are trusted, for a library that reads them itself."""
+    return gate().authorities_file()
+
+
+@asynccontextmanager
+async def timed(host: str, timeout_seconds: float) -> AsyncIterator[tuple[Gate, Stopwatch]]:
+    """Hold one of our own connections to the host, for at most so long."""
     way = gate()
     async with way.slots.one_for(host, wait_seconds=timeout_seconds):
         watch = Stopwatch()
@@ -258,12 +313,12 @@ async def _timed(host: str, timeout_seconds: float) -> AsyncIterator[tuple[Gate,
             stopwatch.reset(token)
 
 
-async def _connected(way: Gate, host: str, port: int) -> socket.socket:
+async def _connected(way: Gate, host: str, port: int, *, trusted: bool = False) -> socket.socket:
     return await connect(
         host,
         port,
         resolver=way.resolver,
-        allow_private=way.allow_private,
+        allow_private=way.allow_private or trusted,
         timeout_seconds=None,
     )
 

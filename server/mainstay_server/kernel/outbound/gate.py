@@ -1,14 +1,17 @@
 """The one open way out: its rules, its limits and what it needs to run."""
 
 import asyncio
+import atexit
 import contextlib
 import functools
+import shutil
 import ssl
 import tempfile
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -97,6 +100,14 @@ class Gate:
             return _with_client(client_pem, self.ca_pem, verify=verify)
         return self.verified if verify else self.unverified
 
+    def tls_speaking(self, *protocols: str, verify: bool) -> ssl.SSLContext:
+        """Return what `tls` does, asking for one of these protocols as well (ALPN)."""
+        return _verified(self.ca_pem, protocols) if verify else _unverified(protocols)
+
+    def authorities_file(self) -> str:
+        """Return the path of the authorities we trust, for a library that reads them itself."""
+        return _authorities_file(self.verified)
+
     def pool(self, *, verify: bool) -> httpcore.AsyncConnectionPool:
         """Return the resting connections of the running loop."""
         loop = asyncio.get_running_loop()
@@ -172,13 +183,15 @@ def open_outbound(
     )
 
 
-@functools.lru_cache(maxsize=2)
-def _verified(ca_pem: str | None) -> ssl.SSLContext:
+@functools.lru_cache(maxsize=4)
+def _verified(ca_pem: str | None, protocols: tuple[str, ...] = ()) -> ssl.SSLContext:
     """What checks certificates. Reading the public authorities takes 20 ms, so it is kept."""
     # trust_env=False: an SSL_CERT_FILE left in the environment must not decide whom we trust.
     context = httpx.create_ssl_context(verify=True, trust_env=False)
     if ca_pem is not None:
         context.load_verify_locations(cadata=ca_pem)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 
@@ -192,6 +205,25 @@ def _with_client(client_pem: str, ca_pem: str | None, *, verify: bool) -> ssl.SS
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+@functools.lru_cache(maxsize=4)
+def _unverified(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    context = httpx.create_ssl_context(verify=False, trust_env=False)
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+@functools.lru_cache(maxsize=4)
+def _authorities_file(context: ssl.SSLContext) -> str:
+    """Written once per process, where nobody else may write; it goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="mainstay-authorities-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "authorities.pem"
+    path.write_text(
+        "".join(ssl.DER_cert_to_PEM_cert(der) for der in context.get_ca_certs(binary_form=True))
+    )
+    return str(path)
 
 
 def close_outbound() -> None:

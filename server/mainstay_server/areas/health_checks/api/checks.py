@@ -182,7 +182,7 @@ def run_health_check(instance: Written, check_id: str) -> ResultAnswer:
         response_time_ms=round(result.response_ms, 2) if result else 0.0,
         status_code=result.status_code if result else 0,
         timestamp=found.at,
-        error_message=result.reason if result else "not asked: Mainstay itself was too busy",
+        error_message=result.reason if result else found.why_not,
     )
 
 

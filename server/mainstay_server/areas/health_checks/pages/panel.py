@@ -67,7 +67,7 @@ def run_now(instance: Written) -> Response:
     except Problem as problem:
         return redirect_with(instance.page("monitoring"), problem.detail, "warn")
     if found is None:
-        text, tone = "Mainstay was too busy to ask; try again in a moment.", "warn"
+        text, tone = "It could not be asked from here; look at its kind and try again.", "warn"
     else:
         about = found.reason or f"answered {found.status_code}"
         text = f"Checked now: {found.state}, {about} ({duration_ms(found.response_ms)})."

@@ -9,7 +9,23 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProviderConfig,
 )
 
-from . import tcp
+from . import (
+    dns,
+    domain,
+    grpc,
+    icmp,
+    imap,
+    mysql,
+    ntp,
+    postgres,
+    redis,
+    smtp,
+    ssh,
+    tcp,
+    tls,
+    udp,
+    websocket,
+)
 from .browser import driving as browser
 from .http import single as http
 from .http import steps
@@ -46,9 +62,27 @@ class Provider(Protocol):
 PROVIDERS: Mapping[str, Provider] = {
     "http": http,
     "tcp": tcp,
+    "udp": udp,
+    "icmp": icmp,
+    "dns": dns,
+    "tls": tls,
+    "domain": domain,
+    "websocket": websocket,
+    "grpc": grpc,
+    "ssh": ssh,
+    "smtp": smtp,
+    "imap": imap,
+    "postgres": postgres,
+    "mysql": mysql,
+    "redis": redis,
+    "ntp": ntp,
     "steps": steps,
     "browser": browser,
 }
 
 # What a kind may need beside its time-out before its answer says that this process was starved.
 OVERHEAD_SECONDS: Mapping[str, float] = {"browser": browser.OVERHEAD_SECONDS}
+
+# Whose answer is kept for hours: asking more often would tell nothing new.
+SHORTEST_INTERVALS: Mapping[str, int] = {"domain": domain.SHORTEST_INTERVAL_SECONDS}
+USUAL_INTERVALS: Mapping[str, int] = {"domain": domain.USUAL_INTERVAL_SECONDS}

@@ -106,6 +106,8 @@ class ProbeOrder:
 
     def _why_no_answer(self, error: OutboundError) -> str:
         """The failure in the words people search for, without advice for developers of Mainstay."""
+        if error.own_limit and error.kind != "timeout":
+            return error.reason
         if error.own_limit:
             return "not asked: too many of our own connections to this host were busy"
         if error.kind == "timeout":
@@ -175,6 +177,14 @@ class ProbeResult:
     screenshot: bytes = field(default=b"", repr=False)
     values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
     hidden: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def with_values(self, values: Mapping[str, object]) -> "ProbeResult":
+        """The result with more that conditions may speak of."""
+        return replace(self, values={**self.values, **values})
+
+    def with_fault(self, fault: str) -> "ProbeResult":
+        """The result as unhealthy for that reason, if there is one."""
+        return self.worsened(HealthState.UNHEALTHY, fault) if fault else self
 
     def worsened(self, state: HealthState, reason: str) -> "ProbeResult":
         """The result with something else that is wrong; the worse state and its reason win."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HERE, HealthCheck
+from mainstay_server.areas.health_checks.providers import SHORTEST_INTERVALS
 from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthCheckChanges,
     NewCheck,
@@ -135,6 +136,9 @@ def change_check(
         )
         given = {name: each for name, each in given.items() if name != "config"}
         given |= {} if config is None else {"config": config}
+    shortest = SHORTEST_INTERVALS.get(check.kind, 0)
+    if given.get("interval_seconds", shortest) < shortest:
+        raise Invalid(f"intervalSeconds: a check of kind {check.kind} is asked every {shortest} s.")
     if "conditions" in given:
         given["conditions"] = judging.checked_conditions(check.kind, given["conditions"])
     _check_parent(session, check, given.get("parent_id"))

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.schemas.orders import ProviderConfig
+from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder, ProviderConfig
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.sealing import MARK, seal, unseal
 
@@ -78,6 +78,12 @@ def told(config: ProviderConfig) -> dict[str, Any]:
     """A config with its secrets open, without what is the default: for a document."""
     found: dict[str, Any] = _told(config.model_dump(by_alias=True, exclude_defaults=True))
     return found
+
+
+def secret_values(order: ProbeOrder) -> list[str]:
+    """What of an order nobody may see, wherever it comes back."""
+    config = PROVIDERS[order.kind].Config.model_validate(order.config)
+    return [each for each in _secret_texts(config.model_dump()) if each]
 
 
 def changed_config(
@@ -168,6 +174,17 @@ def _told(value: object) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple):
         return [_told(each) for each in value]
     return value.value if isinstance(value, Enum) else value
+
+
+def _secret_texts(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _secret_texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _secret_texts(each)
 
 
 def _filled(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

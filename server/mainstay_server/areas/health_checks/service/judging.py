@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from mainstay_server.areas.health_checks.models import HealthState
-from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.schemas.orders import ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.providers import PROVIDERS, domain
+from mainstay_server.areas.health_checks.schemas.orders import Fact, ProbeOrder, ProbeResult
 from mainstay_server.areas.health_checks.schemas.places import without
 from mainstay_server.kernel.conditions import (
     ConditionError,
@@ -17,6 +17,8 @@ from mainstay_server.kernel.conditions import (
     parse,
 )
 from mainstay_server.kernel.problems import Invalid
+
+from .configs import secret_values
 
 ENDS = {
     "CERTIFICATE_EXPIRATION": "certificate_ends_at",
@@ -39,7 +41,27 @@ def judged(order: ProbeOrder, result: ProbeResult, *, now: datetime) -> ProbeRes
         if not understood:
             return result
         result = replace(result, state=HealthState.HEALTHY, reason="")
-    return _with_failed(result, [judge(each, values) for each in understood])
+    return _with_failed(order, result, [judge(each, values) for each in understood])
+
+
+async def with_domain(order: ProbeOrder, result: ProbeResult) -> ProbeResult:
+    """The result with the end of its host's registration, where a condition speaks of that.
+
+    It is looked up at most twice a day; a registry that does not answer leaves it out.
+    """
+    if order.kind == "domain" or not order.host or not order.speaks_of("DOMAIN_EXPIRATION"):
+        return result
+    try:
+        found = await domain.registration_of(order.host, timeout_seconds=order.timeout_seconds)
+    except (domain.NoRegistry, domain.Unregistered):
+        return result
+    if found.ends_at is None:
+        return result
+    ends: dict[str, Fact] = {
+        "domain_ends_at": found.ends_at.timestamp(),
+        "domain": found.domain,
+    }
+    return replace(result, facts={**result.facts, **ends})
 
 
 def checked_conditions(kind: str, texts: Sequence[str]) -> list[str]:
@@ -74,13 +96,16 @@ def _lasting(result: ProbeResult, now: datetime) -> dict[str, object]:
     }
 
 
-def _with_failed(result: ProbeResult, judgements: Sequence[Judgement]) -> ProbeResult:
+def _with_failed(
+    order: ProbeOrder, result: ProbeResult, judgements: Sequence[Judgement]
+) -> ProbeResult:
     failed = [each for each in judgements if not each.holds]
     if not failed:
         return result
     hard = [each for each in failed if not each.condition.degrades]
     ordered = (*hard, *(each for each in failed if each not in hard))
     # What an answer holds may well be what was sent.
-    shown = tuple(without(each.shown, result.hidden) for each in ordered)
+    hidden = (*result.hidden, *secret_values(order))
+    shown = tuple(without(each.shown, hidden) for each in ordered)
     state = HealthState.UNHEALTHY if hard else HealthState.DEGRADED
     return replace(result, failed=shown).worsened(state, "; ".join(shown[:MOST_TOLD]))

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Tag, create_model
+from pydantic import Discriminator, Field, Tag, create_model
 
-from mainstay_server.areas.health_checks.providers import PROVIDERS, Provider
-from mainstay_server.areas.health_checks.schemas.bodies import NewCheck, NewHealthCheck
+from mainstay_server.areas.health_checks.providers import (
+    PROVIDERS,
+    SHORTEST_INTERVALS,
+    USUAL_INTERVALS,
+    Provider,
+)
+from mainstay_server.areas.health_checks.schemas.bodies import (
+    MOST_SECONDS,
+    NewCheck,
+    NewHealthCheck,
+)
 
 DEFAULT_KIND = "http"
 
@@ -27,6 +36,9 @@ def _shape_of(kind: str, provider: Provider) -> type[NewCheck]:
         members: dict[str, Any] = {"config": (config, config())}
         return create_model(f"New{words}Check", __base__=NewHealthCheck, **members)
     members = {"kind": (Literal[kind], ...), "config": (config, ...)}
+    if kind in SHORTEST_INTERVALS:
+        seconds = Annotated[int, Field(ge=SHORTEST_INTERVALS[kind], le=MOST_SECONDS)]
+        members["interval_seconds"] = (seconds, USUAL_INTERVALS[kind])
     return create_model(
         f"New{words}Check", __base__=NewCheck, __doc__=f"{provider.LABEL}.", **members
     )

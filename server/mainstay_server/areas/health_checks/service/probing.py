@@ -15,7 +15,7 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProbeResult,
 )
 
-from .judging import judged
+from .judging import judged, with_domain
 from .rooms import Rooms
 from .uplink import Uplink
 
@@ -57,8 +57,14 @@ async def ask_once_confirmed(
         result=result if result.conclusive and not lost else None,
         tries=tries,
         uplink_down=lost,
-        why_not="" if result.conclusive else result.reason,
+        why_not=_why_not(result, lost=lost),
     )
+
+
+def _why_not(result: ProbeResult, *, lost: bool) -> str:
+    if lost:
+        return "not known: our own uplink is down"
+    return "" if result.conclusive else result.reason
 
 
 async def ask_all(
@@ -96,6 +102,7 @@ async def _ask(
     async with rooms.one_at(order.host) if rooms is not None else nullcontext():
         began = clock()
         result = await PROVIDERS[order.kind].ask(order)
+        result = await with_domain(order, result)
     took = (clock() - began).total_seconds()
     allowed = order.timeout_seconds + STALLED_SECONDS + OVERHEAD_SECONDS.get(order.kind, 0.0)
     if took > allowed:

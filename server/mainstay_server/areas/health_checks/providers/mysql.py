@@ -1,0 +1,173 @@
+"""The MySQL and MariaDB check: a session, and where asked, a query and how long it took."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pymysql
+from pydantic import Field
+from pymysql.cursors import DictCursor
+
+from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.schemas.orders import (
+    Host,
+    Port,
+    ProbeOrder,
+    ProbeResult,
+    ProviderConfig,
+    Secret,
+)
+from mainstay_server.kernel import outbound
+from mainstay_server.kernel.outbound import OutboundError
+
+LABEL = "MySQL or MariaDB"
+VALUES = frozenset({"CONNECTED", "RESPONSE_TIME", "IP", "BODY", "ROWS", "QUERY_TIME", "VERSION"})
+EXAMPLE: Mapping[str, Any] = {
+    "host": "db.example.com",
+    "database": "shop",
+    "user": "watcher",
+    "password": "…",
+    "query": "SELECT count(*) AS waiting FROM orders WHERE sent = 0",
+}
+MOST_ROWS = 100
+AT_ONCE = 32
+# The library blocks, so each check holds a thread while it waits; the socket is cut at its time.
+_THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mysql-check")
+
+
+class Config(ProviderConfig):
+    """Where it is and who asks. The query runs read-only; `[BODY][0].waiting` is of its first row.
+
+    `expect` must be the first value of the first row. It is degraded when the query takes longer
+    than `queryDegradedAfterMs`.
+    """
+
+    host: Host
+    port: Port = 3306
+    database: Annotated[str, Field(max_length=64)] = ""
+    user: Annotated[str, Field(min_length=1, max_length=80)]
+    password: Secret | None = None
+    tls: Literal["disable", "require", "verify-full"] = "disable"
+    query: Annotated[str, Field(max_length=5_000)] = ""
+    expect: Annotated[str | None, Field(max_length=500)] = None
+    query_degraded_after_ms: Annotated[int | None, Field(ge=1, le=120_000)] = None
+
+
+def target_of(config: Config) -> str:
+    """The host, the port and the database."""
+    place = f"{config.host}:{config.port}"
+    return f"{place}/{config.database}" if config.database else place
+
+
+def host_of(config: Config) -> str:
+    """The host."""
+    return config.host
+
+
+async def ask(order: ProbeOrder) -> ProbeResult:
+    """Begin a session and ask the query; what it finds is `[BODY]`, at most 100 rows."""
+    config = Config.model_validate(order.config)
+    began = time.monotonic()
+    values: dict[str, object] = {}
+    try:
+        async with outbound.dial_socket(
+            config.host, config.port, timeout_seconds=order.timeout_seconds
+        ) as dialed:
+            values["IP"] = dialed.address
+            try:
+                values |= await _in_thread(dialed.ours, config)
+            except (pymysql.Error, OSError, IndexError, ValueError, RuntimeError) as error:
+                # A server that talks nonsense makes the library stumble in all these ways.
+                result = order.answered(dialed.timings(), values=values)
+                return result.worsened(HealthState.UNHEALTHY, _why(error))
+            result = order.answered(dialed.timings(), values=values)
+    except OutboundError as error:
+        return order.unanswered(error, began=began)
+    return _judged(result, config, values)
+
+
+async def _in_thread(connection: socket.socket, config: Config) -> dict[str, object]:
+    talking = asyncio.get_running_loop().run_in_executor(_THREADS, _converse, connection, config)
+    # With TLS the library takes the socket over; a second handle still cuts the connection.
+    with connection.dup() as handle:
+        try:
+            return await asyncio.shield(talking)
+        except asyncio.CancelledError:
+            # Only this wakes the thread, which lets go of the socket before it is closed.
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+            await asyncio.wait([talking])
+            raise
+
+
+def _converse(connection: socket.socket, config: Config) -> dict[str, object]:
+    connection.settimeout(None)
+    session = pymysql.connect(
+        host=config.host,
+        user=config.user,
+        password=config.password.get_secret_value() if config.password else "",
+        database=config.database or None,
+        ssl=None if config.tls == "disable" else _tls(config),
+        program_name="mainstay",
+        local_infile=False,
+        autocommit=True,
+        defer_connect=True,
+    )
+    session.connect(connection)
+    with closing(session):
+        found: dict[str, object] = {"VERSION": session.get_server_info()}  # type: ignore[no-untyped-call]
+        if config.query:
+            asked = time.monotonic()
+            rows = _rows(session, config.query)
+            found["QUERY_TIME"] = (time.monotonic() - asked) * 1000
+            found["BODY"], found["ROWS"] = rows, len(rows)
+        return found
+
+
+def _tls(config: Config) -> Any:  # noqa: ANN401 - the stubs know dicts only, the library a context
+    return outbound.tls_context(verify=config.tls == "verify-full")
+
+
+def _rows(session: "pymysql.Connection[Any]", query: str) -> list[dict[str, object]]:
+    with session.cursor(DictCursor) as cursor:
+        cursor.execute("SET SESSION TRANSACTION READ ONLY")
+        cursor.execute(f"SET SESSION sql_select_limit = {MOST_ROWS}")
+        cursor.execute(query)
+        rows = cursor.fetchmany(MOST_ROWS)
+    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime | date | timedelta):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, pymysql.Error) and len(error.args) > 1:
+        return str(error.args[1])
+    return str(error) or type(error).__name__
+
+
+def _judged(result: ProbeResult, config: Config, values: Mapping[str, Any]) -> ProbeResult:
+    rows = values.get("BODY") or []
+    if config.query and config.expect is not None:
+        first = next(iter(rows[0].values()), None) if rows else None
+        if not rows or str(first) != config.expect:
+            about = f"answered {str(first)[:60]!r}" if rows else "answered no row"
+            result = result.worsened(HealthState.UNHEALTHY, f"{about}, not {config.expect!r}")
+    took, limit = values.get("QUERY_TIME", 0.0), config.query_degraded_after_ms
+    if limit is not None and took > limit:
+        about = f"the query took {took:.0f} ms, longer than {limit} ms"
+        result = result.worsened(HealthState.DEGRADED, about)
+    return result
