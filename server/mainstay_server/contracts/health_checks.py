@@ -77,6 +77,30 @@ class HealthCheckSettled(HealthChanged, frozen=True, kw_only=True):
     troubled_since: datetime | None
 
 
+class ExpiryMoved(Event, frozen=True, kw_only=True):
+    """A certificate or a domain has come within `days` of its end; said once per threshold.
+
+    `what` is certificate or domain. Without `days` the matter is settled: it was renewed, or
+    nobody looks any more, as `reason` says; that is said once, and only after a warning.
+    """
+
+    organization_id: str
+    project_id: str
+    instance_id: str
+    health_check_id: str
+    name: str
+    target: str
+    what: str
+    ends_at: datetime
+    days: int | None
+    reason: str = ""
+
+    @property
+    @override
+    def subject(self) -> str:
+        return self.health_check_id
+
+
 class HealthCheckEvent(Audited, frozen=True, kw_only=True):
     """The base of what is said when somebody administers a health check by hand."""
 

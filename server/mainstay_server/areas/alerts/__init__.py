@@ -26,6 +26,7 @@ area = Area(
         reactions.resolve_health,
         reactions.resolve_unwatched,
         reactions.open_flapping,
+        reactions.follow_expiry,
         reactions.follow_settled,
         reactions.open_missed,
         reactions.open_badly_reported,

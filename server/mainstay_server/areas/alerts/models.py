@@ -29,6 +29,8 @@ class AlertType(StrEnum):
     VULNERABILITY_FOUND = "vulnerability_found"
     HEARTBEAT_MISSED = "heartbeat_missed"
     ERROR_BUDGET_BURNING = "error_budget_burning"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    DOMAIN_EXPIRING = "domain_expiring"
 
 
 class Severity(StrEnum):

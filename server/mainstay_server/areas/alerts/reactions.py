@@ -15,6 +15,7 @@ from mainstay_server.contracts.backups import (
 )
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed, IssueStatusChanged
 from mainstay_server.contracts.health_checks import (
+    ExpiryMoved,
     HealthCheckDegraded,
     HealthCheckFlapping,
     HealthCheckRecovered,
@@ -44,6 +45,7 @@ from .schemas import AlertNotificationDue, ReceiverGone
 from .service import (
     backup_conditions,
     conditions,
+    expiry_conditions,
     guard_conditions,
     health_conditions,
     heartbeat_conditions,
@@ -119,6 +121,12 @@ def resolve_missed(session: Session, event: HeartbeatRecovered, *, now: datetime
 def resolve_unawaited(session: Session, event: HeartbeatStopped, *, now: datetime) -> None:
     """Nobody waits for a job any more, so nobody would say that it reports again."""
     heartbeat_conditions.record_unwatched(session, event, now=now)
+
+
+@on(ExpiryMoved)
+def follow_expiry(session: Session, event: ExpiryMoved, *, now: datetime) -> None:
+    """A certificate or a domain ends soon, nearer with each threshold, or was renewed."""
+    expiry_conditions.record_expiry(session, event, now=now)
 
 
 @on(IssueOpened)

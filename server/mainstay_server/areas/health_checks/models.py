@@ -72,8 +72,10 @@ class HealthCheck(Watchable, Base):
     expiry_days: Mapped[list[int]] = mapped_column(sa.JSON, default=lambda: list(EXPIRY_DAYS))
     certificate_ends_at: Mapped[datetime | None]
     certificate_told_days: Mapped[int | None]
+    certificate_later_since: Mapped[datetime | None]
     domain_ends_at: Mapped[datetime | None]
     domain_told_days: Mapped[int | None]
+    domain_later_since: Mapped[datetime | None]
 
     @property
     def is_watched(self) -> bool:

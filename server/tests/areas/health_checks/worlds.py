@@ -8,7 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder, ProbeResult
+from mainstay_server.areas.health_checks.schemas.orders import (
+    Fact,
+    Finished,
+    ProbeOrder,
+    ProbeResult,
+)
 from mainstay_server.areas.health_checks.service import checks, configs
 from mainstay_server.areas.health_checks.service.judging import judged
 from mainstay_server.areas.health_checks.service.watching import Watch
@@ -91,6 +96,7 @@ def finished(
     at: datetime,
     fence: int | None = None,
     took_ms: float = 80.0,
+    facts: Mapping[str, Fact] | None = None,
 ) -> Finished:
     """A turn that was asked at a moment and found a state."""
     reasons = {HealthState.UNHEALTHY: "answered 503", HealthState.DEGRADED: "slow"}
@@ -117,6 +123,7 @@ def finished(
             response_ms=took_ms,
             status_code=codes.get(state, 200),
             reason=reasons.get(state, ""),
+            facts=facts or {},
         ),
     )
 

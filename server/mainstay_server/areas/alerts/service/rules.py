@@ -30,6 +30,8 @@ DEFAULTS = {
         Rule(type=AlertType.INSTANCE_DEGRADED, severity=Severity.WARNING),
         Rule(type=AlertType.HEARTBEAT_MISSED, severity=Severity.CRITICAL),
         Rule(type=AlertType.ERROR_BUDGET_BURNING, severity=Severity.CRITICAL),
+        Rule(type=AlertType.CERTIFICATE_EXPIRING, severity=Severity.WARNING),
+        Rule(type=AlertType.DOMAIN_EXPIRING, severity=Severity.WARNING),
         Rule(type=AlertType.BACKUP_FAILED, severity=Severity.CRITICAL),
         Rule(
             type=AlertType.HIGH_ERROR_RATE,

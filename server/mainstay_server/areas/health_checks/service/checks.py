@@ -28,6 +28,7 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.watching import State
 
 from . import configs, judging, places
+from .expiry import forget_ends
 from .recording import mark_silence
 from .telling import DEFAULT_NAME, change, say_told
 
@@ -169,6 +170,7 @@ def remove_check(session: Session, check: HealthCheck, *, now: datetime) -> None
     session.execute(
         sa.update(HealthCheck).where(HealthCheck.parent_id == check.id).values(parent_id=None)
     )
+    forget_ends(session, check, at=now, reason="the health check was removed")
     told = watching.forget(session, check, at=now, reason="the health check was removed")
     say_told(session, check, told, now=now)
 
@@ -246,7 +248,9 @@ def _change(
     for name, value in changed.items():
         setattr(check, name, value)
     if "url" in changed or "config" in changed:
-        check.target = configs.target_of(check)
+        before, check.target = check.target, configs.target_of(check)
+        if before != check.target:
+            forget_ends(session, check, at=now, reason="another target is watched now")
     if changed.keys() & {*ASKED_ANEW}:
         check.fence += 1
         check.owner, check.claimed_until, check.next_at = "", None, now
@@ -254,6 +258,7 @@ def _change(
     if watched_before and not check.is_watched:
         mark_silence(session, check, now=now)
         reason = NO_URL if not check.target else "paused by hand"
+        forget_ends(session, check, at=now, reason=reason)
         change(session, check, State.PAUSED, at=now, reason=reason)
     elif check.is_watched and not watched_before:
         change(session, check, State.UNKNOWN, at=now, reason=NOT_ASKED)

@@ -14,6 +14,7 @@ from mainstay_server.kernel.watching import KNOWN, Standing, State, is_silent, n
 from . import configs, places
 from .depending import change, family_of, settle
 from .details import detail_of
+from .expiry import note_ends
 from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
 
@@ -137,6 +138,7 @@ def _apply(
     )
     if standing.state != check.state:
         change(session, check, standing.state, at=one.at, reason=result.reason)
+    note_ends(session, check, result.facts, at=one.at)
     check.worse_in_row, check.better_in_row = standing.worse_in_row, standing.better_in_row
     check.last_result_at, check.last_response_ms = one.at, result.response_ms
     check.watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
@@ -168,6 +170,7 @@ def _apply_at_its_place(
         change(session, check, found.state, at=one.at, reason=found.reason)
     elif found.state == check.state:
         check.state_reason = found.reason
+    note_ends(session, check, result.facts, at=one.at)
     watched_until = one.finished_at + timedelta(seconds=check.interval_seconds)
     if check.last_result_at is None or one.at > check.last_result_at:
         check.last_result_at, check.last_response_ms = one.at, result.response_ms

@@ -15,10 +15,9 @@ from mainstay_server.areas.health_checks.schemas.orders import Finished
 from mainstay_server.kernel.database import Base
 from mainstay_server.kernel.watching import KNOWN
 
+from . import expiry
 from .turns import allowance, turn_after
 
-# What a result may know that is kept beside the state: such results take the long way.
-KEPT_FACTS = frozenset({"certificate_ends_at", "domain_ends_at"})
 _CHECKS = Base.metadata.tables[HealthCheck.__tablename__]
 _SEEN = _CHECKS.update().where(
     _CHECKS.c.id == sa.bindparam("check"), _CHECKS.c.fence == sa.bindparam("held")
@@ -52,6 +51,8 @@ def record_unchanged(
             HealthCheck.awaited_since,
             HealthCheck.silent_at,
             HealthCheck.last_result_at,
+            HealthCheck.expiry_days,
+            *expiry.COLUMNS,
         )
         .where(HealthCheck.id.in_(asked))
         .order_by(HealthCheck.id)
@@ -74,7 +75,6 @@ def _may_confirm(one: Finished) -> bool:
         and one.result.state == one.order.state
         and one.order.state in KNOWN
         and not one.result.parts
-        and not (one.result.facts.keys() & KEPT_FACTS)
     )
 
 
@@ -85,6 +85,7 @@ def _confirms(one: Finished, known: sa.RowMapping) -> bool:
         and known["state"] == known["told_state"] == one.result.state
         and not (known["worse_in_row"] or known["better_in_row"] or known["paused"])
         and not known["asked_elsewhere"]
+        and not expiry.is_news(known, one.result.facts, at=one.at)
         and known["tell_at"] is None
         and known["flapping_since"] is None
         and known["awaited_since"] is None
