@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "health_checks_0006"
-down_revision: str | None = "health_checks_0005"
+down_revision: str | None = "objectives_0001"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
