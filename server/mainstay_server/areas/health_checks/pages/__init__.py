@@ -3,14 +3,14 @@
 from mainstay_server.kernel.area import MenuEntry
 from mainstay_server.kernel.web import Router
 
-from . import acting, listing, one
+from . import acting, forms, listing, one
 from .panel import draw_panel, panel, summary, tiles
 from .panel import router as panel_router
 
 __all__ = ["draw_panel", "menu", "panel", "router", "summary", "tiles"]
 
 router = Router()
-for part in (panel_router, listing.router, one.router, acting.router):
+for part in (panel_router, listing.router, forms.router, one.router, acting.router):
     router.include_router(part)
 menu = MenuEntry(
     label="Health checks", page="health-checks", icon="pulse", group="observe", order=10

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from mainstay_server.areas.health_checks.columns import HEALTH_RESULTS
 from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOrder
+from mainstay_server.areas.health_checks.schemas.orders import Finished
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.database import reading, transaction
@@ -14,7 +14,7 @@ from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.settings import of
 
 from .evidence import keep_screenshots
-from .probing import Clock, ask_all, ask_once_confirmed
+from .probing import Clock, ask_all
 from .recording import record_results, rows_of
 from .turns import is_watched, orders_now
 from .uplink import Uplink
@@ -58,8 +58,3 @@ def _ask_and_record(condition: sa.ColumnElement[bool], *, clock: Clock) -> list[
         columns.append_blocking(HEALTH_RESULTS, rows_of(counted), rows=len(counted))
         keep_screenshots(counted)
     return found
-
-
-def try_out(order: ProbeOrder, *, clock: Clock) -> Finished:
-    """Ask what is no check yet, once, and record nothing; blocks until it is answered."""
-    return asyncio.run(ask_once_confirmed(order, clock=clock, confirm_seconds=0))

@@ -100,14 +100,12 @@ def changed_config(
     given anew. Without `keep_secrets` what is given is the whole of it. Raises `Invalid`.
     """
     before = config_of(check)
-    members = before.model_dump(exclude_unset=True)
+    members = before.model_dump(by_alias=True, exclude_unset=True)
     url = url if url is not None else (check.url or None)
-    config = read_config(check.kind, _shown(members) if given is None else given, url=url)
-    whole = config
-    if keep_secrets:
-        filled = _filled(config.model_dump(exclude_unset=True), members)
-        whole = read_config(check.kind, filled, url=url)
-    left_out = set(secrets_of(whole)) - set(secrets_of(config))
+    spoken_of = _shown(members) if given is None else given
+    given_whole = _filled(spoken_of, members) if keep_secrets else spoken_of
+    whole = read_config(check.kind, given_whole, url=url)
+    left_out = {path for path in secrets_of(whole) if not _is_spoken_of(path, spoken_of)}
     target = PROVIDERS[check.kind].target_of
     if left_out and target(before) != target(whole):
         raise Invalid(
@@ -193,8 +191,18 @@ def _filled(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, An
     for name, each in before.items():
         if name not in given and isinstance(each, SecretStr):
             filled[name] = each
-        elif isinstance(each, Mapping):
-            kept_below = _filled(given.get(name) or {}, each)
+        elif isinstance(each, Mapping) and isinstance(given.get(name, {}), Mapping):
+            kept_below = _filled(given.get(name, {}), each)
             if kept_below or name in given:
                 filled[name] = kept_below
     return filled
+
+
+def _is_spoken_of(path: str, given: object) -> bool:
+    """Whether what was given has something at the path of a secret."""
+    for part in path.split("."):
+        if isinstance(given, list | tuple):
+            given = given[int(part)] if int(part) < len(given) else None
+        elif isinstance(given, Mapping):
+            given = given.get(part)
+    return given is not None

@@ -25,6 +25,7 @@ PER_PAGE = 50
 MOST_PAGES = 200
 SLOTS = 48
 LONGEST_SEARCH = 200
+MOST_PARENTS = 500
 DAY, MONTH = timedelta(days=1), timedelta(days=30)
 # Spells are read for so many checks at a time, so that none of them can crowd out all others.
 AT_ONCE = 10
@@ -130,6 +131,18 @@ def get_checks(session: Session, project_id: str, ids: Sequence[str]) -> Sequenc
         .where(HealthCheck.project_id == project_id, HealthCheck.id.in_(list(ids)[:PER_PAGE]))
         .order_by(HealthCheck.id)
     ).all()
+
+
+def find_parents(session: Session, project_id: str) -> list[HealthCheck]:
+    """The checks that another may depend on, by name, at most 500."""
+    return list(
+        session.scalars(
+            sa.select(HealthCheck)
+            .where(HealthCheck.project_id == project_id)
+            .order_by(sa.func.lower(HealthCheck.name), HealthCheck.id)
+            .limit(MOST_PARENTS)
+        )
+    )
 
 
 def get_check_of_project(session: Session, project_id: str, check_id: str) -> HealthCheck:
