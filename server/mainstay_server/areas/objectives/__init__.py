@@ -2,11 +2,13 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs
+from . import api, jobs, pages
 
 area = Area(
     name="objectives",
     title="Objectives",
     api=api.router,
+    pages=pages.router,
     jobs=(jobs.judge_objectives, jobs.forget_hours),
+    menu=(pages.menu,),
 )
