@@ -10,7 +10,7 @@ Health = Literal["healthy", "degraded", "unhealthy"]
 
 
 class PartHealth(Answer):
-    """One part; a store tells its `responseTime` in milliseconds, memory and disk their `usage`."""
+    """One part: a store tells its `responseTime` in milliseconds, others their `usage`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "healthy"}]})
 
@@ -37,6 +37,7 @@ class HealthDocument(Answer):
                     "memory": {"status": "healthy", "usage": {"percentage": 41.0}},
                     "disk": {"status": "healthy", "usage": {"percentage": 18.3}},
                     "environment": {"status": "healthy"},
+                    "scheduler": {"status": "healthy", "usage": {"lagSeconds": 0.004}},
                 }
             ]
         ),

@@ -11,6 +11,7 @@ from fastapi import Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mainstay_server.kernel import columns, database, shared
+from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.clock import rfc3339, utc_now
 from mainstay_server.kernel.jobs import run_task
 from mainstay_server.kernel.problems import Invalid, Unauthenticated
@@ -126,6 +127,7 @@ def health_document(*, now: datetime) -> dict[str, Any]:
         "memory": _memory(),
         "disk": _disk(),
         "environment": {"status": "healthy"},
+        **_parts(),
     }
     states = {check["status"] for check in checks.values()}
     worst = next((s for s in ("unhealthy", "degraded") if s in states), "healthy")
@@ -135,6 +137,16 @@ def health_document(*, now: datetime) -> dict[str, Any]:
         "version": VERSION,
         "uptime": round(time.monotonic() - STARTED, 3),
         "checks": checks,
+    }
+
+
+def _parts() -> dict[str, dict[str, Any]]:
+    """What areas say of parts that this process runs: a watch that lags is not ready."""
+    found = {vital.name: vital.read() for area in installed() for vital in area.vitals}
+    return {
+        name: {"status": vitals.status, "usage": dict(vitals.usage)}
+        for name, vitals in found.items()
+        if vitals is not None
     }
 
 

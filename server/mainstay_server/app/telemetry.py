@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from mainstay_server.kernel import columns, limits
+from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import DeliveryStatus, OutboxDelivery
 from mainstay_server.kernel.jobs import job_states
@@ -33,6 +34,7 @@ class _Mainstay(Collector):
         if _crowds:
             yield from _connections(_crowds[-1])
         yield from _limits(limits.limits_stats())
+        yield from _vitals()
         with reading() as session:
             yield _outbox(dict(session.execute(_deliveries_by_status()).all()))
             failing = GaugeMetricFamily(
@@ -111,6 +113,16 @@ def _limits(stats: limits.Stats) -> Iterator[Metric]:
     alone.add_metric(["deny"], stats.denied)
     alone.add_metric(["allow"], stats.allowed)
     yield from (degraded, verdicts, alone)
+
+
+def _vitals() -> Iterator[Metric]:
+    """The figures of what areas run in this process."""
+    for area in installed():
+        for vital in area.vitals:
+            found = vital.read()
+            for figure in () if found is None else found.figures:
+                family = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+                yield family(figure.name, figure.about, figure.value)
 
 
 def _deliveries_by_status() -> sa.Select[str, int]:

@@ -19,6 +19,7 @@ from .ports import Answer
 from .readiness import ReadinessCheck
 from .settings import Settings
 from .subjects import InstanceRef, Watches
+from .vitals import Vital
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +211,7 @@ class Area:
     menu: tuple[MenuEntry, ...] = ()
     organization_menu: tuple[OrganizationEntry, ...] = ()
     guard: tuple[GuardStep, ...] = ()
+    vitals: tuple[Vital, ...] = ()
     watches: Watches | None = None
     configured: tuple[Configured, ...] = ()
 

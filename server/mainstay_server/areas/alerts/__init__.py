@@ -46,6 +46,8 @@ area = Area(
         reactions.open_quota,
         reactions.open_full,
         reactions.resolve_full,
+        reactions.open_silent_probe,
+        reactions.resolve_silent_probe,
         reactions.open_limited,
         reactions.open_vulnerabilities,
         reactions.open_failed_backup,

@@ -31,6 +31,7 @@ class AlertType(StrEnum):
     ERROR_BUDGET_BURNING = "error_budget_burning"
     CERTIFICATE_EXPIRING = "certificate_expiring"
     DOMAIN_EXPIRING = "domain_expiring"
+    PROBE_SILENT = "probe_silent"
 
 
 class Severity(StrEnum):

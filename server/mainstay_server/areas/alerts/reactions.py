@@ -22,6 +22,8 @@ from mainstay_server.contracts.health_checks import (
     HealthCheckSettled,
     HealthCheckStopped,
     HealthCheckWentDown,
+    ProbeReturned,
+    ProbeWentSilent,
 )
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
@@ -52,6 +54,7 @@ from .service import (
     key_conditions,
     notifications,
     objective_conditions,
+    probe_conditions,
     storage_conditions,
     vulnerability_conditions,
 )
@@ -181,6 +184,18 @@ def resolve_abuse(session: Session, event: BanLifted, *, now: datetime) -> None:
 def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime) -> None:
     """A plan is nearly used up: a warning, and critical when nothing is left."""
     guard_conditions.record_quota(session, event, now=now)
+
+
+@on(ProbeWentSilent)
+def open_silent_probe(session: Session, event: ProbeWentSilent, *, now: datetime) -> None:
+    """A probe elsewhere is missed: a warning, unless its rule says otherwise."""
+    probe_conditions.record_silence(session, event, now=now)
+
+
+@on(ProbeReturned)
+def resolve_silent_probe(session: Session, event: ProbeReturned, *, now: datetime) -> None:
+    """A probe is heard of again, or gone for good."""
+    probe_conditions.record_return(session, event, now=now)
 
 
 @on(StorageLimitReached)

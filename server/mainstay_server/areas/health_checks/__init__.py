@@ -5,7 +5,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
-from .service import timing, watches
+from .service import timing, vitals, watches
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -20,7 +20,8 @@ area = Area(
         jobs.tell_held_back,
         jobs.remove_old_screenshots,
     ),
-    loops=(jobs.watch,),
+    loops=(jobs.watch, jobs.heartbeat),
+    vitals=(vitals.scheduler,),
     reactions=(reactions.begin_with_the_instance, reactions.follow_the_instance),
     readiness=(
         readiness.app_is_watched,

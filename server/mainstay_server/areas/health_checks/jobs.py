@@ -9,7 +9,8 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import asking, evidence, probes, recording, telling
+from .service import asking, beating, evidence, probes, recording, telling
+from .service.pulse import pulse
 from .service.watching import Watch
 from .settings import HealthCheckSettings
 
@@ -18,7 +19,12 @@ async def _watch(stop: StopSignal) -> None:
     await Watch(of(HealthCheckSettings), clock=utc_now).run(stop)
 
 
+async def _beat(stop: StopSignal) -> None:
+    await beating.beat(of(HealthCheckSettings), pulse, stop)
+
+
 watch = Loop(name="health_checks.watch", role="probe", run=_watch)
+heartbeat = Loop(name="health_checks.heartbeat", role="probe", run=_beat)
 
 
 @job(cron="17 4 * * *", task="health", in_transaction=False)

@@ -1,6 +1,6 @@
 """Options of the health checks, for operators."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from mainstay_server.kernel.settings import Settings
 
@@ -49,6 +49,18 @@ class HealthCheckSettings(Settings):
     health_checks_probes_plain: bool = Field(
         default=False,
         description="Tell probes the secrets of checks without TLS; only on a network of yours.",
+    )
+    health_checks_most_lag_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="Beyond this lag of the watch the server is not ready, and pings nobody.",
+    )
+    health_checks_heartbeat_url: SecretStr = Field(
+        SecretStr(""), description="Pinged while the watch keeps up: who watches the watcher."
+    )
+    health_checks_heartbeat_seconds: float = Field(
+        60.0, ge=1, le=3600, description="How often that URL is pinged."
     )
 
     @field_validator("health_checks_uplink")

@@ -32,6 +32,7 @@ DEFAULTS = {
         Rule(type=AlertType.ERROR_BUDGET_BURNING, severity=Severity.CRITICAL),
         Rule(type=AlertType.CERTIFICATE_EXPIRING, severity=Severity.WARNING),
         Rule(type=AlertType.DOMAIN_EXPIRING, severity=Severity.WARNING),
+        Rule(type=AlertType.PROBE_SILENT, severity=Severity.WARNING),
         Rule(type=AlertType.BACKUP_FAILED, severity=Severity.CRITICAL),
         Rule(
             type=AlertType.HIGH_ERROR_RATE,

@@ -34,6 +34,7 @@ from .turns import (
     renew,
 )
 from .uplink import Uplink
+from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +84,18 @@ class Watch:
         await asyncio.to_thread(_free_the_dead, self._clock())
         pulse.beat()
         try:
-            while not stop.is_set():
-                began = time.monotonic()
-                await self._mind_the_clock()
-                await self.tick()
-                await self._rest(stop, TICK_SECONDS - (time.monotonic() - began))
+            with Watchdog(pulse):
+                await self._tick_until(stop)
         finally:
             pulse.rest()
             await self._end()
+
+    async def _tick_until(self, stop: StopSignal) -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            await self._mind_the_clock()
+            await self.tick()
+            await self._rest(stop, TICK_SECONDS - (time.monotonic() - began))
 
     async def _mind_the_clock(self) -> None:
         """Where the clock was set back, bring back the turns that lie too far ahead now."""
