@@ -9,6 +9,7 @@ import typer
 from . import (
     audit,
     backup,
+    checks,
     configuration,
     doctor,
     keys,
@@ -45,6 +46,7 @@ app.command("sync")(sync.sync)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
+app.add_typer(checks.app, name="checks")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(vulnerabilities.app, name="vulnerabilities")
 app.add_typer(upload.app, name="upload")

@@ -31,7 +31,7 @@ from .front import Front
 from .limiting import DoorLimit, Limited
 from .version import VERSION
 
-FOR_MACHINES = ("/api/", "/assets/", "/healthz", "/metrics")
+FOR_MACHINES = ("/api/", "/assets/", "/healthz", "/metrics", "/probe")
 SMALLEST_GZIP_BYTES = 1000
 
 

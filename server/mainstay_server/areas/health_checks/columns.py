@@ -123,6 +123,24 @@ _NEWEST = f"""
 """
 
 
+_LATEST_BY_CHECK = f"""
+    SELECT health_check_id, argMax(status_code, at) AS status_code,
+        argMax(resolve_ms, at) AS resolve_ms, argMax(connect_ms, at) AS connect_ms,
+        argMax(tls_ms, at) AS tls_ms, argMax(first_byte_ms, at) AS first_byte_ms,
+        argMax(transfer_ms, at) AS transfer_ms
+    FROM health_results
+    WHERE instance_id IN {{instances:Array(String)}} AND at >= {_SINCE} AND at <= {_UNTIL}
+    GROUP BY health_check_id
+"""
+
+
+def ask_latest_by_check(
+    instance_ids: list[str], *, since: datetime, until: datetime
+) -> list[dict[str, Any]]:
+    """One row per check that has results in the range: the newest one's status and times."""
+    return columns.query(_LATEST_BY_CHECK, instances=instance_ids, **_range(since, until))
+
+
 def ask_p95_by_check(
     instance_ids: list[str], check_ids: list[str], *, since: datetime, until: datetime
 ) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ class Response:
     Header names are in lower case; `headers` joins repeated ones with a comma (RFC 9110 section
     5.2), `raw_headers` keeps them apart. `truncated` tells that the body was longer than allowed.
     `url` is the last one of a chain of redirects, without credentials. `certificate_der` is the
-    server's certificate when the connection was new and had TLS.
+    server's certificate when the connection was new and had TLS, as `tls_version` is that of it.
     """
 
     status: int
@@ -111,6 +111,8 @@ class Response:
     raw_headers: tuple[tuple[str, str], ...] = field(repr=False)
     redirects: int = 0
     certificate_der: bytes | None = field(default=None, repr=False)
+    tls_version: str = ""
+    http_version: str = ""
 
 
 async def fetch(method: str, url: str, **options: Unpack[FetchOptions]) -> Response:
@@ -243,6 +245,8 @@ async def _follow(way: Gate, call: Call, watch: Stopwatch, *, queued: float) -> 
                     remote_address=watch.remote_address or _peer(answer),
                     redirects=hop,
                     certificate_der=watch.certificate_der,
+                    tls_version=watch.tls_version,
+                    http_version=answer.extensions.get("http_version", b"").decode("ascii"),
                 )
         exchange = after
     raise OutboundError(

@@ -307,9 +307,9 @@ class PlainStream(httpcore.AsyncNetworkStream):
         if watch is not None:
             watch.secured = time.monotonic()
             watch.doing = "waiting for the first byte"
-            watch.certificate_der = writer.get_extra_info("ssl_object").getpeercert(
-                binary_form=True
-            )
+            session = writer.get_extra_info("ssl_object")
+            watch.certificate_der = session.getpeercert(binary_form=True)
+            watch.tls_version = session.version() or ""
         return SecureStream(reader, writer)
 
     @override

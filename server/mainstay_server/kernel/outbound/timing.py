@@ -17,6 +17,7 @@ class Stopwatch:
         self.restart()
         self.remote_address = ""
         self.certificate_der: bytes | None = None
+        self.tls_version = ""
 
     def restart(self) -> None:
         """Begin a new exchange; of a chain of redirects the last one is measured."""

@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import checks, probes, uptime
+from . import checks, exposition, probes, uptime
 
 router = Router()
-for part in (checks, uptime, probes):
+for part in (checks, uptime, exposition, probes):
     router.include_router(part.router)

@@ -20,11 +20,15 @@ from mainstay_server.kernel.watching import (
     windows_of,
     worst_in_slots,
 )
+from mainstay_server.tenancy.subjects import instances_of_project
+
+from .exposing import Latest
 
 PER_PAGE = 50
 MOST_PAGES = 200
 SLOTS = 48
 LONGEST_SEARCH = 200
+MOST_EXPOSED = 10_000
 MOST_PARENTS = 500
 DAY, MONTH = timedelta(days=1), timedelta(days=30)
 # Spells are read for so many checks at a time, so that none of them can crowd out all others.
@@ -180,6 +184,27 @@ def records_of(
                 session, check, spells[check.id], times.get(check.id), now=now
             )
     return found
+
+
+def latest_of(session: Session, project_id: str, *, now: datetime) -> list[Latest]:
+    """Every check of a project with its newest result of the last day, at most 10,000."""
+    checks = session.scalars(
+        sa.select(HealthCheck)
+        .where(HealthCheck.project_id == project_id)
+        .order_by(HealthCheck.id)
+        .limit(MOST_EXPOSED)
+    ).all()
+    environments = {each.id: each.environment for each in instances_of_project(session, project_id)}
+    rows = columns.ask_latest_by_check(list(environments), since=now - DAY, until=now)
+    by_check = {row["health_check_id"]: row for row in rows}
+    return [
+        Latest(
+            check=check,
+            environment=environments.get(check.instance_id, ""),
+            row=by_check.get(check.id),
+        )
+        for check in checks
+    ]
 
 
 def _record(

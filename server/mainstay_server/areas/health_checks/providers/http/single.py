@@ -1,5 +1,6 @@
 """The HTTP check: one request, judged by status, by speed and by the app's own health document."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -130,7 +131,11 @@ def _judged(order: ProbeOrder, config: Config, response: Response) -> ProbeResul
     if order.speaks_of("STATUS") and not config.accepted_statuses:
         config = config.model_copy(update={"accepted_statuses": ANY_STATUS})
     result = replace(
-        order.answered(response.timings, values=values_of(response), facts=_facts_of(response)),
+        order.answered(
+            response.timings,
+            values=values_of(response) | _wire_of(response),
+            facts=_facts_of(response),
+        ),
         status_code=response.status,
         parts=_parts_of(document),
     )
@@ -146,11 +151,21 @@ def _judged(order: ProbeOrder, config: Config, response: Response) -> ProbeResul
 
 
 def _facts_of(response: Response) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {"ip": response.remote_address, "redirects": response.redirects}
-    if response.certificate_der is not None:
-        ends_at = certificates.read(response.certificate_der).ends_at
-        facts["certificate_ends_at"] = ends_at.timestamp()
-    return facts
+    if response.certificate_der is None:
+        return {}
+    return {"certificate_ends_at": certificates.read(response.certificate_der).ends_at.timestamp()}
+
+
+def _wire_of(response: Response) -> dict[str, object]:
+    """What a scraper is told of the exchange, and nobody keeps."""
+    length, der = response.headers.get("content-length", ""), response.certificate_der
+    return {
+        "CONTENT_LENGTH": int(length) if length.isdecimal() else -1,
+        "HTTP_VERSION": float(response.http_version.removeprefix("HTTP/") or 0),
+        "TLS": int(response.url.startswith("https:")),
+        "TLS_VERSION": response.tls_version,
+        "CERTIFICATE_FINGERPRINT": hashlib.sha256(der).hexdigest() if der else "",
+    }
 
 
 def _parts_of(document: Document | None) -> tuple[Part, ...]:
