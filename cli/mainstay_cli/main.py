@@ -12,6 +12,7 @@ from . import (
     checks,
     configuration,
     doctor,
+    imports,
     keys,
     link,
     maintenance,
@@ -43,6 +44,7 @@ app.command("link")(link.link)
 app.command("restore")(restore.restore)
 app.command("run", context_settings={"allow_extra_args": True})(run.run)
 app.command("sync")(sync.sync)
+app.add_typer(imports.app, name="import")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(backup.app, name="backup")
