@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, ingest, jobs, pages, reactions, readiness
+from . import api, configured, ingest, jobs, pages, reactions, readiness
 from .settings import StatusPageSettings
 
 area = Area(
@@ -18,4 +18,5 @@ area = Area(
     settings=(StatusPageSettings,),
     menu=(pages.menu,),
     organization_menu=(pages.organization_entry,),
+    configured=(configured.STATUS_PAGES,),
 )
