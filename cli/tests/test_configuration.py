@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
+from tests.kuma_database import make_kuma
+from tests.test_importing import DEBIAN, GATUS, PROMETHEUS
 
 pytestmark = pytest.mark.slow
 
@@ -105,3 +109,91 @@ def test_faults_are_told_with_their_lines(server: Mainstay, tmp_path: Path) -> N
     assert "line 5: instances[0] needs environment" in refused.stderr
     assert run(server, tmp_path, "apply", "-f", "none.yaml").returncode == 1
     assert run(server, tmp_path, "apply", MAINSTAY_TOKEN="").returncode == 1
+
+
+def secrets_in(file: Path) -> dict[str, str]:
+    """The variables of a shell's file, as a shell has them after reading it."""
+    assert file.stat().st_mode & 0o777 == 0o600
+    read = subprocess.run(
+        ["/bin/sh", "-c", '. "$1" && env -0', "sh", str(file)],
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split("=", 1) for line in read.stdout.split("\0") if "=" in line)
+
+
+def test_what_other_tools_have_is_taken_by_the_server(server: Mainstay, tmp_path: Path) -> None:
+    make_kuma(tmp_path / "kuma.db")
+    (tmp_path / "config.yaml").write_text(GATUS)
+    (tmp_path / "prometheus.yml").write_text(PROMETHEUS)
+    blackbox = ("blackbox", str(DEBIAN), "--prometheus", "prometheus.yml")
+    for number, source in enumerate((("kuma", "kuma.db"), ("gatus", "config.yaml"), blackbox)):
+        file, env = f"{number}.yaml", tmp_path / f"{number}.env"
+        told = ("--project", PROJECT, "-o", file, "--env", str(env))
+        made = run(server, tmp_path, "import", *source, *told)
+        assert made.returncode == 0, made.stderr
+        assert "Look at these by hand:" in made.stderr
+        text = (tmp_path / file).read_text()
+        owner = f"version: 1\nowner: {source[0]}\n"
+        (tmp_path / file).write_text(text.replace("version: 1\n", owner, 1))
+        known = secrets_in(env)
+        known |= {"SLACK_URL": "https://hooks.slack.com/services/T9/B9/gatus", "TOKEN": "t0k3n"}
+        done = run(server, tmp_path, "apply", "-f", file, "--yes", **known)
+        assert done.returncode == 0, done.stderr
+        again = run(server, tmp_path, "apply", "-f", file, "--plan", **known)
+        assert again.returncode == 0, again.stdout
+
+
+def test_what_healthchecks_api_tells_is_taken_with_its_uuids(
+    server: Mainstay, tmp_path: Path
+) -> None:
+    """Our own management API speaks version 3, so it stands for theirs."""
+    (tmp_path / "jobs.yaml").write_text(
+        f"version: 1\nproject: {PROJECT}\nowner: jobs\ninstances:\n  - environment: jobs\n"
+        "heartbeats:\n"
+        "  - {instance: jobs, name: Nightly, scheduleKind: cron, expression: 0 3 * * *}\n"
+        "  - {instance: jobs, name: Hourly, periodSeconds: 3600, tags: [a]}\n"
+    )
+    assert run(server, tmp_path, "apply", "-f", "jobs.yaml", "--yes").returncode == 0
+    key = management_key(server, environment="jobs")
+    asked = ("healthchecks", "--url", server.url, "--api-key", key, "--environment", "moved")
+    made = run(server, tmp_path, "import", *asked, "-o", "moved.yaml", "--env", "moved.env")
+    assert made.returncode == 0, made.stderr
+    text = (tmp_path / "moved.yaml").read_text()
+    known = secrets_in(tmp_path / "moved.env")
+    assert all(
+        re.fullmatch(r"[0-9a-f-]{36}", known[name]) for name in re.findall(r"\{(\w+)\}", text)
+    )
+    assert "expression: 0 3 * * *" in text
+    wrong = run(server, tmp_path, "import", *asked[:-2], "--api-key", "x" * 32)
+    assert wrong.returncode == 1
+
+    # As somebody who leaves the old server: it forgets, and the new one takes over the addresses.
+    gone = f"version: 1\nproject: {PROJECT}\nowner: jobs\n"
+    (tmp_path / "jobs.yaml").write_text(gone)
+    removed = run(server, tmp_path, "apply", "-f", "jobs.yaml", "--prune", "--yes")
+    assert removed.returncode == 0, removed.stderr
+    moved = text.replace("version: 1\n", f"version: 1\nproject: {PROJECT}\nowner: moved\n", 1)
+    moved += "instances:\n  - environment: moved\n"
+    (tmp_path / "moved.yaml").write_text(moved)
+    done = run(server, tmp_path, "apply", "-f", "moved.yaml", "--yes", **known)
+    assert done.returncode == 0, done.stderr
+    for name in re.findall(r"\$\{(\w+)\}", text):
+        ping = httpx.get(f"{server.url}/ping/{known[name]}")
+        assert (ping.status_code, ping.text) == (200, "OK")
+
+
+def management_key(server: Mainstay, *, environment: str) -> str:
+    """A key of the instance for Healthchecks' management API."""
+    asked = {"authorization": f"Bearer {TOKEN}"}
+    project = httpx.get(f"{server.url}/api/projects/{PROJECT}", headers=asked).json()
+    (id_,) = [one["id"] for one in project["instances"] if one["environment"] == environment]
+    made = httpx.post(
+        f"{server.url}/api/instances/{id_}/heartbeat-keys",
+        headers=asked,
+        json={"kind": "write", "name": "move"},
+    )
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"])

@@ -19,7 +19,7 @@ GATUS = """\
 alerting:
   slack:
     webhook-url: ${SLACK_URL}
-  email: {to: "ops@shop.example"}
+  email: {to: "duty@shop.example"}
   teams: {webhook-url: "https://teams.example"}
 maintenance:
   start: "23:15"
