@@ -67,8 +67,11 @@ def tell(
     if subject.state not in KNOWN:
         return None
     wanted = FLAPPING if subject.flapping_since else str(subject.state)
-    if wanted == subject.told_state:
+    if subject.told_state in (wanted, subject.state):
         subject.differs_since = None
+    elif subject.differs_since is None:
+        subject.differs_since = subject.state_since
+    if wanted == subject.told_state:
         return None
     if wanted != State.HEALTHY and _is_held(session, subject, now=now, hold_until=hold_until):
         return None
@@ -102,8 +105,7 @@ def _is_held(
     session: Session, subject: Watchable, *, now: datetime, hold_until: datetime | None
 ) -> bool:
     """Whether trouble must wait; then it is known when to look again."""
-    subject.differs_since = subject.differs_since or subject.state_since
-    began = subject.flapping_since or subject.differs_since
+    began = subject.flapping_since or subject.differs_since or subject.state_since
     until = max(began + timedelta(seconds=subject.tell_after_seconds), hold_until or began)
     if now >= until:
         windows = windows_of(session, subject, since=now, until=now)
@@ -117,7 +119,7 @@ def _is_held(
 
 def _mark_told(subject: Watchable, wanted: str) -> Told | None:
     before, subject.told_state = subject.told_state, wanted
-    began = subject.differs_since or subject.state_since
+    began = subject.flapping_since or subject.differs_since or subject.state_since
     subject.differs_since = None
     troubled_since = subject.troubled_since
     if wanted == State.HEALTHY:

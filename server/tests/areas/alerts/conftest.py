@@ -84,6 +84,11 @@ class Harbour:
     def goes_down(self) -> None:
         self.happens(self._health(HealthCheckWentDown, reason="It answered 500."))
 
+    def check(self, name: str, kind: type[HealthChanged], **more: Any) -> None:
+        """What is said of a further health check of the instance."""
+        facts = self._facts("It answered 500.") | {"health_check_id": name, "name": name}
+        self.happens(kind(**facts, **more))
+
     def degrades(self) -> None:
         self.happens(self._health(HealthCheckDegraded, reason="It took 3,100 ms."))
 
