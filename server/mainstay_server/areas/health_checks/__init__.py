@@ -18,7 +18,7 @@ area = Area(
         jobs.mark_unwatched,
         jobs.mark_silent_probes,
         jobs.tell_held_back,
-        jobs.remove_old_screenshots,
+        jobs.forget_the_past,
     ),
     loops=(jobs.watch, jobs.heartbeat),
     vitals=(vitals.scheduler,),

@@ -9,7 +9,7 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import asking, beating, evidence, probes, recording, telling
+from .service import asking, beating, evidence, parts, probes, recording, telling
 from .service.pulse import pulse
 from .service.watching import Watch
 from .settings import HealthCheckSettings
@@ -56,6 +56,7 @@ def mark_silent_probes(session: Session, *, now: datetime) -> None:
 
 
 @job(cron="41 3 * * *", task="cleanup")
-def remove_old_screenshots(session: Session, *, now: datetime) -> None:
-    """Remove what browsers showed more than 30 days ago, or of checks that are gone."""
+def forget_the_past(session: Session, *, now: datetime) -> None:
+    """Remove what browsers showed more than 30 days ago, and what parts were 90 days ago."""
     evidence.remove_old_screenshots(session, now=now)
+    parts.forget_old_spells(session, now=now)

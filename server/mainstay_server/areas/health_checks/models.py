@@ -142,3 +142,37 @@ class CheckPlace(Base):
     silent_at: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
     asked_version: Mapped[int] = mapped_column(default=0)
+
+
+class HealthPart(Base):
+    """One dependency that an app's own health document tells of, as it was told last.
+
+    `state` is unknown while the document is away, or names it no more.
+    """
+
+    __tablename__ = "health_parts"
+    __table_args__ = (sa.UniqueConstraint("health_check_id", "name"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    health_check_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("health_checks.id", ondelete="CASCADE")
+    )
+    name: Mapped[str] = mapped_column(sa.String(100))
+    state: Mapped[State] = mapped_column(sa.String(12))
+    state_since: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    response_ms: Mapped[float | None]
+
+
+class HealthPartSpell(Base):
+    """A spell of one state of a part, from its start up to its end; open while it lasts."""
+
+    __tablename__ = "health_part_spells"
+    __table_args__ = (sa.Index("ix_health_part_spells_part", "part_id", "started_at"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    part_id: Mapped[str] = mapped_column(sa.ForeignKey("health_parts.id", ondelete="CASCADE"))
+    state: Mapped[State] = mapped_column(sa.String(12))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    reason: Mapped[str] = mapped_column(sa.String(300), default="")

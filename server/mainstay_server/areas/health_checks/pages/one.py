@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay_server.areas.health_checks import columns
-from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.models import HealthCheck, HealthPart
 from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.service import configs, evidence, listing
+from mainstay_server.areas.health_checks.service import configs, evidence, listing, parts
 from mainstay_server.areas.health_checks.service.details import Detail, read_detail, timings_of
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
@@ -31,7 +31,7 @@ from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef, instances_of_project
 from mainstay_server.ui import fragment, render
 
-from .words import LIGHTS, every, tone_of_uptime
+from .words import LIGHTS, SLOT_WIDTH, Run, every, strip_of, tone_of_uptime
 
 PREFIX = "/dashboard/projects/{slug}/health-checks/{check_id:id}"
 RANGES = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
@@ -86,6 +86,7 @@ def show_check(request: Request, session: Session, project: Viewed, check_id: st
         "health_checks/check.html",
         **frame,
         **_words_of(session, check),
+        strip_width=listing.SLOTS * SLOT_WIDTH,
         range=chosen,
         ranges=[(name, name) for name in RANGES],
         spells=list(reversed(spells))[:MOST_SPELLS_SHOWN],
@@ -94,6 +95,7 @@ def show_check(request: Request, session: Session, project: Viewed, check_id: st
         outages=_outages(spells),
         slots=_slots(spells, since=since, until=now),
         figures=columns.ask_figures(check.instance_id, check.id, since=since, until=now),
+        parts=_parts(session, check, since=since, now=now),
         told=told,
         latest=told[0] if told else None,
         **_charts(check, since=since, now=now),
@@ -151,6 +153,23 @@ def _words_of(session: Session, check: HealthCheck) -> dict[str, Any]:
         "secrets": configs.secrets_of(config),
         "screenshots": evidence.list_screenshots(check.id) if check.kind == "browser" else [],
     }
+
+
+def _parts(
+    session: Session, check: HealthCheck, *, since: datetime, now: datetime
+) -> list[tuple[HealthPart, list[Run]]]:
+    """What the app's own document tells of, each with its states over the range."""
+    rows = parts.list_parts(session, check.id)
+    spells = parts.spells_of_parts(session, rows, since=since, until=now)
+    found = []
+    for row in rows:
+        of_part = [
+            Spell(state=s.state, started_at=s.started_at, ended_at=s.ended_at, reason=s.reason)
+            for s in spells[row.id]
+        ]
+        slots = worst_in_slots(of_part, since=since, until=now, count=listing.SLOTS)
+        found.append((row, strip_of(slots, until=now)))
+    return found
 
 
 def _outages(spells: Sequence[Spell]) -> int:

@@ -15,6 +15,7 @@ from . import configs, places
 from .depending import change, family_of, settle
 from .details import detail_of
 from .expiry import note_ends
+from .parts import record_parts
 from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
 
@@ -47,6 +48,8 @@ def record_results(
             _end_turn(check, one)
         if one.result is not None:
             _apply(session, check, one, one.result, grace_seconds=grace_seconds)
+            if one.result.parts or one.result.state != one.order.state:
+                record_parts(session, check, one.result.parts, at=one.at)
             settle(session, check, at=one.at, failed=one.result.state == State.UNHEALTHY)
             counted.append(one)
         elif one.uplink_down:
