@@ -3,9 +3,17 @@
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target
+from mainstay_server.kernel.ports import port
+
+
+@port
+def is_burning(session: Session, objective_id: str, severity: str) -> bool:
+    """Whether what was said to burn still does, for those who may hear of it late."""
+    raise NotImplementedError
 
 
 class ObjectiveTold(Event, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from .api import ANSWER_SECONDS, Api
 from .backing_up import back_up
 from .guarding import Guarding
 from .places import PLACES, SAMPLE, Place
+from .promising import promise
 
 STOP_SECONDS = 4.0
 PATIENCE_SECONDS = 30.0
@@ -51,6 +52,7 @@ class Conductor:
             _patiently(lambda url=url: _connect(url))  # type: ignore[misc] # bound at once
             self._start_visitors(place, url, keys)
             self._tell_where(instances[place], url)
+        promise(self._api, project=self._project, environment=PLACES[0].environment)
         back_up(
             self._api,
             instance_id=instances[PLACES[0]],

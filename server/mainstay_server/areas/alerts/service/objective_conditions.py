@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
-from mainstay_server.contracts.objectives import ErrorBudgetBurning, ErrorBudgetCalm
+from mainstay_server.contracts.objectives import ErrorBudgetBurning, ErrorBudgetCalm, is_burning
 from mainstay_server.tenancy.subjects import find_instance
 
 from .firing import Firing, fire, identity_of, resolve
@@ -14,9 +14,14 @@ KIND = AlertType.ERROR_BUDGET_BURNING
 
 
 def record_burning(session: Session, event: ErrorBudgetBurning, *, now: datetime) -> None:
-    """A budget burns: as the rule says if somebody should be paged, a warning if it can wait."""
+    """A budget burns: as the rule says if somebody should be paged, a warning if it can wait.
+
+    Trouble and calm are heard by different reactions, so that trouble may be heard after its end:
+    whether it lasts is asked.
+    """
     instance = find_instance(session, event.instance_id)
-    if instance is None:
+    over = is_burning.is_answered and not is_burning(session, event.objective_id, event.severity)
+    if instance is None or over:
         return
     gone = (
         f" At this rate nothing is left at {event.exhausted_at:%Y-%m-%d %H:%M} UTC."

@@ -138,6 +138,12 @@ def stand(session: Session, objective: Objective, *, now: datetime) -> Standing:
     )
 
 
+def is_burning(session: Session, objective_id: str, severity: str) -> bool:
+    """The answer to the port of this name."""
+    objective = session.get(Objective, objective_id)
+    return objective is not None and severity in severities(objective.burning)
+
+
 def told_of(objective: Objective) -> Told:
     """The fields of an event about an objective."""
     return {
