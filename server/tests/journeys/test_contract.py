@@ -52,6 +52,13 @@ REMOVING = {
     "removeResult",
     "removeSyncFolder",
     "removeSyncSnapshot",
+    "removeStatusComponent",
+    "removeStatusGroup",
+    "removeStatusLogo",
+    "removeStatusMaintenance",
+    "removeStatusPage",
+    "removeStatusReport",
+    "removeStatusSubscriber",
     "revokeStorageLink",
     "liftBan",
     "removeRateLimit",
@@ -153,6 +160,7 @@ def things_made_on(mainstay: Mainstay) -> dict[str, str]:
     ids |= {"issueId": issue["id"], "eventId": stored.json()["id"]}
     ids["findingId"] = a_finding(mainstay)
     ids["bucketId"] = a_bucket(mainstay)
+    ids |= a_status_page(mainstay)
     ids |= what_is_backed_up(mainstay)
     ids |= a_synced_folder(mainstay)
     uploaded = mainstay.call("POST", f"/api/projects/{PROJECT}/results", content=A_REPORT)
@@ -200,6 +208,24 @@ def what_is_backed_up(mainstay: Mainstay) -> dict[str, str]:
     asked = mainstay.call("POST", f"/api/backup-targets/{ids['targetId']}/backups")
     assert asked.status_code == 201, asked.text
     return {**ids, "backupId": asked.json()["id"]}
+
+
+def a_status_page(mainstay: Mainstay) -> dict[str, str]:
+    """A page with one of everything that may be on it."""
+    page = "/api/status-pages"
+    later = {"startsAt": "2099-01-01T02:00:00Z", "endsAt": "2099-01-01T03:00:00Z"}
+    ids = {}
+    for name, path, body in (
+        ("pageId", page, {"name": "Acme"}),
+        ("componentId", f"{page}/{{}}/components", {"name": "API"}),
+        ("groupId", f"{page}/{{}}/groups", {"name": "Shop"}),
+        ("reportId", f"{page}/{{}}/reports", {"title": "Slow answers"}),
+        ("announcementId", f"{page}/{{}}/maintenances", {"title": "Disks", **later}),
+    ):
+        answer = mainstay.call("POST", path.format(ids.get("pageId")), json=body)
+        assert answer.status_code == 201, answer.text
+        ids[name] = answer.json()["id"]
+    return ids
 
 
 def a_bucket(mainstay: Mainstay) -> str:
@@ -258,6 +284,8 @@ def what_may_be_switched_off(mainstay: Mainstay) -> dict[str, str]:
         "apiKeyId": (f"{instance}/api-keys", {"name": "billing service"}),
         "keyId": (f"/api/projects/{PROJECT}/ingest-keys", {"label": "browser"}),
     }
+    for channel in mainstay.get(f"{instance}/alert-channels")["channels"]:  # there are 20 at most
+        mainstay.call("DELETE", f"{instance}/alert-channels/{channel['id']}")
     ids = {}
     for name, (path, body) in made.items():
         answer = mainstay.call("POST", path, json=body)

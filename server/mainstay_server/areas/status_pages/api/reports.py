@@ -140,30 +140,30 @@ def announce_status_maintenance(
 
 
 @router.patch(
-    "/maintenances/{maintenance_id}",
+    "/maintenances/{announcement_id}",
     summary="Change a maintenance of a status page",
     responses=example(A_MAINTENANCE),
 )
 def change_status_maintenance(
-    session: Session, page_id: Written, maintenance_id: str, changes: StatusMaintenanceChanges
+    session: Session, page_id: Written, announcement_id: str, changes: StatusMaintenanceChanges
 ) -> StatusMaintenanceAnswer:
     """Move it, rename it, end it early, or say something about it."""
     page = pages.get_page(session, page_id)
-    found = maintenances.get_maintenance(session, page, maintenance_id)
+    found = maintenances.get_maintenance(session, page, announcement_id)
     given = changes.model_dump(exclude_unset=True)
     maintenances.change_maintenance(session, page, found, given, now=utc_now())
     return _maintenances(session, [found], now=utc_now())[0]
 
 
 @router.delete(
-    "/maintenances/{maintenance_id}",
+    "/maintenances/{announcement_id}",
     status_code=204,
     summary="Remove a maintenance of a status page",
 )
-def remove_status_maintenance(session: Session, page_id: Written, maintenance_id: str) -> None:
+def remove_status_maintenance(session: Session, page_id: Written, announcement_id: str) -> None:
     """Take back what was announced."""
     page = pages.get_page(session, page_id)
-    found = maintenances.get_maintenance(session, page, maintenance_id)
+    found = maintenances.get_maintenance(session, page, announcement_id)
     maintenances.remove_maintenance(session, page, found, now=utc_now())
 
 

@@ -19,6 +19,12 @@ _ALWAYS = {name.encode(): value.encode() for name, value in ALWAYS.items()}
 
 def headers_of(page: Kept, document: Document, form: Encoded) -> list[tuple[bytes, bytes]]:
     """The headers of a document in one of its forms, without its length."""
+    if not form.head:
+        form.head = tuple(_head(page, document, form))
+    return list(form.head)
+
+
+def _head(page: Kept, document: Document, form: Encoded) -> list[tuple[bytes, bytes]]:
     is_open = page.facts.access.visibility == Visibility.PUBLIC
     own = {name.encode(): value.encode() for name, value in document.headers.items()}
     headers = {

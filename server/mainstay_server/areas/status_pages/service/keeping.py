@@ -38,13 +38,17 @@ NOT_HERE = "There is no such page; check the address."
 DocumentKey = tuple[str, str, datetime | None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Encoded:
-    """One form of a document on the wire, with its own entity tag (RFC 9110, 8.8.3)."""
+    """One form of a document on the wire, with its own entity tag (RFC 9110, 8.8.3).
+
+    `head` is what was sent with it before, since it is always the same.
+    """
 
     encoding: bytes
     etag: bytes
     body: bytes
+    head: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
