@@ -214,7 +214,7 @@ def a_status_page(mainstay: Mainstay) -> dict[str, str]:
     """A page with one of everything that may be on it."""
     page = "/api/status-pages"
     later = {"startsAt": "2099-01-01T02:00:00Z", "endsAt": "2099-01-01T03:00:00Z"}
-    ids = {}
+    ids: dict[str, str] = {}
     for name, path, body in (
         ("pageId", page, {"name": "Acme"}),
         ("componentId", f"{page}/{{}}/components", {"name": "API"}),

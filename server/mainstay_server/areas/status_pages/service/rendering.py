@@ -18,7 +18,7 @@ from mainstay_server.ui.drawings import spark
 from mainstay_server.ui.formats import duration_ms
 from mainstay_server.ui.rendering import environment
 
-from . import feeds, statuspage
+from . import badges, feeds, statuspage
 from .standing import ahead, is_shown, open_reports, overall_of, under_way
 from .words import Words
 
@@ -96,11 +96,20 @@ def _status_alone(facts: PageFacts) -> bytes:
     return msgspec.json.encode({"status": whole["status"]})
 
 
+def _icon(facts: PageFacts) -> bytes:
+    """What stands in a browser's tab: a disc in the colour of how it is."""
+    badge = badges.badge_of(facts, "page", facts.id, "status")
+    assert badge is not None, "every page has a state"
+    disc = f'<circle cx="8" cy="8" r="7" fill="{badge.colour}"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{disc}</svg>'.encode()
+
+
 _FEEDS: Mapping[str, tuple[str, Callable[[PageFacts], bytes]]] = {
     "feed.rss": ("application/rss+xml; charset=utf-8", feeds.rss),
     "feed.atom": ("application/atom+xml; charset=utf-8", feeds.atom),
     "feed.json": (JSON, feeds.openstatus),
     "status.json": (JSON, _status_alone),
+    "icon.svg": ("image/svg+xml", _icon),
 }
 
 
