@@ -116,7 +116,9 @@ def test_an_unknown_verb_or_option_is_2_and_says_which() -> None:
 
 
 def test_the_shell_completes_verbs_and_options() -> None:
-    script = mainstay("--show-completion", "bash")
+    # The program looks for the shell that it was started by.
+    inside = ["bash", "-c", '"$0" --show-completion; exit $?', str(PROGRAM)]
+    script = subprocess.run(inside, capture_output=True, text=True, timeout=60, check=False)
     assert script.returncode == 0
     assert "_MAINSTAY_COMPLETE" in script.stdout
 

@@ -328,7 +328,7 @@ def test_a_killed_run_leaves_no_child_and_no_scratch_server(postgres: PostgresSe
         )
         run.stdout.close()
         run.stdin.close()
-        subprocess.run(["rm", "-r", str(folder / "postgresql")], check=True)
+        subprocess.run(["rm", "-r", str(folder / "pg")], check=True)
 
 
 def test_a_folder_that_the_server_cannot_reach_is_an_honest_failure(tmp_path: Path) -> None:
