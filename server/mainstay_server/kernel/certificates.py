@@ -40,6 +40,30 @@ def read(der: bytes) -> Certificate:
     )
 
 
+def find(der: bytes | None) -> Certificate | None:
+    """What `read` gives; None for none, and for one that OpenSSL takes and nobody can read."""
+    if not der:
+        return None
+    try:
+        return read(der)
+    except _UNREADABLE:
+        return None
+
+
+_UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def ends_at(der: bytes | None) -> dict[str, float]:
+    """When it ends, as the fact that is kept of an answer; nothing where there is none."""
+    found = find(der)
+    return {} if found is None else {"certificate_ends_at": found.ends_at.timestamp()}
+
+
 def _name_of(name: x509.Name) -> str:
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME):
         for attribute in name.get_attributes_for_oid(oid):

@@ -263,7 +263,8 @@ def test_a_redis_that_hangs_is_down(cache: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "says", [b"$99999999\r\n", b"*2000\r\n", b"HTTP/1.1 400\r\n", b"*1\r\n" * 20]
+    "says",
+    [b"$99999999\r\n", b"*2000\r\n", b"HTTP/1.1 400\r\n", b"*1\r\n" * 20, b"*900\r\n*900\r\n"],
 )
 def test_what_is_no_redis_or_answers_too_much_is_down(says: bytes) -> None:
     with talking([says]) as port:
@@ -291,6 +292,31 @@ def test_a_server_that_talks_nonsense_is_down(kind: str) -> None:
 
     assert result.state == "unhealthy"
     assert result.reason
+
+
+def test_no_password_is_sent_to_a_mysql_that_wants_it_in_the_clear() -> None:
+    greeting = (
+        b"\x0a5.5.0\0" + b"\1\0\0\0" + b"saltsalt\0" + b"\x00\xa2" + b"\x2d\x02\0" + b"\x08\0"
+        b"\x15" + b"\0" * 10 + b"saltsaltsalt\0" + b"mysql_native_password\0"
+    )
+    switch = b"\xfemysql_clear_password\0\0"
+    packets = [
+        len(each).to_bytes(3, "little") + bytes([number]) + each
+        for number, each in ((0, greeting), (2, switch))
+    ]
+    with talking([b"".join(packets)]) as port:
+        result = ask("mysql", of(port, user="watcher", password="secret"))
+
+    assert result.reason == "it asks for the password in the clear; use tls"
+
+
+def test_no_password_is_sent_to_a_postgres_that_wants_it_in_the_clear() -> None:
+    wants = b"R" + (8).to_bytes(4, "big") + (3).to_bytes(4, "big")
+    with talking([wants]) as port:
+        result = ask("postgres", of(port, user="watcher", password="secret", tls="disable"))
+
+    assert result.state == "unhealthy"
+    assert "require_auth" in result.reason or "password" in result.reason
 
 
 def test_an_inner_database_is_not_asked_where_that_is_closed() -> None:

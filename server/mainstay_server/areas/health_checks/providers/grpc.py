@@ -89,13 +89,13 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             timeout_seconds=order.timeout_seconds,
             tls=_context(config) if config.tls else None,
         ) as wire:
-            if wire.tls is not None and (der := wire.tls.getpeercert(binary_form=True)):
-                facts["certificate_ends_at"] = certificates.read(der).ends_at.timestamp()
+            if wire.tls is not None:
+                facts |= certificates.ends_at(wire.tls.getpeercert(binary_form=True))
             heard = await _call(wire, config, order.timeout_seconds)
             result = order.answered(wire.timings(), values={"IP": wire.address}, facts=facts)
     except OutboundError as error:
         return order.unanswered(error, began=began)
-    except h2.exceptions.ProtocolError as error:
+    except h2.exceptions.H2Error as error:
         unread = OutboundError("protocol", f"{config.host} does not speak HTTP/2: {error}")
         return order.unanswered(unread, began=began)
     return _judged(result, config, heard)

@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import date, datetime, timedelta
@@ -37,6 +38,11 @@ EXAMPLE: Mapping[str, Any] = {
 }
 MOST_ROWS = 100
 AT_ONCE = 32
+# A server that talks nonsense makes the library stumble in all these ways.
+STUMBLES = (
+    *(pymysql.Error, OSError, LookupError, ValueError, RuntimeError),
+    *(TypeError, AttributeError, AssertionError, struct.error),
+)
 # The library blocks, so each check holds a thread while it waits; the socket is cut at its time.
 _THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mysql-check")
 
@@ -82,8 +88,7 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             values["IP"] = dialed.address
             try:
                 values |= await _in_thread(dialed.ours, config)
-            except (pymysql.Error, OSError, IndexError, ValueError, RuntimeError) as error:
-                # A server that talks nonsense makes the library stumble in all these ways.
+            except STUMBLES as error:
                 result = order.answered(dialed.timings(), values=values)
                 return result.worsened(HealthState.UNHEALTHY, _why(error))
             result = order.answered(dialed.timings(), values=values)
@@ -116,6 +121,7 @@ def _converse(connection: socket.socket, config: Config) -> dict[str, object]:
         ssl=None if config.tls == "disable" else _tls(config),
         program_name="mainstay",
         local_infile=False,
+        auth_plugin_map=IN_THE_CLEAR if config.tls == "disable" else {},
         autocommit=True,
         defer_connect=True,
     )
@@ -128,6 +134,16 @@ def _converse(connection: socket.socket, config: Config) -> dict[str, object]:
             found["QUERY_TIME"] = (time.monotonic() - asked) * 1000
             found["BODY"], found["ROWS"] = rows, len(rows)
         return found
+
+
+def _not_in_the_clear(_session: object) -> object:
+    """Stands where the password would be sent for everybody to read."""
+    raise pymysql.OperationalError(0, "it asks for the password in the clear; use tls")
+
+
+IN_THE_CLEAR: dict[str, Callable[["pymysql.Connection[Any]"], Any]] = {
+    "mysql_clear_password": _not_in_the_clear
+}
 
 
 def _tls(config: Config) -> Any:  # noqa: ANN401 - the stubs know dicts only, the library a context

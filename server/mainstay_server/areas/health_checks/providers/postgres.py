@@ -75,7 +75,7 @@ async def ask(order: ProbeOrder) -> ProbeResult:
         async with outbound.reaching(config.host, timeout_seconds=order.timeout_seconds) as reached:
             try:
                 await _converse(config, reached.addresses, order, values)
-            except psycopg.Error as error:
+            except (psycopg.Error, ValueError) as error:
                 return _said_no(order, reached, error, values)
             result = order.answered(reached.timings(), values=values)
     except OutboundError as error:
@@ -101,6 +101,8 @@ async def _converse(
         sslcert=NOBODYS_FILE,
         sslkey=NOBODYS_FILE,
         gssencmode="disable",
+        # A server in between could ask for the password itself.
+        require_auth="" if config.tls in ("require", "verify-full") else "!password",
         application_name="mainstay",
         connect_timeout=max(order.timeout_seconds, 2),
         options=f"-c statement_timeout={order.timeout_seconds * 1000}"
@@ -140,11 +142,15 @@ def _plain(value: object) -> object:
 
 
 def _said_no(
-    order: ProbeOrder, reached: Reached, error: psycopg.Error, values: Mapping[str, object]
+    order: ProbeOrder,
+    reached: Reached,
+    error: psycopg.Error | ValueError,
+    values: Mapping[str, object],
 ) -> ProbeResult:
     """Down, in the server's own words, or because nobody answered at all."""
     lines = [line.strip() for line in str(error).splitlines() if "failed: " in line]
-    said = error.diag.message_primary or (lines[-1] if lines else str(error).partition("\n")[0])
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    said = primary or (lines[-1] if lines else str(error).partition("\n")[0])
     reason = said.rpartition("failed: ")[2].removeprefix("FATAL:").strip()
     if "IP" not in values and "FATAL:" not in said:
         raise OutboundError("connect", f"It does not answer ({reason}).") from None

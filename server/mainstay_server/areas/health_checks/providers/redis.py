@@ -30,6 +30,18 @@ MOST_DIGITS = 20
 DEGRADED = ("LOADING", "MASTERDOWN")
 
 
+class Budget:
+    """What one answer may cost, in all."""
+
+    def __init__(self) -> None:
+        self._left = {b"$": MOST_BULK_BYTES, b"*": MOST_ITEMS}
+
+    def takes(self, kind: bytes, count: int) -> bool:
+        """Whether so many bytes of texts, or items of lists, are still within it."""
+        self._left[kind] -= count
+        return self._left[kind] >= 0
+
+
 class RedisSaysNo(Exception):
     """An error that the server answered."""
 
@@ -107,10 +119,10 @@ async def _ask_one(wire: Wire, words: list[str]) -> object:
         raw = word.encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
     await wire.send(b"".join(parts))
-    return await _read(wire)
+    return await _read(wire, Budget())
 
 
-async def _read(wire: Wire, depth: int = 0) -> object:  # noqa: C901 - one branch per type
+async def _read(wire: Wire, budget: Budget, depth: int = 0) -> object:  # noqa: C901 - one branch per type
     """One reply of RESP 2, never larger than what is worth looking at."""
     line = await wire.read_line()
     kind, rest = line[:1], line[1:].decode("utf-8", "replace")
@@ -127,8 +139,8 @@ async def _read(wire: Wire, depth: int = 0) -> object:  # noqa: C901 - one branc
         return count
     if count < 0:
         return None
-    if count > (MOST_BULK_BYTES if kind == b"$" else MOST_ITEMS) or depth > DEEPEST:
+    if not budget.takes(kind, count) or depth > DEEPEST:
         raise OutboundError("protocol", f"{wire.host} answers with more than a check should ask")
     if kind == b"*":
-        return [await _read(wire, depth + 1) for _ in range(count)]
+        return [await _read(wire, budget, depth + 1) for _ in range(count)]
     return (await wire.read_exactly(count + 2))[:count].decode("utf-8", "replace")

@@ -99,9 +99,7 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             except Refused as reason:
                 refused = reason
             if wire.tls is not None:
-                der = wire.tls.getpeercert(binary_form=True)
-                if der:
-                    facts["certificate_ends_at"] = certificates.read(der).ends_at.timestamp()
+                facts |= certificates.ends_at(wire.tls.getpeercert(binary_form=True))
             result = order.answered(wire.timings(), values=values, facts=facts)
     except OutboundError as error:
         return order.unanswered(error, began=began)

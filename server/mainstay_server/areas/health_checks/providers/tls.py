@@ -116,8 +116,11 @@ def _seen(wire: Wire) -> Shown:
     session = wire.tls
     assert session is not None, "the handshake is over"
     cipher = session.cipher()
+    chain = [certificates.find(der) for der in certificates.chain_of(session)]
+    if not chain or chain[0] is None:
+        raise OutboundError("tls", f"The certificate of {wire.host} cannot be read")
     return Shown(
-        chain=[certificates.read(der) for der in certificates.chain_of(session)],
+        chain=[each for each in chain if each is not None],
         version=session.version() or "",
         cipher=cipher[0] if cipher else "",
         address=wire.address,

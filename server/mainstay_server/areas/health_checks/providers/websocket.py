@@ -121,8 +121,8 @@ async def _converse(
     try:
         values["STATUS"] = SWITCHED
         session = connection.transport.get_extra_info("ssl_object")
-        if session is not None and (der := session.getpeercert(binary_form=True)):
-            facts["certificate_ends_at"] = certificates.read(der).ends_at.timestamp()
+        if session is not None:
+            facts |= certificates.ends_at(session.getpeercert(binary_form=True))
         return await _talk(config, connection, values)
     finally:
         # Not waiting for a polite end: it may never come, and everything was read.

@@ -151,9 +151,7 @@ def _judged(order: ProbeOrder, config: Config, response: Response) -> ProbeResul
 
 
 def _facts_of(response: Response) -> dict[str, Fact]:
-    if response.certificate_der is None:
-        return {}
-    return {"certificate_ends_at": certificates.read(response.certificate_der).ends_at.timestamp()}
+    return {**certificates.ends_at(response.certificate_der)}
 
 
 def _wire_of(response: Response) -> dict[str, object]:
