@@ -29,8 +29,8 @@ class SmtpSettings(Settings):
 
     @property
     def sender(self) -> str:
-        """The address that mails come from."""
-        return self.smtp_from or f"mainstay@{self.smtp_host}"
+        """The address that mails come from; a whole one also while there is no server."""
+        return self.smtp_from or f"mainstay@{self.smtp_host or 'localhost'}"
 
     @property
     def domain(self) -> str:
