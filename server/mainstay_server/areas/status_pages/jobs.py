@@ -34,6 +34,7 @@ def write_snapshots(*, now: datetime) -> None:
 def remove_unconfirmed(session: Session, *, now: datetime) -> None:
     """Forget sign-ups that nobody confirmed in time, and subscribers that fail again and again."""
     subscribers.remove_unconfirmed(session, now=now)
+    subscribers.remove_old_notices(session, now=now)
 
 
 async def _keep(stop: StopSignal) -> None:

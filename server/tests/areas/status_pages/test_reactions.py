@@ -245,6 +245,19 @@ def test_those_who_never_confirmed_are_forgotten(world: World, smtp: SmtpServer)
         assert session.scalars(sa.select(StatusSubscriber)).one().address == ANN
 
 
+def test_what_was_told_long_ago_is_forgotten(world: World, smtp: SmtpServer) -> None:
+    page = made_page(world)
+    subscribed(world, smtp)
+    made_report(world, page)
+    delivered()
+
+    with transaction() as session:
+        kept = subscribers.remove_old_notices(session, now=utc_now() + timedelta(days=89))
+        gone = subscribers.remove_old_notices(session, now=utc_now() + timedelta(days=91))
+
+    assert (kept, gone) == (0, 1)
+
+
 def test_a_maintenance_is_announced_to_subscribers(world: World, smtp: SmtpServer) -> None:
     page = made_page(world)
     subscribed(world, smtp)

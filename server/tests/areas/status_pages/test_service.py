@@ -289,6 +289,24 @@ def test_what_is_down_for_long_is_reported_once_and_closed_on_recovery(
     assert len([event for event in said() if isinstance(event, StatusReportUpdated)]) == 1
 
 
+def test_an_automatic_report_that_is_opened_again_is_somebodys(desk: Desk) -> None:
+    desk.change(auto_report_minutes=5)
+    desk.component("API", (State.UNHEALTHY, NOON))
+    automatic.tend_reports(desk.session, now=NOON + 5 * MINUTE)
+    (first,) = reports.list_reports(desk.session, desk.page.id, limit=5)
+    over = NewStatusUpdate(status=ReportStatus.RESOLVED)
+    reports.update_report(desk.session, desk.page, first, over, now=NOON + 6 * MINUTE)
+    automatic.tend_reports(desk.session, now=NOON + 7 * MINUTE)
+
+    again = NewStatusUpdate(status=ReportStatus.INVESTIGATING)
+    reports.update_report(desk.session, desk.page, first, again, now=NOON + 8 * MINUTE)
+    automatic.tend_reports(desk.session, now=NOON + 9 * MINUTE)
+
+    told = desk.facts(NOON + 9 * MINUTE).reports
+    assert sorted(report.automatic for report in told) == [False, True]
+    assert all(report.resolved_at is None for report in told)
+
+
 def test_not_knowing_neither_opens_nor_closes_a_report(desk: Desk) -> None:
     desk.change(auto_report_minutes=5)
     desk.component("API", (State.UNHEALTHY, NOON))

@@ -119,6 +119,8 @@ def update_report(
     if report.status == ReportStatus.RESOLVED:
         report.resolved_at = report.resolved_at or now
     else:
+        # Opened again it is somebody's: another that opened by itself may be open meanwhile.
+        report.automatic = report.automatic and report.resolved_at is None
         report.resolved_at = None
     report.changed_at = now
     if wanted.affected is not None:

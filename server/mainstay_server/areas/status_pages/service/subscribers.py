@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.status_pages.models import (
+    StatusNotice,
     StatusPage,
     StatusSubscriber,
     SubscriberKind,
@@ -31,6 +32,8 @@ from .components import list_components
 MOST_SUBSCRIBERS = 10_000
 MOST_UNCONFIRMED = 1_000
 MOST_REMOVED_AT_ONCE = 1_000
+MOST_NOTICES_AT_ONCE = 20_000
+NOTICES_KEPT = timedelta(days=90)
 LONGEST_EMAIL = 254
 LONGEST_URL = 2_000
 TOO_MANY_FAILURES = 10
@@ -213,6 +216,16 @@ def remove_unconfirmed(session: Session, *, now: datetime) -> int:
         .limit(MOST_REMOVED_AT_ONCE)
     )
     return rows_changed(session, sa.delete(StatusSubscriber).where(StatusSubscriber.id.in_(gone)))
+
+
+def remove_old_notices(session: Session, *, now: datetime) -> int:
+    """Forget what was told more than 90 days ago, so that notices do not pile up; how many."""
+    old = (
+        sa.select(StatusNotice.id)
+        .where(StatusNotice.created_at < now - NOTICES_KEPT)
+        .limit(MOST_NOTICES_AT_ONCE)
+    )
+    return rows_changed(session, sa.delete(StatusNotice).where(StatusNotice.id.in_(old)))
 
 
 def shown(subscriber: StatusSubscriber) -> str:
