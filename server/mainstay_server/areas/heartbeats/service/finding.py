@@ -24,7 +24,43 @@ class Found:
     outcome: Outcome
 
 
-RARELY_ASKED = (sa.orm.defer(Heartbeat.description), sa.orm.defer(Heartbeat.tags))
+# What a report asks of a heartbeat; the rest is read when a state changes, which is rare. Reading
+# all sixty columns costs as much as everything else that is done with a report.
+ASKED = sa.orm.load_only(
+    Heartbeat.ping_id,
+    Heartbeat.push_token,
+    Heartbeat.slug,
+    Heartbeat.organization_id,
+    Heartbeat.project_id,
+    Heartbeat.instance_id,
+    Heartbeat.state,
+    Heartbeat.schedule_kind,
+    Heartbeat.period_seconds,
+    Heartbeat.expression,
+    Heartbeat.time_zone,
+    Heartbeat.grace_seconds,
+    Heartbeat.early_seconds,
+    Heartbeat.start_grace_seconds,
+    Heartbeat.min_duration_seconds,
+    Heartbeat.max_duration_seconds,
+    Heartbeat.most_reports,
+    Heartbeat.manual_resume,
+    Heartbeat.methods,
+    Heartbeat.filter_subject,
+    Heartbeat.filter_body,
+    Heartbeat.filter_http_body,
+    Heartbeat.pings_count,
+    Heartbeat.last_ping_at,
+    Heartbeat.last_signal,
+    Heartbeat.counted_from,
+    Heartbeat.due_at,
+    Heartbeat.alert_at,
+    Heartbeat.forgiven_until,
+    Heartbeat.failures_in_row,
+    Heartbeat.successes_in_row,
+    Heartbeat.open_runs,
+    Heartbeat.recent,
+)
 NOTHING = Found(None, Outcome.NOT_FOUND)
 
 
@@ -64,7 +100,7 @@ def _locked(*conditions: sa.ColumnElement[bool]) -> sa.Select[Heartbeat]:
         .where(*conditions)
         .order_by(Heartbeat.id)
         .with_for_update()
-        .options(*RARELY_ASKED)
+        .options(ASKED)
         .execution_options(populate_existing=True)
     )
 

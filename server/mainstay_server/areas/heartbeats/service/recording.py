@@ -126,9 +126,10 @@ def _end(
         count_failure(session, heartbeat, at=report.at, reason=reason)
         return
     heartbeat.failures_in_row = 0
-    heartbeat.successes_in_row += 1
-    if heartbeat.state == State.UNHEALTHY and heartbeat.successes_in_row < heartbeat.recover_after:
-        return
+    if heartbeat.state == State.UNHEALTHY:
+        heartbeat.successes_in_row += 1
+        if heartbeat.successes_in_row < heartbeat.recover_after:
+            return
     trouble = trouble_of(heartbeat, duration_ms=duration_ms)
     state = State.DEGRADED if trouble else State.HEALTHY
     if heartbeat.state != state:
