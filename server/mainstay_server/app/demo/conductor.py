@@ -22,6 +22,7 @@ from .backing_up import back_up
 from .guarding import Guarding
 from .places import PLACES, SAMPLE, Place
 from .promising import promise
+from .reporting import report
 
 STOP_SECONDS = 4.0
 PATIENCE_SECONDS = 30.0
@@ -59,6 +60,7 @@ class Conductor:
             database=self._folder / f"{PLACES[0].environment}.db",
             kept=self._folder / "backup.json",
         )
+        report(self._api, instance_id=instances[PLACES[0]])
 
     def look_after(self) -> None:
         """Say which child ended by itself, once; the others go on."""
