@@ -131,8 +131,9 @@ def _document(app: FastAPI, areas: Sequence[Area]) -> Json:
             _complete(operation, told, rules[path, verb])
         paths[told] = item
     for door in (door for area in areas for door in area.doors):
-        paths[f"/api/{{number}}/{door.path}"] = {
-            verb: {**operation, "parameters": _parameters_in(f"/{{number}}/{door.path}", [])}
+        below = f"/{{number}}/{door.told_as or door.path}"
+        paths[f"/api{below}"] = {
+            verb: {**operation, "parameters": _parameters_in(below, [])}
             for verb, operation in DOORS.get(door.path, {}).items()
         }
     for route in (route for area in areas for route in area.plain_routes):

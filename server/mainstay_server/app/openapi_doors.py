@@ -175,7 +175,7 @@ DOORS: dict[str, dict[str, Json]] = {
     },
 }
 # This door is not Sentry's, so it refuses as everything of ours does, and answers nothing.
-DOORS["cron/"] = {
+_CHECK_IN: Json = {
     "post": {
         "tags": ["Sending"],
         "summary": "Send a check-in",
@@ -205,6 +205,9 @@ DOORS["cron/"] = {
         "responses": {"202": {"description": "Stored"}, "4XX": _REFUSED, "503": _REFUSED},
     }
 }
+_BY_QUERY = {k: v for k, v in _CHECK_IN["post"].items() if k != "requestBody"}
+_BY_QUERY |= {"operationId": "sendCheckInByQuery", "summary": "Send a check-in by a query"}
+DOORS["cron/"] = {"get": _BY_QUERY, **_CHECK_IN}
 DOORS["requests/"]["post"]["responses"] = {
     "200": {
         "description": "Stored",

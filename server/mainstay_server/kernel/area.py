@@ -28,12 +28,14 @@ class Door:
 
     `path` is what follows `/api/{number}/`, with its trailing slash (`envelope/`); the door is
     called with the project number of the path, and is reached without the trailing slash too. One
-    that `takes_rest` is reached by everything that begins with it (`cron/nightly-backup`).
+    that `takes_rest` is reached by everything that begins with it (`cron/nightly-backup`), and
+    `told_as` is the form of those paths in OpenAPI.
     """
 
     path: str
     app: Callable[[Scope, Receive, Send, int], Awaitable[None]]
     takes_rest: bool = False
+    told_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,17 +193,17 @@ def list_heartbeat_pings(
 
 
 @router.get(
-    "/heartbeats/{heartbeat_id:id}/pings/{number}/body",
+    "/heartbeats/{heartbeat_id:id}/pings/{ping_number}/body",
     summary="Show what came with a report",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"example": "Backup of 3.2 GB done"}}}},
 )
 def get_heartbeat_ping_body(
-    session: Session, instance: Viewed, heartbeat_id: str, number: int
+    session: Session, instance: Viewed, heartbeat_id: str, ping_number: int
 ) -> Response:
     """The first 10,000 bytes of the body, as they came."""
     found = heartbeats.get_heartbeat(session, instance.id, heartbeat_id)
-    return text_of(reading.get_body(session, found, number))
+    return text_of(reading.get_body(session, found, ping_number))
 
 
 @router.get(

@@ -14,6 +14,7 @@ from mainstay_server.areas.heartbeats.service.intake import intake
 from mainstay_server.kernel.area import Door, EnvelopeItem, ReceivedItem
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Forbidden, Invalid, MethodNotAllowed, NotFound
+from mainstay_server.kernel.web import send_problem
 from mainstay_server.kernel.web.incoming import read_incoming
 from mainstay_server.tenancy.senders import OfProject, find_sender, instance_for, known_instance
 
@@ -33,7 +34,9 @@ async def take_item(item: ReceivedItem) -> None:
 async def take_at_address(scope: Scope, receive: Receive, send: Send, number: int) -> None:
     """Take a check-in whose slug stands in the address, and its status there or in a body."""
     if scope["method"] not in ("GET", "POST"):
-        raise MethodNotAllowed("Check-ins are sent with GET or POST.")
+        refusal = MethodNotAllowed("Check-ins are sent with GET or POST.")
+        await send_problem(send, refusal, path=scope["path"], headers={"allow": "GET, POST"})
+        return
     rest = str(scope["path"]).partition(f"/{DOOR}")[2].strip("/")
     slug, _, key = rest.partition("/")
     if not slug or "/" in key:
@@ -100,4 +103,4 @@ def _environment(report: Report) -> str:
 
 
 envelope_items = (EnvelopeItem(type="check_in", max_bytes=MOST_BYTES, take=take_item),)
-doors = (Door(path=DOOR, app=take_at_address, takes_rest=True),)
+doors = (Door(path=DOOR, app=take_at_address, takes_rest=True, told_as=f"{DOOR}{{slug}}"),)

@@ -58,8 +58,11 @@ async def take_kuma(scope: Scope, receive: Receive, send: Send) -> None:  # noqa
 async def take_gatus(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
     """Take a result of an external endpoint as Gatus does; the bearer is a ping key."""
     path = str(scope["path"])
-    if scope["method"] != "POST" or not path.endswith(EXTERNAL):
+    if not path.endswith(EXTERNAL):
         await _text(send, 404, "not found")
+        return
+    if scope["method"] != "POST":
+        await _text(send, 405, "method not allowed", [(b"allow", b"POST")])
         return
     key = slug_of(path[len(GATUS) : -len(EXTERNAL)])
     token = _bearer(scope["headers"])
