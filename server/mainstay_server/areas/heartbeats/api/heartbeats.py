@@ -63,7 +63,7 @@ CLEARABLE = (
 @router.get(
     "/heartbeats",
     summary="List heartbeats",
-    responses=example({"heartbeats": [HEARTBEAT], "nextCursor": None}),
+    responses=example({"heartbeats": [HEARTBEAT], "nextCursor": "WyJOaWdodGx5IGJhY2t1cCJd"}),
 )
 def list_heartbeats(  # noqa: PLR0913, PLR0917 - what one can ask a list for
     request: Request,
@@ -174,7 +174,7 @@ def resume_heartbeat(
 @router.get(
     "/heartbeats/{heartbeat_id:id}/pings",
     summary="List reports",
-    responses=example({"pings": [PING], "nextCursor": None}),
+    responses=example({"pings": [PING], "nextCursor": "WyJOaWdodGx5IGJhY2t1cCJd"}),
 )
 def list_heartbeat_pings(
     session: Session,
@@ -240,9 +240,15 @@ def get_heartbeat_uptime(
 )
 def preview_heartbeat_schedule(
     instance: Viewed,  # noqa: ARG001 - who may ask
-    kind: Annotated[ScheduleKind, Query(examples=["cron"])] = ScheduleKind.CRON,
-    expression: Annotated[str, Query(max_length=200, examples=["0 3 * * *"])] = "0 3 * * *",
-    zone: Annotated[str, Query(max_length=60, examples=["Europe/Berlin"])] = "UTC",
+    kind: Annotated[
+        ScheduleKind, Query(description="`cron` or `oncalendar`.", examples=["cron"])
+    ] = ScheduleKind.CRON,
+    expression: Annotated[
+        str, Query(max_length=200, description="What to read.", examples=["0 3 * * *"])
+    ] = "0 3 * * *",
+    zone: Annotated[
+        str, Query(max_length=60, description="Whose clocks count.", examples=["Europe/Berlin"])
+    ] = "UTC",
 ) -> SchedulePreview:
     """The next ten turns of an expression, before anything is made of it."""
     if kind == ScheduleKind.PERIOD:
@@ -256,7 +262,7 @@ def preview_heartbeat_schedule(
 @router.get(
     "/heartbeat-keys",
     summary="List keys of heartbeats",
-    responses=example({"keys": [KEY], "nextCursor": None}),
+    responses=example({"keys": [KEY], "nextCursor": "WyJOaWdodGx5IGJhY2t1cCJd"}),
 )
 def list_heartbeat_keys(
     session: Session, instance: Administered, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
