@@ -86,6 +86,8 @@ def _add_endpoint(draft: Draft, entry: Entry) -> None:
     if entry.get("maintenance-windows"):
         draft.note(about, "has maintenance of its own; plan it with this check as a subject")
     every = seconds_of(entry.get("interval"), USUAL_INTERVAL)
+    if kind.get("kind") == "domain":
+        every = max(every, 3600.0)  # registries ask not to be asked often
     patience = seconds_of(client.get("timeout"), USUAL_TIMEOUT)
     common = {
         "intervalSeconds": interval(every),

@@ -74,6 +74,12 @@ statusPages:
     components:
       - {name: Mail, group: Edge, subject: production/mail}
       - {name: Telephone}
+objectives:
+  - instance: production
+    name: Backups run
+    source: watched
+    subject: production/Nightly backup
+    targetPercent: 99.5
 alertChannels:
   - name: team
     type: email
@@ -140,9 +146,9 @@ def export(world: World, by: Browser | None = None) -> str:
 @on_both_stores
 def test_what_one_server_exports_another_becomes(world: World) -> None:
     done = send(world, "apply", DOCUMENT, variables=SECRETS)
-    assert (done["created"], done["changed"]) == (13, 1)
+    assert (done["created"], done["changed"]) == (14, 1)
     again = send(world, "apply", DOCUMENT)
-    assert (again["changes"], again["unchanged"]) == ([], 14), "kept is what is there"
+    assert (again["changes"], again["unchanged"]) == ([], 15), "kept is what is there"
 
     exported = export(world)
     for secret in SECRETS.values():
@@ -156,7 +162,7 @@ def test_what_one_server_exports_another_becomes(world: World) -> None:
     # Charlie's project is as empty as one of another server.
     theirs = exported.replace("inspections", "spying")
     made = send(world, "apply", theirs, by=world.charlie, variables=EXPORTED)
-    assert (made["created"], made["changed"]) == (13, 1)
+    assert (made["created"], made["changed"]) == (14, 1)
     assert export(world, by=world.charlie) == theirs
     assert send(world, "apply", theirs, by=world.charlie)["changes"] == []
 

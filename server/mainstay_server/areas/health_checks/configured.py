@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
@@ -18,13 +18,14 @@ from mainstay_server.kernel.configured import (
 )
 from mainstay_server.kernel.problems import Invalid
 
-from .models import EXPIRY_DAYS, HealthCheck
-from .providers import PROVIDERS
+from .models import EXPIRY_DAYS, HERE, HealthCheck
+from .providers import PROVIDERS, SHORTEST_INTERVALS, USUAL_INTERVALS
 from .schemas.bodies import (
     Conditions,
     ExpiryDays,
     HealthCheckChanges,
     Interval,
+    Locations,
     Milliseconds,
     Name,
     NewCheck,
@@ -69,18 +70,26 @@ class HealthCheckShape(Shape):
         "", max_length=165, description="What it depends on: a name, or instance/name."
     )
     expiry_days: ExpiryDays = Field(default_factory=lambda: list(EXPIRY_DAYS))
+    locations: Locations = Field(default_factory=lambda: [HERE])
+    quorum: Literal["any", "majority", "all"] = "majority"
     paused: bool = False
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:
         if self.kind not in PROVIDERS:
             raise ValueError(f"kind must be one of {', '.join(PROVIDERS)}")
+        if "interval_seconds" not in self.model_fields_set:
+            self.interval_seconds = USUAL_INTERVALS.get(self.kind, self.interval_seconds)
+        least = SHORTEST_INTERVALS.get(self.kind, 0)
+        if self.interval_seconds < least:
+            raise ValueError(f"a check of kind {self.kind} is asked at most every {least} s")
         if self.follows_instance:
             self._follow()
         elif (self.kind == HTTP) != bool(self.url):
             raise ValueError("url is what a check of kind http needs, and no other kind has")
         self.config = _plain(self.kind, self.as_told())
         self.url = self.url.strip()
+        self.locations = sorted(set(self.locations), key=lambda name: (name != HERE, name))
         return self
 
     def _follow(self) -> None:
@@ -226,6 +235,8 @@ def _shape(
         tags=check.tags,
         parent=_parent_name(project, check, names),
         expiry_days=check.expiry_days,
+        locations=check.locations,
+        quorum=check.quorum,
         paused=check.paused,
         **of_instance,
     )

@@ -3,7 +3,7 @@
 from mainstay_server.contracts.objectives import is_burning
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages
+from . import api, configured, jobs, pages
 from .service import judging
 
 area = Area(
@@ -14,4 +14,5 @@ area = Area(
     jobs=(jobs.judge_objectives, jobs.forget_hours),
     answers=(is_burning.answered_by(judging.is_burning),),
     menu=(pages.menu,),
+    configured=(configured.OBJECTIVES,),
 )

@@ -66,15 +66,16 @@ def test_a_check_of_every_kind_is_held_as_it_was_written(
         kind=kind,
         url="https://ships.example/health" if kind == "http" else "",
         config=dict(PROVIDERS[kind].EXAMPLE),
-        intervalSeconds=45,
+        intervalSeconds=4_000,
         tags=["a", "b"],
-        conditions=["[CONNECTED] == true"],
+        conditions=["[RESPONSE_TIME] < 60000"],
+        quorum="any",
         tellAfterSeconds=60,
         paused=True,
     )
     write(session, project, wanted)
     assert exported(session, project) == {"api": wanted}
-    changed = wanted.model_copy(update={"interval_seconds": 90, "paused": False, "tags": []})
+    changed = wanted.model_copy(update={"interval_seconds": 7_200, "paused": False, "tags": []})
     write(session, project, changed)
     assert exported(session, project) == {"api": changed}
 

@@ -1,0 +1,84 @@
+"""Objectives in documents: by name of what they are counted by."""
+
+from typing import Any
+
+import pytest
+from mainstay_server.areas import heartbeats, objectives
+from mainstay_server.areas.heartbeats.service.making import make_heartbeat
+from mainstay_server.areas.objectives.configured import OBJECTIVES, ObjectiveShape
+from mainstay_server.areas.objectives.schemas import ObjectiveBody
+from mainstay_server.kernel.area import install
+from mainstay_server.kernel.configured import ConfiguredProject, Held
+from mainstay_server.kernel.problems import Invalid
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+from tests.world import NOON_YESTERDAY as NOON
+from tests.world import a_project
+
+
+@pytest.fixture
+def project(session: Session) -> ConfiguredProject:
+    install((heartbeats.area, objectives.area))
+    instance = a_project(session, now=NOON)
+    for name in ("Nightly backup", "Invoices"):
+        make_heartbeat(session, instance, {"name": name}, now=NOON)
+    return ConfiguredProject(
+        id=instance.project_id,
+        slug=instance.project_slug,
+        organization_id=instance.organization_id,
+        instances={"production": instance},
+    )
+
+
+def shape(**fields: Any) -> ObjectiveShape:
+    usual: dict[str, Any] = {
+        "instance": "production",
+        "name": "Backups run",
+        "source": "watched",
+        "subject": "production/Nightly backup",
+    }
+    return ObjectiveShape.model_validate(usual | fields)
+
+
+def only(session: Session, project: ConfiguredProject) -> Held:
+    (held,) = OBJECTIVES.export(session, project)
+    return held
+
+
+def test_an_objective_is_held_as_it_was_written(
+    session: Session, project: ConfiguredProject
+) -> None:
+    OBJECTIVES.write(session, project, shape(), None, NOON)
+    made = only(session, project)
+    assert made.shape == shape()
+    OBJECTIVES.write(session, project, shape(targetPercent=99.5, period="7d"), made.id, NOON)
+    changed = only(session, project)
+    assert (changed.id, changed.shape) == (made.id, shape(targetPercent=99.5, period="7d"))
+    other = shape(subject="production/Invoices")
+    OBJECTIVES.write(session, project, other, made.id, NOON)
+    anew = only(session, project)
+    assert (anew.shape, anew.id != made.id) == (other, True)
+    OBJECTIVES.remove(session, project, anew, NOON)
+    assert OBJECTIVES.export(session, project) == []
+
+
+def test_what_is_counted_by_nothing_is_refused(
+    session: Session, project: ConfiguredProject
+) -> None:
+    with pytest.raises(Invalid, match="nothing is watched"):
+        OBJECTIVES.write(session, project, shape(subject="production/nothing"), None, NOON)
+    wrongs: list[dict[str, Any]] = [
+        {"subject": ""},
+        {"subject": "staging/Invoices"},
+        {"source": "requests"},
+        {"targetPercent": 100},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(ValidationError):
+            shape(**wrong)
+
+
+def test_whatever_an_objective_can_be_told_a_document_can_say() -> None:
+    by_name = {"environment": "instance", "subject_id": "subject"}
+    told = {by_name.get(name, name) for name in ObjectiveBody.model_fields}
+    assert told <= set(ObjectiveShape.model_fields)
