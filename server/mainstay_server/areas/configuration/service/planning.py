@@ -196,7 +196,8 @@ def _changes(
 ) -> tuple[FieldChange, ...]:
     """What is different, by the names of the document; secrets say only that they are."""
     before = dict(leaves(written(present.shape))) if present else {}
-    after = dict(leaves(written(wanted)))
+    # Of something new, what is not as usual.
+    after = dict(leaves(written(wanted) if present else unusual(wanted)))
     secret = {*wanted.secret_paths(), *(present.shape.secret_paths() if present else ())}
     changes = []
     for where in {**before, **after}:
@@ -211,12 +212,17 @@ def _changes(
     return tuple(changes)
 
 
+def unusual(shape: Shape) -> dict[str, Any]:
+    """The values of a thing that are not the default of their field."""
+    return shape.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
 def masked(shape: Shape) -> dict[str, Any]:
     """The values of a thing by dotted path, a secret only as set."""
     secret = set(shape.secret_paths())
     return {
         _dotted(where): SET if where in secret or _within(where, secret) else value
-        for where, value in leaves(written(shape))
+        for where, value in leaves(unusual(shape))
         if value not in (None, "", [], {})
     }
 
