@@ -38,4 +38,5 @@ area = Area(
     watches=watches.HEALTH_CHECKS,
     configured=(configured.HEALTH_CHECKS,),
     menu=(pages.menu,),
+    organization_menu=(pages.entry,),
 )

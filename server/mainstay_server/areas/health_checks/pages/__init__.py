@@ -3,14 +3,15 @@
 from mainstay_server.kernel.area import MenuEntry
 from mainstay_server.kernel.web import Router
 
-from . import acting, forms, listing, one
+from . import acting, forms, listing, one, probes
 from .panel import draw_panel, panel, summary, tiles
 from .panel import router as panel_router
+from .probes import entry
 
-__all__ = ["draw_panel", "menu", "panel", "router", "summary", "tiles"]
+__all__ = ["draw_panel", "entry", "menu", "panel", "router", "summary", "tiles"]
 
 router = Router()
-for part in (panel_router, listing.router, forms.router, one.router, acting.router):
+for part in (panel_router, listing.router, forms.router, one.router, acting.router, probes.router):
     router.include_router(part)
 menu = MenuEntry(
     label="Health checks", page="health-checks", icon="pulse", group="observe", order=10

@@ -48,14 +48,15 @@ def set_locations(session: Session, check: HealthCheck, locations: Sequence[str]
     tell_probes(session, check.organization_id, {*kept, *wanted})
 
 
-def places_of(session: Session, check: HealthCheck) -> Sequence[CheckPlace]:
-    """How a check stands at each of its places: here first, then by name; none if only here."""
-    found = session.scalars(
-        sa.select(CheckPlace)
-        .where(CheckPlace.health_check_id == check.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).all()
+def places_of(session: Session, check: HealthCheck, *, locked: bool = True) -> Sequence[CheckPlace]:
+    """How a check stands at each of its places: here first, then by name; none if only here.
+
+    Whoever only looks takes no lock: a transaction that reads cannot.
+    """
+    wanted = sa.select(CheckPlace).where(CheckPlace.health_check_id == check.id)
+    if locked:
+        wanted = wanted.with_for_update().execution_options(populate_existing=True)
+    found = session.scalars(wanted).all()
     return sorted(found, key=lambda place: (place.location != HERE, place.location))
 
 
@@ -76,7 +77,7 @@ def shown_places(session: Session, check: HealthCheck, *, now: datetime) -> list
         return [_shown(HERE, check, check.state, check.state_reason, now=now)]
     return [
         _shown(place.location, place, place.state, place.reason, now=now)
-        for place in places_of(session, check)
+        for place in places_of(session, check, locked=False)
     ]
 
 
