@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.schemas.bodies import (
+    FoundAnswer,
     HealthAnswer,
     HealthCheckAnswer,
     HealthCheckChanges,
     HealthChecksAnswer,
-    ResultAnswer,
 )
 from mainstay_server.areas.health_checks.service import asking, checks, configs, reporting
 from mainstay_server.areas.health_checks.service.kinds import EXAMPLES, NewCheckOfAnyKind
@@ -39,7 +39,7 @@ _CHECK = {
     "secrets": [],
     "conditions": ["[STATUS] == 200", "[RESPONSE_TIME] < 500 or degraded"],
     "tags": ["shop"],
-    "parentId": None,
+    "parentId": "0193a0c2-7e57-7000-8000-000000000003",
     "locations": ["here"],
     "quorum": "majority",
     "expiryDays": [14, 7, 3, 1],
@@ -169,13 +169,13 @@ def resume_health_check(session: Session, instance: Written, check_id: str) -> H
 @router.post(
     "/health-checks/{check_id}/run", summary="Run a health check now", responses=example(_RAN)
 )
-def run_health_check(instance: Written, check_id: str) -> ResultAnswer:
+def run_health_check(instance: Written, check_id: str) -> FoundAnswer:
     """Ask now, beside the schedule, and answer what was found; a failure is asked twice."""
     with reading() as session:
         checks.get_check(session, instance.id, check_id)
     found = asking.ask_now(check_id, clock=utc_now)
     result = found.result
-    return ResultAnswer(
+    return FoundAnswer(
         instance_id=instance.id,
         health_check_id=check_id,
         status=result.state if result else "unknown",

@@ -99,7 +99,7 @@ _PLAN = {
 @router.get(
     "/api/probes",
     summary="List probes",
-    responses=example({"probes": [_PROBE], "nextCursor": None}),
+    responses=example({"probes": [_PROBE], "nextCursor": "eyJrIjoiMDE5MyJ9"}),
 )
 def list_probes(
     session: Session, caller: Seen, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""

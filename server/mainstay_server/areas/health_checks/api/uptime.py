@@ -133,7 +133,7 @@ def list_months(
     "/health-checks/{check_id}/corrections",
     summary="List corrections of a health check",
     operation_id="list_health_check_corrections",
-    responses=example({"corrections": [_CORRECTION], "nextCursor": None}),
+    responses=example({"corrections": [_CORRECTION], "nextCursor": "eyJrIjoiMDE5MyJ9"}),
 )
 def list_corrections(
     session: Session,

@@ -158,7 +158,7 @@ class HealthChecksAnswer(Answer):
     next_cursor: str | None
 
 
-class ResultAnswer(Answer):
+class FoundAnswer(Answer):
     """What a check found just now; `status` is `unknown` when the fault was our own."""
 
     instance_id: str

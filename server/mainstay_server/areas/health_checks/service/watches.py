@@ -53,5 +53,9 @@ def _as_watched(check: HealthCheck, instance: InstanceRef | None) -> Watched:
         flapping=check.flapping_since is not None,
         watched_until=check.watched_until,
         silent_at=check.silent_at,
-        page="" if instance is None else instance.page("monitoring"),
+        page="" if instance is None else _page_of(check, instance),
     )
+
+
+def _page_of(check: HealthCheck, instance: InstanceRef) -> str:
+    return f"/dashboard/projects/{instance.project_slug}/health-checks/{check.id}"
