@@ -45,6 +45,7 @@ def change_state(
     is that of `tell`.
     """
     at = max(at, subject.state_since)
+    may_flap = at - subject.state_since < LOOK_BACK  # else nothing else is within the hour
     session.execute(
         sa.update(RecordedSpell)
         .where(RecordedSpell.subject_id == subject.id, RecordedSpell.ended_at.is_(None))
@@ -54,7 +55,8 @@ def change_state(
     _open_spell(session, subject)
     if state == State.PAUSED:
         return stop_telling(subject, at=at, reason=reason)
-    if state in KNOWN and not subject.flapping_since and _flaps(session, subject, at=at):
+    is_new = state in KNOWN and not subject.flapping_since
+    if is_new and may_flap and _flaps(session, subject, at=at):
         subject.flapping_since = at
     return tell(session, subject, now=at, hold_until=hold_until)
 

@@ -26,7 +26,7 @@ from mainstay_server.kernel.watching import (
 )
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.frame import project_frame
+from mainstay_server.tenancy.frame import may_administer, project_frame
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef, instances_of_project
 from mainstay_server.ui import fragment, render
@@ -90,6 +90,7 @@ def show_check(request: Request, session: Session, project: Viewed, check_id: st
         range=chosen,
         ranges=[(name, name) for name in RANGES],
         spells=list(reversed(spells))[:MOST_SPELLS_SHOWN],
+        may_administer=may_administer(request),
         uptime=uptime,
         uptime_tone=tone_of_uptime(uptime.percent),
         outages=_outages(spells),

@@ -97,12 +97,15 @@ def _event_of(session: Session, check: HealthCheck, told: Told) -> HealthChanged
         )
     if told.tidings == Tidings.WENT_DOWN:
         names = names_behind(session, check)
-        facts |= {"unreachable": len(names), "unreachable_names": names[:MOST_NAMED]}
+        facts |= {"unreachable": len(names), "unreachable_names": list(names[:MOST_NAMED])}
     return PLAIN[told.tidings](**facts, reason=told.reason)
 
 
 def names_behind(session: Session, check: HealthCheck) -> Sequence[str]:
     """The names of the watched checks that depend on one, also through others; at most 1,000."""
+    child = sa.select(HealthCheck.id).where(HealthCheck.parent_id == check.id).limit(1)
+    if session.scalar(child) is None:
+        return ()
     below = (
         sa.select(HealthCheck.id, sa.literal(1).label("depth"))
         .where(HealthCheck.parent_id == check.id)
