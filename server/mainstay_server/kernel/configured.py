@@ -92,7 +92,8 @@ class Configured:
     called once with all that was written, for what refers to things of its own kind.
 
     All are called within one transaction and raise `Problem`s whose errors name fields of the
-    shape. Each says its own audited events. `guarded` is what only administrators may remove.
+    shape. Each says its own audited events. `guarded` is what only administrators may remove,
+    `administered` are the fields of the shape that only they may set to anything else.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Configured:
     remove: "Remove" = field(repr=False)
     finish: "Finish | None" = field(default=None, repr=False)
     guarded: bool = False
+    administered: frozenset[str] = frozenset()
 
 
 # Any shape, since each kind takes the one it declared.

@@ -266,4 +266,5 @@ STATUS_PAGES = Configured(
     write=write_page,
     remove=remove_page,
     guarded=True,
+    administered=frozenset(StatusPageShape.model_fields) - OF_PARTS - {"slug", "description"},
 )

@@ -1,9 +1,11 @@
 """Status pages in documents: settings, groups and components in their order, bound by names."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mainstay_server.areas import health_checks, heartbeats, status_pages
+from mainstay_server.areas import configuration, health_checks, heartbeats, status_pages
 from mainstay_server.areas.heartbeats.service.making import make_heartbeat
 from mainstay_server.areas.status_pages.configured import STATUS_PAGES, StatusPageShape
 from mainstay_server.areas.status_pages.schemas.bodies import StatusPageChanges
@@ -14,7 +16,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import Browser, World, a_project
 
 
 @pytest.fixture
@@ -108,3 +110,32 @@ def test_what_a_page_cannot_have_is_refused(session: Session, project: Configure
 def test_whatever_a_page_can_be_told_a_document_can_say_but_its_password() -> None:
     told = set(StatusPageChanges.model_fields) - {"password"}
     assert told <= set(StatusPageShape.model_fields)
+
+
+def test_members_apply_components_and_admins_all_that_the_page_is(
+    client_for: Callable[..., World],
+) -> None:
+    world = client_for(configuration.area, status_pages.area)
+    path = f"/api/projects/{world.project}/configuration/apply"
+
+    def apply(who: Browser, **fields: Any) -> Any:
+        page = {"slug": "ships", "name": "Ships", "components": [{"name": "API"}], **fields}
+        document = json.dumps({"version": 1, "statusPages": [page]})  # which is YAML as well
+        return who.post(path, json={"document": document})
+
+    assert apply(world.bob, published=True).status_code == 403, "a new one is a draft for him"
+    assert apply(world.bob).status_code == 200
+    for setting in (
+        {"published": True},
+        {"visibility": "members"},
+        {"host": "status.ships.example"},
+        {"takesWebhooks": True},
+        {"name": "Boats"},
+    ):
+        refused = apply(world.bob, **setting)
+        assert refused.status_code == 403, setting
+        assert next(iter(setting)) in refused.json()["detail"]
+    assert apply(world.alice, published=True, visibility="members").status_code == 200
+    hidden = {"published": True, "visibility": "members"}
+    assert apply(world.bob, **hidden, components=[{"name": "Shop"}]).status_code == 200
+    assert apply(world.bob, published=True, visibility="public").status_code == 403

@@ -77,13 +77,34 @@ def plan_document(
 
 
 def refuse_for_members(plan: Plan) -> None:
-    """Raises `Forbidden` where it removes what only administrators may."""
+    """Raises `Forbidden` where it removes or sets what only administrators may."""
     for step in plan.steps:
         if step.action == "remove" and step.kind.guarded:
             raise Forbidden(
                 f"Removing the {step.kind.title} {' / '.join(step.key)} is for admins; ask one, or"
                 " apply without prune."
             )
+        if administered := _administered(step):
+            raise Forbidden(
+                f"Setting {', '.join(administered)} of the {step.kind.title}"
+                f" {' / '.join(step.key)} is for admins; ask one, or leave them as they are."
+            )
+
+
+def _administered(step: Step) -> list[str]:
+    """The fields that a step sets and only administrators may; a new thing has what is usual."""
+    if step.wanted is None:
+        return []
+    present = step.held.shape if step.held else None
+    found = []
+    for name, about in type(step.wanted).model_fields.items():
+        if name not in step.kind.administered or (present is None and about.is_required()):
+            continue
+        usual = about.get_default(call_default_factory=True)
+        before = usual if present is None else getattr(present, name)
+        if getattr(step.wanted, name) != before:
+            found.append(about.alias or name)
+    return found
 
 
 def _add(
