@@ -216,3 +216,14 @@ def test_words_in_a_posted_body_decide_where_that_is_wished(world: World) -> Non
         ping(world, beat.ping_id, "POST", content=body)
 
     assert [p.signal for p in pings_of(beat)] == ["success", "fail", "ign"]
+
+
+@pytest.mark.parametrize("status", ["0000" + "9" * 30, "9" * 5_000, "0" * 20, "256", "٣"])
+def test_an_exit_status_that_none_can_be_hinders_no_other_report(world: World, status: str) -> None:
+    beat = a_beat(world)
+
+    answer = ping(world, f"{beat.ping_id}/{status}")
+
+    assert (answer.status_code, answer.text) == (400, "invalid url format")
+    assert ping(world, f"{beat.ping_id}/0003").status_code == 200
+    assert [one.exit_status for one in pings_of(beat)] == [3]

@@ -19,6 +19,7 @@ from mainstay_server.areas.heartbeats.service.recording import record_reports
 from mainstay_server.areas.heartbeats.settings import HeartbeatSettings
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.problems import Unavailable
 from mainstay_server.kernel.settings import load_settings
 from sqlalchemy import func, select
 from tests.areas.heartbeats.worlds import a_heartbeat, an_instance
@@ -189,3 +190,17 @@ def test_what_was_answered_survives_a_kill(beats: list[Heartbeat], tmp_path: Pat
         )
     for beat in beats:
         assert kept.get(beat.ping_id, 0) >= answered.count(beat.ping_id)
+
+
+def test_one_report_that_no_store_takes_is_refused_alone(beats: list[Heartbeat]) -> None:
+    poisoned = a_report(beats[1], exit_status=10**30)
+
+    async def send() -> list[Result | BaseException]:
+        waiting = [intake().record(one) for one in (a_report(beats[0]), poisoned)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    good, bad = asyncio.run(send())
+
+    assert isinstance(good, Result)
+    assert good.outcome == Outcome.TAKEN
+    assert isinstance(bad, Unavailable)

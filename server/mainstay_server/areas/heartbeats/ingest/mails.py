@@ -150,13 +150,13 @@ def target_of(address: str) -> Target | None:
 
 def read_mail(raw: bytes) -> tuple[str, bytes]:
     """The subject of a mail and the beginning of its text, whatever it claims to be encoded in."""
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
     try:
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
         subject = str(message.get("subject", ""))
         part = message.get_body(("plain", "html"))
         text = "" if part is None else str(part.get_content())
-    except (LookupError, ValueError, UnicodeError):  # an encoding that nobody knows
+    except (LookupError, ValueError, RecursionError):  # an encoding that nobody knows, or a maze
         return "", raw[:BODY_BYTES]
     lines = text.replace("\r\n", "\n")
     return subject[:LONGEST_SUBJECT], lines.encode("utf-8", "replace")[:BODY_BYTES]

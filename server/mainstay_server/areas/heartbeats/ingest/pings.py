@@ -31,6 +31,7 @@ MOST_EXIT_STATUS = 255
 SIGNALS = {"start": Signal.START, "fail": Signal.FAIL, "log": Signal.LOG}
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KEY_FORM = re.compile(r"[A-Za-z0-9_-]{10,40}")
+EXIT_FORM = re.compile(r"[0-9]{1,10}")
 SLUG_FORM = re.compile(r"[a-z0-9_-]{1,100}")
 
 _HEADERS = [
@@ -119,7 +120,7 @@ def read_path(rest: str, *, create: bool) -> Addressed:
     if len(words) == 1 and words[0] in SIGNALS:
         return Addressed(target, SIGNALS[words[0]], None)
     (word, *more) = words
-    if more or not (word.isascii() and word.isdigit()) or int(word[:4]) > MOST_EXIT_STATUS:
+    if more or not EXIT_FORM.fullmatch(word) or int(word) > MOST_EXIT_STATUS:
         raise BadPing(BAD_URL)
     return Addressed(target, Signal.FAIL if int(word) else Signal.SUCCESS, int(word))
 

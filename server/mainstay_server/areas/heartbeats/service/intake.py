@@ -140,7 +140,7 @@ class Intake:
                 arrived.refusal = Unavailable(
                     problem.detail, retry_after_seconds=problem.retry_after_seconds
                 )
-        except (SQLAlchemyError, ValueError):
+        except (SQLAlchemyError, ValueError, ArithmeticError):
             if len(batch) == 1:
                 log.exception("a report could not be recorded")
                 batch[0].refusal = _not_now()
