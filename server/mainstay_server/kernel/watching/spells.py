@@ -12,7 +12,10 @@ from mainstay_server.kernel.subjects import Watched
 from .models import RecordedSpell, Watchable
 from .states import KNOWN, State
 
-MOST_SPELLS = 10_000
+MOST_SPELLS = 100_000
+MOST_OF_ONE = 20_000
+LEAST_OF_EACH = 200
+TOO_MANY = "not told: more changes lie here than are read at once"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,42 +37,103 @@ def read_spells(
     until: datetime,
     now: datetime,
 ) -> dict[str, list[Spell]]:
-    """The spells of each subject within a range, oldest first, cut to it; at most 10,000 in all.
+    """The spells of each subject within a range, oldest first, cut to it.
+
+    Of one that changed too often to read it all (at most 100,000 spells are read, 20,000 of one
+    subject, and 200 of each however many there are), the newest are told, and what came before them
+    is unknown, so that uptime counts it neither way and coverage says how much that is.
 
     A spell that lasts is cut where its latest result stops speaking for the subject, if that is
     long ago: until our own outage is written down, it must not count as time we watched.
     """
     until = min(until, now)
     known = {subject.id: subject for subject in subjects}
-    spells: dict[str, list[Spell]] = {subject.id: [] for subject in subjects}
-    rows = session.scalars(
-        sa.select(RecordedSpell)
+    most = most_of_each(len(known))
+    newest_first: dict[str, list[Spell]] = {subject_id: [] for subject_id in known}
+    read = dict.fromkeys(known, 0)
+    for row in session.execute(_newest_of_each(list(known), most + 1, since=since, until=until)):
+        told = newest_first[row.subject_id]
+        read[row.subject_id] += 1
+        if read[row.subject_id] > most:
+            began = told[-1].started_at if told else until
+            if since < began:
+                told.append(_unknown(since, began, reason=TOO_MANY))
+            continue
+        told += _cut(row, known[row.subject_id], since=since, until=until, now=now)
+    return {subject_id: spells[::-1] for subject_id, spells in newest_first.items()}
+
+
+def most_of_each(count: int) -> int:
+    """How many spells are read of each of so many subjects."""
+    return min(max(MOST_SPELLS // max(count, 1), LEAST_OF_EACH), MOST_OF_ONE)
+
+
+def _newest_of_each(
+    ids: list[str], most: int, *, since: datetime, until: datetime
+) -> sa.Select[tuple[str, State, datetime, datetime | None, str]]:
+    """The newest spells of each subject that lie in a range, newest first."""
+    number = sa.func.row_number().over(
+        partition_by=RecordedSpell.subject_id,
+        order_by=(RecordedSpell.started_at.desc(), RecordedSpell.id.desc()),
+    )
+    numbered = (
+        sa.select(
+            RecordedSpell.subject_id,
+            RecordedSpell.state,
+            RecordedSpell.started_at,
+            RecordedSpell.ended_at,
+            RecordedSpell.reason,
+            number.label("number"),
+        )
         .where(
-            RecordedSpell.subject_id.in_(known),
+            RecordedSpell.subject_id.in_(ids),
             RecordedSpell.started_at < until,
             sa.or_(RecordedSpell.ended_at.is_(None), RecordedSpell.ended_at > since),
         )
-        .order_by(RecordedSpell.started_at, RecordedSpell.id)
-        .limit(MOST_SPELLS)
+        .subquery()
     )
-    for row in rows:
-        end = row.ended_at or _end_of_knowledge(known[row.subject_id], now)
-        for state, start, stop in (
-            (State(row.state), row.started_at, end),
-            (State.UNKNOWN, end, until if row.ended_at is None else end),
-        ):
-            start, stop = max(start, since), min(stop, until)  # noqa: PLW2901 - cut to the range
-            if start < stop:
-                spells[row.subject_id].append(
-                    Spell(
-                        state=state,
-                        started_at=start,
-                        ended_at=stop,
-                        reason=row.reason if state == row.state else "",
-                        ongoing=row.ended_at is None and stop == until,
-                    )
+    columns = numbered.c
+    return (
+        sa.select(
+            columns.subject_id, columns.state, columns.started_at, columns.ended_at, columns.reason
+        )
+        .where(columns.number <= most)
+        .order_by(columns.subject_id, columns.number)
+    )
+
+
+def _cut(
+    row: sa.Row[tuple[str, State, datetime, datetime | None, str]],
+    subject: Watchable | Watched,
+    *,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+) -> list[Spell]:
+    """A row as the spells that it means within a range, the later one first."""
+    end = row.ended_at or _end_of_knowledge(subject, now)
+    parts = (
+        (State.UNKNOWN, end, until if row.ended_at is None else end),
+        (State(row.state), row.started_at, end),
+    )
+    found = []
+    for state, start, stop in parts:
+        start, stop = max(start, since), min(stop, until)  # noqa: PLW2901 - cut to the range
+        if start < stop:
+            found.append(
+                Spell(
+                    state=state,
+                    started_at=start,
+                    ended_at=stop,
+                    reason=row.reason if state == row.state else "",
+                    ongoing=row.ended_at is None and stop == until,
                 )
-    return spells
+            )
+    return found
+
+
+def _unknown(since: datetime, until: datetime, *, reason: str) -> Spell:
+    return Spell(state=State.UNKNOWN, started_at=since, ended_at=until, reason=reason)
 
 
 def is_silent(subject: Watchable | Watched, now: datetime) -> bool:
