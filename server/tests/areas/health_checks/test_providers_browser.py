@@ -75,6 +75,39 @@ def test_a_browser_goes_through_a_page_as_a_person_would(shop: HttpReceiver) -> 
     assert any(r.path == "/welcome?user=probe&password=s3cr3t-word" for r in shop.requests)
 
 
+def test_no_secret_is_in_a_title_or_a_picture(shop: HttpReceiver) -> None:
+    """A page may echo what is typed; the picture of the field is the same whatever was typed."""
+    echo = b"""<!doctype html><title>Shop</title><input id="user"
+    oninput="document.title = this.value">"""
+    shop.answer_at("/echo", Answer(headers=HTML, body=echo))
+
+    def typed(secret: str) -> ProbeResult:
+        fill = {"action": "fill", "selector": "#user", "value": "{{key}}"}
+        config = {"page": f"{shop.url}/echo", "secrets": {"key": secret}, "steps": [fill]}
+        return ask("browser", config)
+
+    one, other = typed("s3cr3t-word"), typed("0ther-wordz")
+
+    assert one.facts["title"] == other.facts["title"] == "•••"
+    assert one.screenshot == other.screenshot
+
+
+def test_the_target_tells_wherever_the_steps_go() -> None:
+    browser = PROVIDERS["browser"]
+    config = browser.Config.model_validate(
+        {
+            "page": "https://me:pw@shop.example/login",
+            "steps": [
+                {"action": "goto", "value": "https://shop.example/orders"},
+                {"action": "goto", "value": "https://pay.example/{{key}}"},
+            ],
+            "secrets": {"key": "s3cr3t-word"},
+        }
+    )
+
+    assert browser.target_of(config) == "https://shop.example/login, then https://pay.example"
+
+
 def test_what_is_not_there_is_named_with_what_is(shop: HttpReceiver) -> None:
     config = signing_in(shop)
     config["steps"][4]["value"] = "s3cr3t-word"

@@ -1,8 +1,10 @@
 """Places in a config: `{{name}}`, where a secret or a variable is filled in, and never shown."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated
+from urllib.parse import quote, quote_plus
 
 from pydantic import Field, SecretStr
 
@@ -10,6 +12,8 @@ from .orders import Secret
 
 SHORTEST_SECRET = 4
 HIDDEN = "•••"
+# What a path or query keeps as it is (RFC 3986, 3.3).
+KEPT_IN_URLS = "!$&'()*+,;=:@/?"
 PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,49})\s*\}\}")
 
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,49}$")]
@@ -40,10 +44,23 @@ def places_in(text: str) -> set[str]:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret in it hidden; the longest first, for one may hold another."""
-    for secret in sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    """The text with every secret in it hidden, also as it stands in a URL, a form or JSON.
+
+    The longest comes first, for one may hold another.
+    """
+    long = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    forms = {form for secret in long for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
     return text
+
+
+def _forms(secret: str) -> Iterable[str]:
+    yield secret
+    yield quote(secret, safe="")
+    yield quote(secret, safe=KEPT_IN_URLS)
+    yield quote_plus(secret)
+    yield json.dumps(secret)[1:-1]
 
 
 def opened(secrets: Mapping[str, SecretStr | None]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.problems import Conflict
 from mainstay_server.kernel.settings import of
 
+from .by_hand import a_place
 from .evidence import keep_screenshots
 from .probing import Clock, ask_all
 from .recording import record_results, rows_of
@@ -23,9 +24,11 @@ from .uplink import Uplink
 def ask_now(check_id: str, *, clock: Clock) -> Finished:
     """Ask one check now, also a paused one, and record what it found; blocks until it is.
 
-    No transaction is open while the app is waited for. Raises `Conflict` without a URL.
+    No transaction is open while the app is waited for. Raises `Conflict` without a URL, and
+    `TooManyRequests` when too many are asked by hand at the moment.
     """
-    found = _ask_and_record(HealthCheck.id == check_id, clock=clock)
+    with a_place():
+        found = _ask_and_record(HealthCheck.id == check_id, clock=clock)
     if not found:
         raise Conflict("There is nothing to ask: set the instance's URL first.")
     return found[0]

@@ -14,6 +14,7 @@ from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeOr
 from mainstay_server.kernel.watching import State
 
 from . import configs, judging
+from .by_hand import a_place
 from .probing import Clock, ask_once_confirmed
 
 
@@ -51,8 +52,12 @@ def order_of_changed(
 
 
 def try_out(order: ProbeOrder, *, clock: Clock) -> Finished:
-    """Ask once, keep nothing; blocks until it is answered."""
-    return asyncio.run(ask_once_confirmed(order, clock=clock, confirm_seconds=0))
+    """Ask once, keep nothing; blocks until it is answered.
+
+    Raises `TooManyRequests` when too many are asked by hand at the moment.
+    """
+    with a_place():
+        return asyncio.run(ask_once_confirmed(order, clock=clock, confirm_seconds=0))
 
 
 def _order(

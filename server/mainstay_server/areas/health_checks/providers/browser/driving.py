@@ -122,9 +122,17 @@ class Config(ProviderConfig):
 
 
 def target_of(config: Config) -> str:
-    """The page that is opened first, its places unfilled."""
+    """The page that is opened first, its places unfilled, and where else the steps go.
+
+    All of it, since what a check keeps secret goes only where it was meant for.
+    """
     parts = urlsplit(config.page)
-    return config.page.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
+    page = config.page.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
+    first = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    steps = (urlsplit(step.value) for step in config.steps if step.action == "goto")
+    places = dict.fromkeys(f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in steps)
+    others = ", ".join(place for place in places if place != first)
+    return f"{page}, then {others}" if others else page
 
 
 def host_of(config: Config) -> str:
@@ -176,7 +184,6 @@ class _Run:
     ready: bool = False
     broken: str = ""
     title: str = ""
-    url: str = ""
     console: list[str] = field(default_factory=list)
     screenshot: bytes = b""
     began: float = 0.0
@@ -230,7 +237,7 @@ class _Run:
         elif "screenshot" in said:
             self.screenshot = base64.b64decode(said["screenshot"])
         elif "title" in said:
-            self.title, self.url = str(said["title"]), str(said["url"])
+            self.title = without(str(said["title"]), self.values.values())
         elif "broken" in said:
             self.broken = str(said["broken"])
 
@@ -249,6 +256,7 @@ class _Run:
                     "action": step.action,
                     "selector": step.selector,
                     "value": filled(step.value, self.values),
+                    "isSecret": bool(places_in(step.value)),
                 }
                 for step in self.steps
             ],

@@ -77,8 +77,8 @@ def _browse(order: dict[str, Any]) -> None:
                 break
         # In the order of what a page that never rests can still be asked for.
         _say({"console": errors})
-        _say({"screenshot": _screenshot(page)})
-        _say({"title": _title(page), "url": page.url})
+        _say({"screenshot": _screenshot(page, _secret_fields(order["steps"]))})
+        _say({"title": _title(page)})
         browser.close()
 
 
@@ -166,11 +166,21 @@ def _title(page: Page) -> str:
         return ""
 
 
-def _screenshot(page: Page) -> str:
+def _secret_fields(steps: list[dict[str, Any]]) -> list[str]:
+    """The selectors of what a secret was filled into: no picture shows it, whatever its type."""
+    return [step["selector"] for step in steps if step["isSecret"] and step["selector"]]
+
+
+def _screenshot(page: Page, hidden: list[str]) -> str:
     """What is to be seen, as JPEG; empty when the page does not hold still for it."""
     for quality in QUALITIES:
         try:
-            taken = page.screenshot(type="jpeg", quality=quality, timeout=SCREENSHOT_MS)
+            taken = page.screenshot(
+                type="jpeg",
+                quality=quality,
+                timeout=SCREENSHOT_MS,
+                mask=[page.locator(selector) for selector in hidden],
+            )
         except Error:
             return ""
         if len(taken) <= MOST_SCREENSHOT_BYTES:

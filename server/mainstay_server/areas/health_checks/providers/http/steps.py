@@ -241,7 +241,7 @@ class _Run:
         return replace(
             found,
             state="unhealthy" if reason else "healthy",
-            reason=reason[:LONGEST_REASON],
+            reason=reason,
             failed=failed,
             status_code=response.status,
             url=safe_url(response.url),
@@ -265,7 +265,7 @@ class _Run:
         hidden = [*self.hidden, *self.jar.values()]
         found = replace(
             found,
-            reason=without(found.reason, hidden),
+            reason=without(found.reason, hidden)[:LONGEST_REASON],
             failed=tuple(without(text, hidden) for text in found.failed),
             url=without(found.url, hidden),
         )
