@@ -23,6 +23,7 @@ from mainstay_server.tenancy.models import AccessToken, Membership, Organization
 from mainstay_server.tenancy.scopes import Scope
 from sqlalchemy.orm import Session
 from tests.journeys.running import EMAIL, PASSWORD, PROJECT, TOKEN, Mainstay, running_mainstay
+from tests.journeys.watched_things import make_what_is_watched
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 Json = dict[str, Any]
@@ -35,6 +36,8 @@ UNCHECKED = {
     "/api/guard/keys",
     "/api/guard/policy",
     "/api/guard/report",
+    "/api/probe/",
+    "/api/v1/endpoints/",
 }
 
 
@@ -79,6 +82,8 @@ class Attacked:
         known = {**self.hers, **instead}
         if "/guard-keys/" in path:
             known["keyId"] = self.hers["guardKeyId"]
+        elif "/heartbeat-keys/" in path:
+            known["keyId"] = self.hers["heartbeatKeyId"]
         filled = re.sub(r"{(\w+)}", lambda name: known[name[1]], path)
         asks = path.endswith("/ip-allowlist/check")
         return f"{filled}?ip=203.0.113.9" if asks else filled
@@ -168,6 +173,9 @@ def make_everything(attacked: Attacked) -> None:
     _what_is_stored(attacked, instance)
     _what_is_backed_up(attacked, instance)
     _what_comes_by_itself(attacked, instance)
+    for name, value in make_what_is_watched(mainstay, attacked.made, instance).items():
+        kept = told if name.startswith("told:") else hers
+        kept[name.removeprefix("told:")] = value
 
 
 def _what_is_stored(attacked: Attacked, instance: str) -> None:
@@ -362,6 +370,7 @@ def wait_for_the_log(attacked: Attacked) -> list[Json]:
 def told_of(attacked: Attacked, text: str) -> list[str]:
     """What of Alice's organization a text names; what anybody may know is left out."""
     words = {"type", "owner", "limitName", "number", "organizationId", "snapshot"}
+    words.add("pingNumber")
     return [name for name, value in attacked.hers.items() if name not in words and value in text]
 
 
