@@ -3,7 +3,7 @@
 from mainstay_server.kernel.area import Area
 
 from . import api, configured, ingest, jobs, pages, readiness
-from .service.heartbeats import Watching
+from .service import watches
 from .settings import HeartbeatSettings
 
 area = Area(
@@ -19,6 +19,6 @@ area = Area(
     readiness=(readiness.every_heartbeat_has_reported_once,),
     settings=(HeartbeatSettings,),
     menu=(pages.menu,),
-    watches=Watching(),
+    watches=watches.HEARTBEATS,
     configured=(configured.HEARTBEATS,),
 )

@@ -1,6 +1,5 @@
 """Heartbeats as people and keys administer them: found, listed, paused, resumed, removed."""
 
-from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,9 +10,7 @@ from mainstay_server.contracts.heartbeats import HeartbeatChanged, HeartbeatRemo
 from mainstay_server.kernel.events import changes_between, facts_of
 from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, NotFound
-from mainstay_server.kernel.subjects import Watched
 from mainstay_server.kernel.watching import UP, State, forget
-from mainstay_server.tenancy.models import Instance, Project
 
 from .making import SETTABLE, say_changed
 from .states import set_deadlines
@@ -23,7 +20,7 @@ BY_HAND = "paused by hand"
 RESUMED = "resumed: it has not reported since"
 REMOVED = "the heartbeat was removed"
 STATES = {
-    "down": sa.and_(Heartbeat.state == State.UNHEALTHY),
+    "down": Heartbeat.state == State.UNHEALTHY,
     "degraded": Heartbeat.state == State.DEGRADED,
     "healthy": Heartbeat.state == State.HEALTHY,
     "unknown": Heartbeat.state == State.UNKNOWN,
@@ -125,48 +122,6 @@ def remove_heartbeat(session: Session, heartbeat: Heartbeat, *, now: datetime) -
     say_changed(session, HeartbeatRemoved, heartbeat, gone, now=now)
     told = forget(session, heartbeat, at=now, reason=REMOVED)
     say_told(session, heartbeat, told, now=now)
-
-
-class Watching:
-    """What this area watches, as others see it."""
-
-    def list(self, session: Session, project_id: str, *, limit: int) -> Sequence[Watched]:
-        """The heartbeats of a project, by name; at most so many."""
-        return _watched(session, Heartbeat.project_id == project_id, limit=limit)
-
-    def find(self, session: Session, ids: Collection[str]) -> Sequence[Watched]:
-        """Those of the ids that are heartbeats."""
-        return _watched(session, Heartbeat.id.in_(ids), limit=len(ids))
-
-
-def _watched(
-    session: Session, condition: sa.ColumnElement[bool], *, limit: int
-) -> Sequence[Watched]:
-    rows = session.execute(
-        sa.select(Heartbeat, Project.slug)
-        .join(Instance, Instance.id == Heartbeat.instance_id)
-        .join(Project, Project.id == Instance.project_id)
-        .where(condition)
-        .order_by(Heartbeat.name, Heartbeat.id)
-        .limit(limit)
-    )
-    return [
-        Watched(
-            id=row.id,
-            kind="heartbeat",
-            organization_id=row.organization_id,
-            project_id=row.project_id,
-            instance_id=row.instance_id,
-            name=row.name,
-            tags=tuple(row.tags),
-            state=row.state,
-            state_since=row.state_since,
-            state_reason=row.state_reason,
-            page=f"/dashboard/projects/{slug}/heartbeats/{row.instance_id}/{row.id}",
-            flapping=row.flapping_since is not None,
-        )
-        for row, slug in rows
-    ]
 
 
 def _rest(
