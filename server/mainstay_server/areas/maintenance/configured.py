@@ -15,8 +15,8 @@ from mainstay_server.kernel.configured import (
     Shape,
     numbered,
 )
-from mainstay_server.kernel.problems import Invalid, Problem
-from mainstay_server.kernel.watching import list_watched
+from mainstay_server.kernel.problems import Problem
+from mainstay_server.kernel.watching import ids_by_name, ids_named, names_by_id
 from mainstay_server.tenancy.subjects import ProjectRef, find_project
 
 from .schemas import Name
@@ -24,7 +24,6 @@ from .service import listing, planning
 from .service.planning import MOST_PER_PROJECT, Wanted
 from .service.schedules import checked_schedule
 
-MOST_SUBJECTS = 10_000
 LONGEST_START = 40
 
 
@@ -73,7 +72,7 @@ def export_maintenance(session: Session, project: ConfiguredProject) -> Sequence
     now = utc_now()
     page = listing.list_maintenance(session, project.id, limit=MOST_PER_PROJECT, now=now)
     names = numbered((None, one.maintenance.name) for one in page.items)
-    subjects = {id_: name for name, ids in _subjects(session, project).items() for id_ in ids}
+    subjects = names_by_id(session, project)
     return [
         Held(
             id=one.maintenance.id,
@@ -92,7 +91,7 @@ def write_maintenance(
     now: datetime,
 ) -> str:
     """Plan it, or plan something else from now on; what has begun stays as it was."""
-    subjects = _subjects(session, project)
+    ids = ids_by_name(session, project)
     start = datetime.fromisoformat(wanted.starts_at)
     plan = Wanted(
         name=wanted.name,
@@ -104,7 +103,9 @@ def write_maintenance(
         duration_minutes=wanted.duration_minutes,
         instance_ids=[project.instance(each).id for each in wanted.instances],
         tags=wanted.tags,
-        subject_ids=[id_ for name in wanted.subjects for id_ in _ids_of(name, subjects)],
+        subject_ids=[
+            id_ for name in wanted.subjects for id_ in ids_named(ids, name, field="subjects")
+        ],
     )
     ref = _ref(session, project)
     if maintenance_id is None:
@@ -137,22 +138,6 @@ def _shape(
         tags=sorted(plan.tags),
         subjects=sorted({subjects[each] for each in plan.subject_ids if each in subjects}),
     )
-
-
-def _subjects(session: Session, project: ConfiguredProject) -> Mapping[str, list[str]]:
-    """The ids of what is watched by `instance/name`; two of one name are both meant."""
-    found: dict[str, list[str]] = {}
-    for one in list_watched(session, project.id, limit=MOST_SUBJECTS):
-        name = f"{project.environment_of(one.instance_id)}/{one.name}"
-        found.setdefault(name, []).append(one.id)
-    return found
-
-
-def _ids_of(name: str, subjects: Mapping[str, list[str]]) -> list[str]:
-    if name not in subjects:
-        message = f"subjects: nothing is watched as {name!r}; write instance/name"
-        raise Invalid(message, errors=[{"field": "subjects", "message": message}])
-    return subjects[name]
 
 
 def _ref(session: Session, project: ConfiguredProject) -> ProjectRef:

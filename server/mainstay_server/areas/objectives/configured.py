@@ -14,15 +14,13 @@ from mainstay_server.kernel.configured import (
     Shape,
     numbered,
 )
-from mainstay_server.kernel.problems import Invalid
-from mainstay_server.kernel.watching import list_watched
+from mainstay_server.kernel.watching import ids_by_name, ids_named, names_by_id
 from mainstay_server.tenancy.subjects import ProjectRef, find_project
 
 from .models import Objective
 from .schemas import KindName, Name, Periods, SourceName, Target
 from .service import setting
 
-MOST_SUBJECTS = 10_000
 COUNTED_BY = ("kind", "source", "subject", "route", "threshold_ms")
 CHANGEABLE = ("name", "target_percent", "period")
 
@@ -58,7 +56,7 @@ class ObjectiveShape(Shape):
 def export_objectives(session: Session, project: ConfiguredProject) -> Sequence[Held]:
     """Every objective whose subject, if it has one, is still watched."""
     found = setting.list_objectives(session, project.id, limit=setting.MOST_PER_PROJECT).items
-    subjects = {id_: name for name, id_ in _subjects(session, project).items()}
+    subjects = names_by_id(session, project)
     names = numbered((one.instance_id, one.name) for one in found)
     return [
         Held(id=one.id, shape=_shape(project, one, name, subjects))
@@ -85,7 +83,7 @@ def write_objective(
     project.instance(wanted.instance)  # refuses with the field that is wrong
     values = wanted.model_dump(exclude={"instance", "subject"})
     values["environment"] = wanted.instance
-    values["subject_id"] = _subject_id(wanted.subject, _subjects(session, project))
+    values["subject_id"] = _subject_id(session, project, wanted.subject)
     return setting.set_objective(session, ref, values, now=now).id
 
 
@@ -120,19 +118,9 @@ def _shape(
     )
 
 
-def _subjects(session: Session, project: ConfiguredProject) -> Mapping[str, str]:
-    """The id of what is watched by `instance/name`; of two of one name the first."""
-    found: dict[str, str] = {}
-    for one in list_watched(session, project.id, limit=MOST_SUBJECTS):
-        found.setdefault(f"{project.environment_of(one.instance_id)}/{one.name}", one.id)
-    return found
-
-
-def _subject_id(name: str, subjects: Mapping[str, str]) -> str:
-    if name and name not in subjects:
-        message = f"subject: nothing is watched as {name!r}; write instance/name"
-        raise Invalid(message, errors=[{"field": "subject", "message": message}])
-    return subjects.get(name, "")
+def _subject_id(session: Session, project: ConfiguredProject, name: str) -> str:
+    """The id of what has that name, of two the first; empty for an objective of requests."""
+    return ids_named(ids_by_name(session, project), name, field="subject")[0] if name else ""
 
 
 def _ref(session: Session, project: ConfiguredProject) -> ProjectRef:

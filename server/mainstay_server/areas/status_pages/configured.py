@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from mainstay_server.kernel.configured import Configured, ConfiguredProject, Held, Shape
 from mainstay_server.kernel.problems import Invalid
-from mainstay_server.kernel.watching import list_watched
+from mainstay_server.kernel.watching import ids_by_name, ids_named, names_by_id
 from mainstay_server.kernel.web import Body
 
 from .models import StatusComponent, StatusGroup, StatusPage, Visibility
@@ -31,7 +31,6 @@ from .schemas.bodies import (
 from .service import components, pages
 from .service.components import MOST_COMPONENTS, MOST_GROUPS
 
-MOST_SUBJECTS = 10_000
 Visible = Literal["public", "password", "allowlist", "members"]
 USUAL_ACCENT = "#2360c4"
 VISIBLE: Mapping[Visibility, Visible] = {
@@ -98,7 +97,7 @@ class StatusPageShape(Shape):
 
 def export_pages(session: Session, project: ConfiguredProject) -> Sequence[Held]:
     """The pages of the organization that show nothing of its other projects."""
-    names = {id_: name for name, ids in _subjects(session, project).items() for id_ in ids}
+    names = names_by_id(session, project)
     bound = _bound(session, project)
     return [
         Held(id=page.id, shape=_shape(session, page, names))
@@ -131,9 +130,8 @@ def write_page(
         raise Invalid(message, errors=[{"field": "visibility", "message": message}])
     pages.change_page(session, page, wanted.model_dump(exclude=OF_PARTS), now=now)
     groups = _write_groups(session, page, wanted.groups, now=now)
-    lines = _write_components(
-        session, page, wanted.components, groups, _subjects(session, project), now=now
-    )
+    subjects = ids_by_name(session, project)
+    lines = _write_components(session, page, wanted.components, groups, subjects, now=now)
     components.put_in_order(
         session, page, component_ids=lines, group_ids=list(groups.values()), now=now
     )
@@ -183,7 +181,7 @@ def _write_components(
             "name": each.name,
             "description": each.description,
             "group_id": groups.get(each.group, ""),
-            "subject_id": _subject_id(each.subject, subjects, number),
+            "subject_id": _subject_id(subjects, each.subject, number),
             "only_if_degraded": each.only_if_degraded,
         }
         there = present.get(each.name)
@@ -223,23 +221,9 @@ def _shape(session: Session, page: StatusPage, names: Mapping[str, str]) -> Stat
     )
 
 
-def _subjects(session: Session, project: ConfiguredProject) -> Mapping[str, list[str]]:
-    """The ids of what the project watches by `instance/name`."""
-    found: dict[str, list[str]] = {}
-    for one in list_watched(session, project.id, limit=MOST_SUBJECTS):
-        name = f"{project.environment_of(one.instance_id)}/{one.name}"
-        found.setdefault(name, []).append(one.id)
-    return found
-
-
-def _subject_id(name: str, subjects: Mapping[str, Sequence[str]], number: int) -> str:
-    if not name:
-        return ""
-    if name not in subjects:
-        message = f"nothing is watched as {name!r}; write instance/name"
-        field = f"components.{number}.subject"
-        raise Invalid(message, errors=[{"field": field, "message": message}])
-    return subjects[name][0]
+def _subject_id(subjects: Mapping[str, Sequence[str]], name: str, number: int) -> str:
+    """The id of what has that name, of two the first; empty for a line that is set by hand."""
+    return ids_named(subjects, name, field=f"components.{number}.subject")[0] if name else ""
 
 
 def _bound(session: Session, project: ConfiguredProject) -> Mapping[str, list[str]]:

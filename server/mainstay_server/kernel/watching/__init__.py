@@ -11,6 +11,7 @@ from .correcting import Correction, correct, list_corrections
 from .folding import find_watched, list_watched
 from .models import RecordedSpell, SpellCorrection, SpellMonth, Watchable
 from .months import Month, forget_spells, freeze_months, months_of, uptime_over
+from .naming import ids_by_name, ids_named, names_by_id
 from .settings import WatchingSettings
 from .spells import Spell, is_silent, read_spells
 from .states import KNOWN, SEVERITY, TROUBLE, UP, Standing, State, next_state
@@ -48,11 +49,14 @@ __all__ = [
     "forget",
     "forget_spells",
     "freeze_months",
+    "ids_by_name",
+    "ids_named",
     "install_windows",
     "is_silent",
     "list_corrections",
     "list_watched",
     "months_of",
+    "names_by_id",
     "next_state",
     "read_spells",
     "restate",

@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from mainstay_server.areas import heartbeats, objectives
 from mainstay_server.areas.heartbeats.service.making import make_heartbeat
 from mainstay_server.areas.objectives.configured import OBJECTIVES, ObjectiveShape
+from mainstay_server.areas.objectives.models import Objective
 from mainstay_server.areas.objectives.schemas import ObjectiveBody
 from mainstay_server.kernel.area import install
 from mainstay_server.kernel.configured import ConfiguredProject, Held
 from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.watching import list_watched
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.world import NOON_YESTERDAY as NOON
@@ -82,3 +85,21 @@ def test_whatever_an_objective_can_be_told_a_document_can_say() -> None:
     by_name = {"environment": "instance", "subject_id": "subject"}
     told = {by_name.get(name, name) for name in ObjectiveBody.model_fields}
     assert told <= set(ObjectiveShape.model_fields)
+
+
+def test_what_shares_its_name_with_another_stays_what_an_objective_is_counted_by(
+    session: Session, project: ConfiguredProject
+) -> None:
+    make_heartbeat(session, project.instance("production"), {"name": "Invoices"}, now=NOON)
+    first, second = (
+        each.id for each in list_watched(session, project.id) if each.name == "Invoices"
+    )
+    OBJECTIVES.write(session, project, shape(subject="production/Invoices"), None, NOON)
+    objective = session.scalars(sa.select(Objective)).one()
+    assert objective.subject_id == first
+
+    objective.subject_id = second
+    held = only(session, project)
+    assert held.shape == shape(subject="production/Invoices")
+    assert OBJECTIVES.write(session, project, held.shape, held.id, NOON) == held.id
+    assert objective.subject_id == second
