@@ -185,3 +185,13 @@ def test_charlie_sees_none_of_it(world: World) -> None:
     theirs = f"/dashboard/projects/{world.charlies_instance.project_slug}/heartbeats"
     mixed = f"{theirs}/{world.instance.id}/{beat['id']}"
     assert world.charlie.get(mixed).status_code == 404
+
+
+def test_a_refused_form_tells_nothing_of_a_heartbeat_of_others(world: World) -> None:
+    beat = made(world)
+    theirs = world.charlies_instance
+    for instance_id in (theirs.id, world.instance.id):
+        path = f"/dashboard/projects/{theirs.project_slug}/heartbeats/{instance_id}"
+        answer = world.charlie.post(f"{path}/{beat['id']}/change", data={"name": ""})
+        assert answer.status_code == 404
+        assert beat["name"] not in answer.text

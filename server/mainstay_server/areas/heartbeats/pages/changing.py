@@ -21,16 +21,15 @@ from mainstay_server.areas.heartbeats.service.schedules import (
 )
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.problems import Conflict, Invalid, NotFound, Problem
-from mainstay_server.kernel.subjects import InstanceRef
+from mainstay_server.kernel.problems import Conflict, Invalid, Problem
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.frame import project_frame, redirect_with
+from mainstay_server.tenancy.frame import redirect_with
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import fragment, render
 
-from .overview import PAGE
+from .frame import instance_frame, own_instance
 from .seen import page_of
 
 router = Router()
@@ -101,11 +100,7 @@ def show_form(
     request: Request, session: Session, project: Managed, instance_id: str, heartbeat_id: str
 ) -> Response:
     """The form, empty for `new`."""
-    found = None
-    if heartbeat_id != NEW:
-        found = heartbeats.get_heartbeat(
-            session, _own(request, session, project, instance_id).id, heartbeat_id
-        )
+    found = _found(session, project, instance_id, heartbeat_id)
     return _form(request, session, project, instance_id, _values_of(found), found=found)
 
 
@@ -126,7 +121,7 @@ def _save(
     try:
         values = _read(sent)
         with transaction() as session:
-            instance = _own(request, session, project, instance_id)
+            instance = own_instance(session, project, instance_id)
             if heartbeat_id == NEW:
                 row = making.make_heartbeat(session, instance, values, now=utc_now())
             else:
@@ -134,16 +129,10 @@ def _save(
                 making.change_values(session, row, values, now=utc_now())
             path = page_of(instance, row)
     except (Invalid, Conflict) as problem:
+        fault = problem.detail
         with reading() as session:
-            return _form(
-                request,
-                session,
-                project,
-                instance_id,
-                sent,
-                found=None if heartbeat_id == NEW else session.get(Heartbeat, heartbeat_id),
-                fault=problem.detail,
-            )
+            found = _found(session, project, instance_id, heartbeat_id)
+            return _form(request, session, project, instance_id, sent, found=found, fault=fault)
     done = "It is waited for from its first report on." if heartbeat_id == NEW else "Changed."
     return redirect_with(path, done)
 
@@ -158,15 +147,11 @@ def _form(  # noqa: PLR0913 - a form is all of this
     found: Heartbeat | None,
     fault: str = "",
 ) -> Response:
-    frame = project_frame(request, session, project, page=PAGE, now=utc_now())
-    instance = next((one for one in frame["instances"] if one.id == instance_id), None)
-    if instance is None:
-        raise NotFound("There is no such instance; go back to the list.")
     return render(
         request,
         "heartbeats/form.html",
         status_code=400 if fault else 200,
-        **{**frame, "instance": instance},
+        **instance_frame(request, session, project, instance_id, now=utc_now()),
         values=dict.fromkeys(FIELDS, "") | dict(values),
         found=found,
         fault=fault,
@@ -175,13 +160,14 @@ def _form(  # noqa: PLR0913 - a form is all of this
     )
 
 
-def _own(request: Request, session: Session, project: ProjectRef, instance_id: str) -> InstanceRef:
-    frame = project_frame(request, session, project, page=PAGE, now=utc_now())
-    instances: list[InstanceRef] = frame["instances"]
-    found = next((one for one in instances if one.id == instance_id), None)
-    if found is None:
-        raise NotFound("There is no such instance; go back to the list.")
-    return found
+def _found(
+    session: Session, project: ProjectRef, instance_id: str, heartbeat_id: str
+) -> Heartbeat | None:
+    """The heartbeat that is to change, of this project's instance; None for `new`."""
+    if heartbeat_id == NEW:
+        return None
+    instance = own_instance(session, project, instance_id)
+    return heartbeats.get_heartbeat(session, instance.id, heartbeat_id)
 
 
 def _read(sent: Mapping[str, str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef, find_project
 from mainstay_server.ui import render
 
-from .overview import PAGE
+from .frame import PAGE
 
 router = Router()
 Managed = Annotated[ProjectRef, access.project(Role.ADMIN)]

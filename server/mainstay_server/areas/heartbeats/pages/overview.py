@@ -21,10 +21,11 @@ from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import render
 
+from .frame import PAGE
+
 router = Router()
 Viewed = Annotated[ProjectRef, access.project(Role.VIEWER)]
 
-PAGE = "heartbeats"
 PER_PAGE = 100
 HOURS_30_DAYS = 24 * 30
 TABS = ("all", "down", "degraded", "healthy", "unknown", "paused")

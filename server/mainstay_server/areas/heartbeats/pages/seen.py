@@ -22,12 +22,13 @@ from mainstay_server.kernel.watching import Spell, State, uptime_of, worst_in_sl
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.addresses import base_url, project_dsn
-from mainstay_server.tenancy.frame import done_or_refused, project_frame
+from mainstay_server.tenancy.frame import done_or_refused
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import render
 
-from .overview import LIGHTS, PAGE, standing_of
+from .frame import PAGE, instance_frame
+from .overview import LIGHTS, standing_of
 
 router = Router(prefix="/dashboard/projects/{slug}/heartbeats/{instance_id}")
 Seen = Annotated[ProjectRef, access.project(Role.VIEWER)]
@@ -58,10 +59,8 @@ def show_heartbeat(
 ) -> Response:
     """Everything known of one job."""
     now = utc_now()
-    frame = project_frame(request, session, project, page=PAGE, now=now)
-    instance = next((one for one in frame["instances"] if one.id == instance_id), None)
-    if instance is None:
-        raise NotFound("There is no such instance; go back to the list.")
+    frame = instance_frame(request, session, project, instance_id, now=now)
+    instance = frame["instance"]
     row = heartbeats.get_heartbeat(session, instance.id, heartbeat_id)
     since = max(now - timedelta(days=DAYS), row.created_at)
     spells = reading.spells_of(session, row, since=since, until=now, now=now)
@@ -72,7 +71,7 @@ def show_heartbeat(
     return render(
         request,
         "heartbeats/one.html",
-        **{**frame, "instance": instance},
+        **frame,
         row=row,
         standing=standing_of(row, now),
         pings=pings.items,
@@ -105,17 +104,13 @@ def show_body(
     number: int,
 ) -> Response:
     """What came with one report."""
-    now = utc_now()
-    frame = project_frame(request, session, project, page=PAGE, now=now)
-    instance = next((one for one in frame["instances"] if one.id == instance_id), None)
-    if instance is None:
-        raise NotFound("There is no such instance; go back to the list.")
-    row = heartbeats.get_heartbeat(session, instance.id, heartbeat_id)
+    frame = instance_frame(request, session, project, instance_id, now=utc_now())
+    row = heartbeats.get_heartbeat(session, frame["instance"].id, heartbeat_id)
     body = reading.get_body(session, row, number)
     return render(
         request,
         "heartbeats/body.html",
-        **{**frame, "instance": instance},
+        **frame,
         row=row,
         number=number,
         body=body.decode("utf-8", "replace"),
