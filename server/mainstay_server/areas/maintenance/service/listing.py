@@ -99,11 +99,6 @@ def windows_of(
     return occurrences(session, Maintenance.id == maintenance_id, since=since, until=until)
 
 
-def active_windows(session: Session, project_id: str, *, now: datetime) -> list[Occurrence]:
-    """The windows of a project that last."""
-    return windows_of_project(session, project_id, since=now, until=now + A_MOMENT)
-
-
 def preview(
     session: Session, project: ProjectRef, wanted: Wanted, *, now: datetime
 ) -> tuple[MaintenancePlan, list[Previewed]]:

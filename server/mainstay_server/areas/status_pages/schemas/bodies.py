@@ -13,7 +13,6 @@ from mainstay_server.kernel.web.bodies import Instant
 
 from .colours import LEAST_CONTRAST, WHITE, contrast, darkened_to
 
-LANGUAGES = ("en", "de")
 MOST_NETWORKS = 100
 LONGEST_BODY = 10_000
 MOST_AUTO_REPORT_MINUTES = 1440

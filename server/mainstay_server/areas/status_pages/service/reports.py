@@ -131,17 +131,6 @@ def update_report(
     return _say_update(session, page, report, body=wanted.body, notify=wanted.notify, now=now)
 
 
-def retitle_report(
-    session: Session, page: StatusPage, report: StatusReport, title: str, *, now: datetime
-) -> None:
-    """Call an incident otherwise; nobody is told."""
-    before = facts_of(report, TOLD)
-    report.title, report.changed_at = title, now
-    changed = changes_between(before, facts_of(report, TOLD))
-    say(session, StatusReportUpdated(**_about(page, report), changes=changed), now=now)
-    record_change(session, page.id, now=now)
-
-
 def remove_report(
     session: Session, page: StatusPage, report: StatusReport, *, now: datetime
 ) -> None:

@@ -297,11 +297,6 @@ class Words:
         return f"{days} d {rest} h" if rest else f"{days} d"
 
 
-def languages() -> tuple[str, ...]:
-    """The languages that pages speak."""
-    return tuple(_WORDS)
-
-
 def missing_words() -> dict[str, set[str]]:
     """What each language lacks of the others' phrases; for the test that there is nothing."""
     every = set().union(*_WORDS.values())
