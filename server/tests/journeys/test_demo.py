@@ -82,6 +82,24 @@ def proven(browser: httpx.Client, summary: dict[str, Any]) -> bool:
     return browser.get(path).json()["lastVerifiedAt"] is not None
 
 
+def watched(browser: httpx.Client, summary: dict[str, Any]) -> dict[str, str]:
+    """How the health checks and heartbeats of an instance are, by name."""
+    base = f"/api/instances/{summary['instanceId']}"
+    checks = browser.get(f"{base}/health-checks").json()["healthChecks"]
+    jobs = browser.get(f"{base}/heartbeats").json()["heartbeats"]
+    return {each["name"]: each["state"] for each in (*checks, *jobs)}
+
+
+def well(states: dict[str, str]) -> set[str]:
+    """The names of those that are healthy."""
+    return {name for name, state in states.items() if state == "healthy"}
+
+
+def shown(browser: httpx.Client) -> str:
+    """The status page that everybody sees."""
+    return browser.get("/status/inspections").text
+
+
 def has_begun(child: psutil.Process) -> bool:
     """Whether it runs its own program by now, not a copy of its parent's."""
     try:
@@ -115,6 +133,11 @@ def test_the_demo_is_full_within_a_minute_and_a_sigterm_ends_all_of_it(tmp_path:
         pager = tmp_path / "demo" / "demo" / "pager.log"
         eventually(lambda: "inspections staging is down" in pager.read_text())
         eventually(lambda: proven(browser, seen["production"]))
+        names = {"health", "port", "list", "an inspection", "Nightly export"}
+        eventually(lambda: names <= well(watched(browser, seen["production"])))
+        eventually(lambda: "A whole inspection" in shown(browser))
+        objectives = browser.get("/api/projects/inspections/objectives").json()["objectives"]
+        assert {each["source"] for each in objectives} == {"requests", "watched"}
         children = children_of(demo)
         assert len(children) == CHILDREN
 

@@ -23,6 +23,7 @@ from .guarding import Guarding
 from .places import PLACES, SAMPLE, Place
 from .promising import promise
 from .reporting import report
+from .watching import show, watch
 
 STOP_SECONDS = 4.0
 PATIENCE_SECONDS = 30.0
@@ -53,6 +54,7 @@ class Conductor:
             _patiently(lambda url=url: _connect(url))  # type: ignore[misc] # bound at once
             self._start_visitors(place, url, keys)
             self._tell_where(instances[place], url)
+            watch(self._api, instance_id=instances[place], url=url, key=keys[0])
         promise(self._api, project=self._project, environment=PLACES[0].environment)
         back_up(
             self._api,
@@ -61,6 +63,12 @@ class Conductor:
             kept=self._folder / "backup.json",
         )
         report(self._api, instance_id=instances[PLACES[0]])
+        show(
+            self._api,
+            project=self._project,
+            environment=PLACES[0].environment,
+            instance_id=instances[PLACES[0]],
+        )
 
     def look_after(self) -> None:
         """Say which child ended by itself, once; the others go on."""
