@@ -40,6 +40,7 @@ SLOTS = 90
 DAYS = 90
 SHOWN_SPELLS = 20
 SHOWN_TURNS = 5
+FEWEST_DRAWN = 2
 TONES = {
     Signal.SUCCESS: "ok",
     Signal.FAIL: "critical",
@@ -181,7 +182,7 @@ def _slots(spells: Sequence[Spell], *, now: datetime) -> list[dict[str, str]]:
 
 
 def _chart(runs: Sequence[HeartbeatPing], row: Heartbeat) -> dict[str, Any] | None:
-    if not runs:
+    if len(runs) < FEWEST_DRAWN:  # one point has no axis of time
         return None
     chart: dict[str, Any] = {
         "times": [int(run.at.timestamp()) for run in runs],
