@@ -54,14 +54,6 @@ _RECENT = f"""
     WHERE instance_id = {{instance:String}} ORDER BY at DESC LIMIT {MOST_RECENT}
 """
 
-_SERIES = f"""
-    SELECT intDiv(toUnixTimestamp(at), {{step:UInt32}}) * {{step:UInt32}} AS time,
-        avgIf(response_ms, status_code > 0) AS average,
-        quantileExactIf(0.95)(response_ms, status_code > 0) AS p95,
-        countIf(status_code > 0) AS answered
-    FROM health_results WHERE {_OF_INSTANCE} GROUP BY time ORDER BY time
-"""
-
 _SUMMARIES = f"""
     SELECT instance_id, count() AS checks, countIf(state = 'unhealthy') AS failed,
         avgIf(response_ms, status_code > 0) AS average, countIf(status_code > 0) AS answered,
@@ -189,13 +181,6 @@ def ask_metrics(instance_id: str, *, since: datetime, until: datetime) -> dict[s
 def ask_recent(instance_id: str) -> list[dict[str, Any]]:
     """The 50 newest results, newest first."""
     return columns.query(_RECENT, instance=instance_id)
-
-
-def ask_series(
-    instance_id: str, *, since: datetime, until: datetime, step_seconds: int
-) -> list[dict[str, Any]]:
-    """Response times per step of epoch-aligned seconds; steps without a result have no row."""
-    return columns.query(_SERIES, instance=instance_id, step=step_seconds, **_range(since, until))
 
 
 def ask_summaries(

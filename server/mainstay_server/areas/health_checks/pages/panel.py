@@ -8,7 +8,12 @@ from fastapi import Form
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.health_checks.columns import ask_series
+from mainstay_server.areas.health_checks.columns import (
+    HEALTH_RESULTS,
+    ask_figures,
+    ask_newest,
+    ask_timings,
+)
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
 from mainstay_server.areas.health_checks.service import asking, checks, reporting
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
@@ -16,7 +21,13 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
-from mainstay_server.kernel.watching import read_spells, uptime_of, windows_of, worst_in_slots
+from mainstay_server.kernel.watching import (
+    SEVERITY,
+    read_spells,
+    uptime_of,
+    windows_of,
+    worst_in_slots,
+)
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
@@ -33,6 +44,7 @@ Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
 
 SLOTS = 90
 SHOWN_RESULTS = 10
+RESULTS_KEPT = timedelta(days=HEALTH_RESULTS.retention_days)
 TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
 
@@ -150,14 +162,21 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     spells = read_spells(asked.session, [check], since=since, until=asked.now, now=asked.now)[
         check.id
     ]
-    health = reporting.health_of(asked.session, asked.instance.id, hours=asked.hours, now=asked.now)
+    figures = ask_figures(check.instance_id, check.id, since=since, until=asked.now)
     windows = windows_of(asked.session, check, since=since, until=asked.now)
     uptime = uptime_of(spells, since=since, until=asked.now, without=windows).percent
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
     return {
-        "metrics": health.metrics,
+        "figures": figures if figures["checks"] else None,
         "every": every(check.interval_seconds),
-        "recent": health.recent_checks[:SHOWN_RESULTS],
+        "recent": ask_newest(
+            check.instance_id,
+            check.id,
+            since=asked.now - RESULTS_KEPT,
+            until=asked.now,
+            most=SHOWN_RESULTS,
+        ),
+        "further": _further(asked.session, check),
         "uptime": uptime,
         "uptime_tone": tone_of_uptime(uptime),
         "slots": [
@@ -171,6 +190,12 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     }
 
 
+def _further(session: Session, main: HealthCheck) -> list[HealthCheck]:
+    """The other checks of the instance, those in trouble first."""
+    others = [one for one in checks.list_checks(session, main.instance_id) if one.id != main.id]
+    return sorted(others, key=lambda one: (-SEVERITY.get(HealthState(one.state), 0), one.name))
+
+
 def _worse(one: str, other: str) -> str:
     """The more alarming of two tones; of two that do not alarm, the first."""
     return next((tone for tone in ("critical", "warn") if tone in (one, other)), one)
@@ -180,8 +205,9 @@ def _chart(asked: PanelRequest, check: HealthCheck, since: datetime) -> dict[str
     step = STEP_SECONDS.get(asked.hours, max(asked.hours * 40, 60))
     rows = {
         row["time"]: row
-        for row in ask_series(asked.instance.id, since=since, until=asked.now, step_seconds=step)
-        if row["answered"]
+        for row in ask_timings(
+            check.instance_id, check.id, since=since, until=asked.now, step_seconds=step
+        )
     }
     first = int(since.timestamp()) // step * step
     times = list(range(first, int(asked.now.timestamp()) + 1, step))

@@ -91,7 +91,8 @@ class ProbeOrder:
             first_byte_ms=timings.first_byte,
             transfer_ms=timings.transfer,
             facts=facts or {},
-            values={"CONNECTED": True, "RESPONSE_TIME": timings.total} | dict(values or {}),
+            values={"CONNECTED": True, "RESPONSE_TIME": round(timings.total, 1)}
+            | dict(values or {}),
         )
 
     def unanswered(self, error: OutboundError, *, began: float) -> "ProbeResult":

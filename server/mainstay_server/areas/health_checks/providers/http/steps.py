@@ -231,7 +231,7 @@ class _Run:
         return self.began + whole
 
     def _judged(self, step: Step, response: Response, found: StepResult) -> StepResult:
-        spoken = values_of(response) | {"RESPONSE_TIME": response.timings.total}
+        spoken = values_of(response) | {"RESPONSE_TIME": round(response.timings.total, 1)}
         judged = [judge(parse(text), spoken) for text in step.conditions]
         failed = tuple(each.shown for each in judged if not each.holds)
         # Conditions may speak of the status: one that does, decides on it.
