@@ -8,6 +8,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from mainstay_server.areas.health_checks import area
+from mainstay_server.areas.health_checks.api.probes import is_secure
 from mainstay_server.areas.health_checks.models import CheckPlace, Probe
 from mainstay_server.areas.health_checks.service import probes
 from mainstay_server.areas.health_checks.settings import HealthCheckSettings
@@ -15,6 +16,7 @@ from mainstay_server.kernel import columns
 from mainstay_server.kernel.clock import rfc3339, utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.settings import override_settings
+from starlette.requests import Request
 from tests.world import Browser, World
 
 PROBES = "/api/probes"
@@ -265,6 +267,38 @@ def test_secrets_travel_only_where_nobody_reads_them(world: World) -> None:
     assert (plain.json()["checks"], plain.json()["withheld"]) == ([], 1)
     assert SECRET in secure.text
     assert SECRET in allowed.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "secure"), [({}, "yes"), ({"x-forwarded-for": "203.0.113.9"}, "no")]
+)
+def test_a_proxy_on_this_machine_is_not_the_probe_itself(
+    world: World, headers: dict[str, str], secure: str
+) -> None:
+    """Without a word on whom to trust, what comes by a proxy may have come from anywhere."""
+    _ = world  # its settings
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "path": "/api/probe/plan",
+        "query_string": b"",
+        "server": ("127.0.0.1", 80),
+        "client": ("127.0.0.1", 5),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    assert is_secure(Request(scope)) is (secure == "yes")
+
+
+@pytest.mark.parametrize("moment", [1e300, -1e300, 10**30])
+def test_an_end_that_no_calendar_has_is_none(world: World, moment: float) -> None:
+    probe = add(world, world.alice)
+    a_check(world.alice, world.instance.id, "Oslo")
+    planned = probe.plan()["checks"][0]
+
+    told = result(planned, at=utc_now()) | {"facts": {"certificate_ends_at": moment}}
+
+    assert probe.report(told) == {"taken": 1}
 
 
 def test_a_place_that_has_no_probe_is_refused(world: World) -> None:

@@ -44,6 +44,7 @@ BY_PROBE = access.public("opened by a probe's own token, which the endpoint asks
 
 MOST_WAIT_SECONDS = 25
 LOOK_EVERY_SECONDS = 1.0
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip")
 PROBE_TOKEN: dict[str, Any] = {"security": [{"probeToken": []}]}
 
 _PROBE = {
@@ -176,7 +177,7 @@ async def get_plan(
 ) -> PlanAnswer:
     """Answer at once when there is something new, or else when the wait is over."""
     deadline = time.monotonic() + min(max(wait, 0), MOST_WAIT_SECONDS)
-    secure = _is_secure(request)
+    secure = is_secure(request)
     while True:
         over = time.monotonic() >= deadline
         plan = await run_in_threadpool(
@@ -217,10 +218,12 @@ def _find_plan(
     return plan
 
 
-def _is_secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
     """Whether what is answered stays between us and the probe."""
     if of(HealthCheckSettings).health_checks_probes_plain or request.url.scheme == "https":
         return True
+    if any(name in request.headers for name in FORWARDED):
+        return False  # by a proxy beside us, which nobody knows how far it passes this on
     try:
         return request.client is not None and ip_address(request.client.host).is_loopback
     except ValueError:

@@ -95,7 +95,12 @@ def _settle(session: Session, check: HealthCheck, kind: str, *, at: datetime, re
 
 def _end_in(facts: Mapping[str, Fact], kind: str) -> datetime | None:
     found = facts.get(f"{kind}_ends_at")
-    return datetime.fromtimestamp(found, tz=UTC) if isinstance(found, int | float) else None
+    if not isinstance(found, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(found, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return None  # a time that no calendar has, as only a broken probe tells it
 
 
 def _is_nearer(due: int | None, told: int | None) -> bool:
