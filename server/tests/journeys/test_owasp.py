@@ -45,6 +45,8 @@ RESULTS = "/api/projects/{slug}/results"
 TOO_MUCH = {
     RESULTS: LARGEST_SCAN,
     SCANS: LARGEST_SCAN,
+    "/api/projects/{slug}/configuration/plan": 13 << 20,
+    "/api/projects/{slug}/configuration/apply": 13 << 20,
     "/api/projects/{slug}/sync-chunks": 10 << 20,
     "/api/projects/{slug}/sync-folders/{folder}/snapshots": 65 << 20,
 }
@@ -280,7 +282,8 @@ def test_api6_unrestricted_access_to_sensitive_business_flows(untouched: Attacke
         ("/api/invitations", {"role": "viewer"}, 200),
         (f"{project}/ingest-keys", {"label": "many"}, 50),
         (f"{project}/guard-keys", {"name": "many"}, 50),
-        (f"{instance}/health-checks", {"url": "http://127.0.0.1:9/many", "name": "n"}, 50),
+        (f"{instance}/heartbeat-keys", {"kind": "write", "name": "many"}, 50),
+        ("/api/status-pages", {"name": "many"}, 50),
     ):
         statuses = [
             untouched.ask("alice", "POST", path, json=body).status_code for _ in range(most)

@@ -15,11 +15,23 @@ def make_what_is_watched(mainstay: Mainstay, made: Made, instance: str) -> dict[
 
     `made` is what a POST of their owner makes. What is told once is given as "told:probe".
     """
-    project = f"/api/projects/{PROJECT}"
     heartbeat = made(f"{instance}/heartbeats", {"name": "Nightly backup"})
     uuid = heartbeat["pingUrl"].rpartition("/")[2]
     assert mainstay.ask("POST", f"/ping/{uuid}", content=b"3.2 GB").is_success
     key = made(f"{instance}/heartbeat-keys", {"kind": "write", "name": "deploy"})
+    return {
+        "heartbeatId": heartbeat["id"],
+        "pingNumber": "1",
+        "heartbeatKeyId": key["id"],
+        "told:heartbeat key": key["key"],
+        **make_what_is_planned(mainstay, made),
+        **_a_status_page(mainstay, made),
+    }
+
+
+def make_what_is_planned(mainstay: Mainstay, made: Made) -> dict[str, str]:
+    """Maintenance with its next window, an objective, and a probe elsewhere."""
+    project = f"/api/projects/{PROJECT}"
     night = {"name": "Patch night", "schedule": "0 2 * * SUN#1", "durationMinutes": 60}
     plan = made(f"{project}/maintenance", night)
     windows = mainstay.get(f"{project}/maintenance-windows")["windows"]
@@ -32,16 +44,11 @@ def make_what_is_watched(mainstay: Mainstay, made: Made, instance: str) -> dict[
     objective = made(f"{project}/objectives", promise)
     probe = made("/api/probes", {"name": "fra-1", "location": "Frankfurt"})
     return {
-        "heartbeatId": heartbeat["id"],
-        "pingNumber": "1",
-        "heartbeatKeyId": key["id"],
-        "told:heartbeat key": key["key"],
         "maintenanceId": plan["id"],
         "windowId": windows[0]["id"],
         "objectiveId": objective["id"],
         "probeId": probe["id"],
         "told:probe": probe["token"],
-        **_a_status_page(mainstay, made),
     }
 
 

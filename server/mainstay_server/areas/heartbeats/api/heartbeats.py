@@ -196,7 +196,13 @@ def list_heartbeat_pings(
     "/heartbeats/{heartbeat_id:id}/pings/{ping_number}/body",
     summary="Show what came with a report",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"example": "Backup of 3.2 GB done"}}}},
+    responses={
+        200: {
+            "content": {
+                "text/plain": {"schema": {"type": "string"}, "example": "Backup of 3.2 GB done"}
+            }
+        }
+    },
 )
 def get_heartbeat_ping_body(
     session: Session, instance: Viewed, heartbeat_id: str, ping_number: int
