@@ -1,4 +1,4 @@
-"""The only way out of the process: every HTTP call and every mail passes its address check."""
+"""The only way out of the process: every call, connection and mail passes its address check."""
 
 from mainstay_server.kernel.outbound.cookies import CookieJar
 from mainstay_server.kernel.outbound.dialing import (
