@@ -39,7 +39,7 @@ class HeartbeatRecovered(HeartbeatMoved, frozen=True, kw_only=True):
     troubled_since: datetime
 
 
-class HeartbeatFlaps(HeartbeatMoved, frozen=True, kw_only=True):
+class HeartbeatFlapping(HeartbeatMoved, frozen=True, kw_only=True):
     """A job goes back and forth too often to be told of each time; said once until it settles."""
 
 

@@ -27,7 +27,7 @@ from mainstay_server.contracts.health_checks import (
 )
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
-    HeartbeatFlaps,
+    HeartbeatFlapping,
     HeartbeatRecovered,
     HeartbeatStopped,
     HeartbeatWentDown,
@@ -108,8 +108,8 @@ def open_badly_reported(session: Session, event: HeartbeatDegraded, *, now: date
     heartbeat_conditions.record_missed(session, event, now=now)
 
 
-@on(HeartbeatFlaps)
-def open_flapping_job(session: Session, event: HeartbeatFlaps, *, now: datetime) -> None:
+@on(HeartbeatFlapping)
+def open_flapping_job(session: Session, event: HeartbeatFlapping, *, now: datetime) -> None:
     """A job goes back and forth: one alert stands for all of it."""
     heartbeat_conditions.record_missed(session, event, now=now)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
-    HeartbeatFlaps,
+    HeartbeatFlapping,
     HeartbeatMoved,
     HeartbeatRecovered,
     HeartbeatStopped,
@@ -43,7 +43,7 @@ def test_each_heartbeat_opens_and_ends_its_own(harbour: Harbour) -> None:
 
 
 def test_one_word_takes_the_place_of_the_other(harbour: Harbour) -> None:
-    for minute, kind in enumerate((HeartbeatDegraded, HeartbeatWentDown, HeartbeatFlaps)):
+    for minute, kind in enumerate((HeartbeatDegraded, HeartbeatWentDown, HeartbeatFlapping)):
         harbour.happens(said(harbour, kind, minutes=minute))
         assert len(harbour.active()) == 1
     assert harbour.active() == ["heartbeat_missed:b1:flapping"]

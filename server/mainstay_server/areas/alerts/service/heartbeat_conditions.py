@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import AlertType, Severity
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
-    HeartbeatFlaps,
+    HeartbeatFlapping,
     HeartbeatMoved,
     HeartbeatRecovered,
     HeartbeatStopped,
@@ -81,7 +81,7 @@ def _end(session: Session, event: HeartbeatMoved, resolution: str, *, now: datet
 
 
 def _what(event: HeartbeatMoved) -> str:
-    if isinstance(event, HeartbeatFlaps):
+    if isinstance(event, HeartbeatFlapping):
         return FLAPPING
     return DEGRADED if isinstance(event, HeartbeatDegraded) else ""
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.heartbeats.models import Heartbeat
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
-    HeartbeatFlaps,
+    HeartbeatFlapping,
     HeartbeatMoved,
     HeartbeatRecovered,
     HeartbeatStopped,
@@ -20,7 +20,7 @@ KINDS: dict[Tidings, type[HeartbeatMoved]] = {
     Tidings.WENT_DOWN: HeartbeatWentDown,
     Tidings.DEGRADED: HeartbeatDegraded,
     Tidings.STOPPED: HeartbeatStopped,
-    Tidings.FLAPPING: HeartbeatFlaps,
+    Tidings.FLAPPING: HeartbeatFlapping,
 }
 SETTLED_IN: dict[State, type[HeartbeatMoved]] = {
     State.UNHEALTHY: HeartbeatWentDown,
