@@ -142,7 +142,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(
 )
 def test_a_strange_range_is_refused(world: World, query: str) -> None:
     answer = world.bob.get(f"/api/projects/{world.project}/maintenance-windows?{query}")
-    assert answer.status_code == 400 or "cursor" in query
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])

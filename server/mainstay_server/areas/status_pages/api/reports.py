@@ -203,7 +203,7 @@ def _reports(session: Session, found: Sequence[StatusReport]) -> list[StatusRepo
 def _maintenances(
     session: Session, found: Sequence[StatusMaintenance], *, now: datetime
 ) -> list[StatusMaintenanceAnswer]:
-    said = maintenances.said_about(session, [each.id for each in found])
+    said = maintenances.updates_of(session, [each.id for each in found])
     return [
         StatusMaintenanceAnswer(
             id=each.id,

@@ -140,7 +140,7 @@ def status_at(starts_at: datetime, ends_at: datetime, *, now: datetime) -> str:
     return "in_progress" if now < ends_at else "completed"
 
 
-def said_about(session: Session, maintenance_ids: Sequence[str]) -> dict[str, list[StatusUpdate]]:
+def updates_of(session: Session, maintenance_ids: Sequence[str]) -> dict[str, list[StatusUpdate]]:
     """What was said about each maintenance, the newest first."""
     rows = session.scalars(
         sa.select(StatusUpdate)

@@ -294,7 +294,7 @@ def _maintenances(
 ) -> list[MaintenanceFacts]:
     """What is announced here and what is planned elsewhere, those that begin last first."""
     announced = maintenances.list_maintenances(session, page.id, limit=MOST_MAINTENANCES)
-    said = maintenances.said_about(session, [each.id for each in announced])
+    said = maintenances.updates_of(session, [each.id for each in announced])
     found = [
         MaintenanceFacts(
             id=each.id,
