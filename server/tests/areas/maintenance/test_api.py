@@ -137,12 +137,18 @@ def test_what_makes_no_sense_is_refused_with_the_reason(
         "from=2026-01-01T00:00:00Z&to=2028-01-01T00:00:00Z",
         "from=9999-12-31T00:00:00Z&to=9999-01-01T00:00:00Z",
         "status=odd",
-        "cursor=odd",
     ],
 )
 def test_a_strange_range_is_refused(world: World, query: str) -> None:
     answer = world.bob.get(f"/api/projects/{world.project}/maintenance-windows?{query}")
     assert answer.status_code == 400
+
+
+def test_a_strange_cursor_is_refused(world: World) -> None:
+    planned(world)
+    for path in ("maintenance", "maintenance-windows"):
+        answer = world.bob.get(f"/api/projects/{world.project}/{path}?cursor=odd")
+        assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
