@@ -193,7 +193,8 @@ def _with_kept(question: _Question, path: Path, wanted: Shape, present: Held | N
             kept_paths.append(where)
         elif not _may_lack(wanted, where):
             hint = question.document.variables.get((*path, *where), "")
-            what = f"has no secret to keep; give it{' a value by ' + hint if hint else ' one'}"
+            next_step = f"set the variable of {hint}" if hint else "give it one"
+            what = f"has no secret to keep yet; {next_step}"
             question.faults.append(fault(question.document, (*path, *where), what))
     whole = type(wanted).model_validate(value)
     if present and kept_paths and not whole.keeps_secrets_of(present.shape):
