@@ -175,7 +175,7 @@ def test_a_kept_secret_is_refused_where_there_is_none(world: World) -> None:
         "alertChannels[1].config.webhookUrl",
         "alertChannels[2].config.webhookUrl",
     }
-    assert "a value by ${CHAT:-kept}" in faults["alertChannels[1].config.webhookUrl"]
+    assert "set the variable of ${CHAT:-kept}" in faults["alertChannels[1].config.webhookUrl"]
 
 
 def test_a_project_s_changes_by_hand_show_in_a_plan_and_go_with_an_apply(world: World) -> None:
