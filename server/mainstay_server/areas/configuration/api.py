@@ -84,6 +84,23 @@ BODY: dict[str, Any] = {
     }
 }
 
+
+class YamlResponse(PlainTextResponse):
+    """A document."""
+
+    media_type = YAML
+
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
+
+
+A_SCHEMA = {
+    "schema": {"type": "object"},
+    "example": {"$schema": "https://json-schema.org/draft/2020-12/schema"},
+}
 router = Router()
 # Not of the kernel's kind: its body may be larger than others, and no transaction waits for it.
 documents = APIRouter()
@@ -130,15 +147,16 @@ async def apply_configuration(request: Request, project: Written, caller: Asking
     CONFIGURATION,
     summary="Export a configuration",
     operation_id="export_configuration",
-    response_class=PlainTextResponse,
-    responses={200: {"content": {YAML: {"schema": {"type": "string"}, "example": EXAMPLE}}}},
+    response_class=YamlResponse,
+    # Whoever reads YAML has a mapping, and whoever does not has a text.
+    responses={200: {"content": {YAML: {"schema": {"title": "Document"}, "example": EXAMPLE}}}},
 )
 def export_configuration(request: Request, session: Session, project: Viewed) -> Response:
     """The project as a document. Secrets are variables that fall back to what is there."""
     text = exporting.export_document(
         session, applying.about(session, project), server=base_url(request)
     )
-    return Response(text, media_type=YAML)
+    return YamlResponse(text)
 
 
 @router.get(
@@ -162,16 +180,16 @@ def list_applied(
     exporting.SCHEMA_PATH,
     summary="JSON Schema of configurations",
     operation_id="get_configuration_schema",
-    responses=example({"$schema": "https://json-schema.org/draft/2020-12/schema"}),
+    response_class=SchemaResponse,
+    responses={200: {"content": {SchemaResponse.media_type: A_SCHEMA}}},
 )
 def get_schema(
     request: Request,
     _public: Annotated[None, access.public("says how documents are written, nothing of anyone's")],
-) -> JSONResponse:
+) -> SchemaResponse:
     """The JSON Schema of documents: editors complete and check them by it."""
-    return JSONResponse(
+    return SchemaResponse(
         document_schema(base_url(request) + exporting.SCHEMA_PATH),
-        media_type="application/schema+json",
         headers={"cache-control": "public, max-age=300"},
     )
 

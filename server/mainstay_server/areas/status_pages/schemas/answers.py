@@ -246,7 +246,7 @@ A_SUBSCRIBER: dict[str, Any] = {
     "componentIds": [],
     "createdAt": _AT,
     "confirmedAt": _AT,
-    "lastDeliveredAt": None,
+    "lastDeliveredAt": _AT,
     "lastError": "",
 }
 A_BADGE = {
