@@ -91,7 +91,8 @@ def test_the_form_of_every_kind_makes_the_check_that_its_example_makes(
     shown, secrets = configs.shown(example), configs.secrets_of(example)
     page = world.bob.get(f"{base_of(world)}/new?kind={kind}").text
     sent = filled_in(page) | {
-        field.name: field.value for field in fields_of(provider.Config, shown, without=("url",))
+        field.name: field.value
+        for field in fields_of(provider.Config, shown, without=("url",) if kind == "http" else ())
     }
     for path in secrets:
         name, _, key = path.partition(".")
@@ -108,8 +109,9 @@ def test_the_form_of_every_kind_makes_the_check_that_its_example_makes(
     made = configs.config_of(check)
     expected = configs.shown(example)
     found = configs.shown(made)
-    for several in (expected, found):
-        several.pop("url", None)
+    if kind == "http":  # its URL is not in the config of the form
+        for several in (expected, found):
+            several.pop("url", None)
     assert found == expected
     assert configs.secrets_of(made) == secrets
     again = world.bob.get(f"{base_of(world)}/{check.id}/change").text
@@ -221,3 +223,54 @@ def test_what_cannot_be_read_is_refused_by_name(sent: dict[str, Any], why: str) 
         config_in(PROVIDERS["steps"].Config, sent)
 
     assert refused.value.errors[0]["field"] in sent
+
+
+def add_probe(world: World, location: str) -> None:
+    answer = world.alice.post("/api/probes", json={"name": "box", "location": location})
+    assert answer.status_code == 201, answer.text
+
+
+def test_places_are_chosen_where_there_are_probes_and_nowhere_else(world: World) -> None:
+    new = f"{base_of(world)}/new"
+    assert "Where it is asked from" not in world.bob.get(new).text
+    add_probe(world, "St. Gallen")
+    page = world.bob.get(new).text
+    assert filled_in(page)["place.here"] == "on"
+    assert "place.St. Gallen" not in filled_in(page)
+    assert "Where it is asked from" not in world.bob.get(f"{new}?kind=browser").text
+
+    sent = filled_in(page) | {"name": "shop", "url": "https://shop.example/", "quorum": "all"}
+    assert world.bob.post(new, data=sent | {"place.St. Gallen": "on"}).status_code == 303
+    check = only_check()
+    assert (check.locations, check.quorum) == (["here", "St. Gallen"], "all")
+
+    change = f"{base_of(world)}/{check.id}/change"
+    sent = filled_in(world.bob.get(change).text)
+    assert (sent["place.St. Gallen"], sent["quorum"]) == ("on", "all")
+    del sent["place.here"]
+    assert world.bob.post(change, data=sent | {"quorum": "any"}).status_code == 303
+    assert (only_check().locations, only_check().quorum) == (["St. Gallen"], "any")
+
+
+def test_no_place_and_one_that_is_not_are_refused_beside_the_boxes(world: World) -> None:
+    add_probe(world, "Oslo")
+    new = f"{base_of(world)}/new"
+    sent = filled_in(world.bob.get(new).text) | {"name": "shop", "url": "https://shop.example/"}
+    del sent["place.here"]
+
+    nowhere = world.bob.post(new, data=sent)
+    elsewhere = world.bob.post(new, data=sent | {"place.Atlantis": "on"})
+
+    assert (nowhere.status_code, elsewhere.status_code) == (400, 400)
+    assert 'id="places-error"' in nowhere.text
+    assert "There is no probe at" in html.unescape(elsewhere.text)
+
+
+def test_another_kind_keeps_the_places_that_were_ticked(world: World) -> None:
+    add_probe(world, "Oslo")
+
+    asked = {"kind": "tcp", "quorum": "any", "place.Oslo": "on"}
+    sent = filled_in(world.bob.get(f"{base_of(world)}/new", params=asked).text)
+
+    assert (sent["quorum"], sent["place.Oslo"]) == ("any", "on")
+    assert "place.here" not in sent

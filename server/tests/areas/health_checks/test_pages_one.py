@@ -132,3 +132,19 @@ def test_one_check_is_not_for_charlie(world: World, app: HttpReceiver) -> None:
     with reading() as session:
         assert session.get(HealthCheck, id_) is not None
     assert evidence.list_screenshots(id_) == []
+
+
+def test_a_check_of_several_places_shows_how_each_stands(world: World) -> None:
+    body = {"url": "https://shop.example/", "name": "shop"}
+    alone = made(world, body)
+    world.alice.post("/api/probes", json={"name": "box", "location": "Oslo"})
+    spread = made(world, body | {"locations": ["here", "Oslo"], "quorum": "any"})
+
+    page, now = world.bob.get(spread).text, world.bob.get(f"{spread}/now").text
+
+    assert "any of them" in page
+    for shown in (page, now):
+        assert "Asked from" in shown
+        assert "Oslo" in shown
+        assert "not yet" in shown
+    assert "not yet" not in world.bob.get(alone).text

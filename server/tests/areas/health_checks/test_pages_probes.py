@@ -59,6 +59,10 @@ def test_members_see_them_and_strangers_do_not(world: World) -> None:
 def test_a_probe_is_removed_by_who_administers(world: World) -> None:
     add(world.alice, "Oslo")
     probe_id = world.alice.get("/api/probes").json()["probes"][0]["id"]
+    page = world.alice.get(PATH).text
+    assert "Remove the probe at Oslo?" in page
+    assert f'data-opens="remove-{probe_id}"' in page
+    assert f"{PATH}/{probe_id}/remove" not in world.bob.get(PATH).text
 
     assert world.bob.post(f"{PATH}/{probe_id}/remove").status_code == 403
     world.charlie.post(f"{PATH}/{probe_id}/remove")

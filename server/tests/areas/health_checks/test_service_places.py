@@ -190,6 +190,15 @@ def test_a_place_without_a_probe_is_refused(session: Session) -> None:
         places.set_locations(session, check, [HERE, "Atlantis"])
 
 
+def test_a_browser_is_asked_here_alone(session: Session) -> None:
+    check = spread(session)
+    a_probe(session, check, "Oslo")
+    check.kind = "browser"
+
+    with pytest.raises(Invalid, match="asked from here alone"):
+        places.set_locations(session, check, ["Oslo"])
+
+
 def test_the_probe_of_another_organization_is_no_place(session: Session) -> None:
     ours, theirs = a_check(session), a_check(session, number=2)
     assert ours.organization_id != theirs.organization_id

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mainstay_server.areas.health_checks.models import HealthCheck
-from mainstay_server.areas.health_checks.providers import PROVIDERS
+from mainstay_server.areas.health_checks.models import HERE, HealthCheck
+from mainstay_server.areas.health_checks.providers import PROVIDERS, USUAL_INTERVALS
 from mainstay_server.areas.health_checks.schemas.bodies import NewCheck
 from mainstay_server.areas.health_checks.service import configs
 from mainstay_server.areas.health_checks.service.kinds import DEFAULT_KIND
 
 from .fields import FormField, fields_of
 
+PLACE = "place."
+"""Begins the name of each place's box in a form."""
 # What takes longer by its nature begins with a longer time-out.
 TIMEOUT_SECONDS = {"browser": "30", "steps": "30"}
 DEGRADED_AFTER_MS = {"browser": "10000", "steps": "10000"}
@@ -23,7 +25,8 @@ def blank(kind: str) -> dict[str, str]:
         for name, field in NewCheck.model_fields.items()
         if isinstance(field.default, int)
     }
-    common |= {"interval_seconds": "60", "name": "", "kind": kind}
+    interval = str(USUAL_INTERVALS.get(kind, 60))
+    common |= {"interval_seconds": interval, "name": "", "kind": kind, PLACE + HERE: "on"}
     if kind in TIMEOUT_SECONDS:
         common["timeout_seconds"] = TIMEOUT_SECONDS[kind]
         common["degraded_after_ms"] = DEGRADED_AFTER_MS[kind]
@@ -31,10 +34,18 @@ def blank(kind: str) -> dict[str, str]:
     return common
 
 
+def asked_apart(kind: str) -> tuple[str, ...]:
+    """What a form asks beside the config of a kind: the URL that is the check's own."""
+    return ("url",) if kind == DEFAULT_KIND else ()
+
+
 def answers_of(check: HealthCheck) -> dict[str, str]:
     """The answers that would make this check."""
-    numbers = {name: str(getattr(check, name)) for name in blank(check.kind) if name != "kind"}
-    return numbers | {
+    numbers = [name for name, value in blank(check.kind).items() if value.isdecimal()]
+    return {
+        **{name: str(getattr(check, name)) for name in numbers},
+        **{PLACE + location: "on" for location in check.locations},
+        "quorum": check.quorum,
         "kind": check.kind,
         "name": check.name,
         "url": check.url,
@@ -55,7 +66,7 @@ def form_of(kind: str, given: Mapping[str, str], check: HealthCheck | None) -> l
     elif kind in ("steps", "browser"):
         # A list of steps is easier changed than begun.
         shown = {"steps": provider.EXAMPLE["steps"]}
-    fields = fields_of(provider.Config, shown, secrets=secrets, without=("url",))
+    fields = fields_of(provider.Config, shown, secrets=secrets, without=asked_apart(kind))
     if not any(name.startswith("config.") for name in given):
         return fields
     return [_as_sent(field, given) for field in fields]

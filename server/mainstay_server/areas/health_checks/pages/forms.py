@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.areas.health_checks.models import HERE, HealthCheck
 from mainstay_server.areas.health_checks.providers import PROVIDERS
 from mainstay_server.areas.health_checks.schemas.bodies import HealthCheckChanges
-from mainstay_server.areas.health_checks.service import checks, listing, trying
+from mainstay_server.areas.health_checks.service import checks, listing, plans, probes, trying
 from mainstay_server.areas.health_checks.service.details import read_result
 from mainstay_server.areas.health_checks.service.kinds import DEFAULT_KIND, NewCheckOfAnyKind
 from mainstay_server.kernel.clock import utc_now
@@ -28,7 +28,7 @@ from mainstay_server.tenancy.subjects import ProjectRef, instances_of_project
 from mainstay_server.ui import fragment, render
 
 from .fields import config_in, lines_in
-from .filling import answers_of, blank, form_of
+from .filling import PLACE, answers_of, asked_apart, blank, form_of
 from .words import LIGHTS
 
 PREFIX = "/dashboard/projects/{slug}/health-checks"
@@ -59,7 +59,11 @@ def show_new(request: Request, session: Session, project: Written) -> Response:
     kind = asked.get("kind", DEFAULT_KIND)
     kind = kind if kind in PROVIDERS else DEFAULT_KIND
     given = {name: asked[name] for name in ("name", "url", "environment") if asked.get(name)}
-    return _page(request, session, project, blank(kind) | given | {"kind": kind})
+    begun = blank(kind)
+    if "quorum" in asked:  # another kind was chosen: what was ticked stays as it is
+        del begun[PLACE + HERE]
+        given |= {n: value for n, value in asked.items() if n.startswith(PLACE) or n == "quorum"}
+    return _page(request, session, project, begun | given | {"kind": kind})
 
 
 @router.post(PREFIX + "/new")
@@ -157,6 +161,7 @@ def _page(
         faults={fault["field"]: fault["message"] for fault in problem.errors} if problem else {},
         fields=form_of(kind, given, check),
         values=sorted(PROVIDERS[kind].VALUES) if kind in PROVIDERS else [],
+        places=_places(session, project, kind),
         environments=[(each.environment, each.environment) for each in frame["instances"]],
         parents=[
             ("", "nothing"),
@@ -169,13 +174,22 @@ def _page(
     )
 
 
+def _places(session: Session, project: ProjectRef, kind: str) -> list[tuple[str, str]]:
+    """Where a check of this kind may be asked from; none where there is nothing to choose."""
+    if kind in plans.ELSEWHERE_NEVER:
+        return []
+    found = probes.list_probes(session, project.organization_id)
+    elsewhere = [(probe.location, probe.location) for probe in found]
+    return [(HERE, "here"), *elsewhere] if elsewhere else []
+
+
 def _new(sent: Mapping[str, str]) -> Any:  # noqa: ANN401 - a new check of any kind
     kind = sent.get("kind", "")
     if kind not in PROVIDERS:
         raise Invalid("Choose a kind of health check from the list.")
     body = _common(sent) | {
         "kind": kind,
-        "config": config_in(PROVIDERS[kind].Config, sent, without=("url",)),
+        "config": config_in(PROVIDERS[kind].Config, sent, without=asked_apart(kind)),
     }
     if kind == DEFAULT_KIND:
         body["url"] = sent.get("url", "")
@@ -184,7 +198,7 @@ def _new(sent: Mapping[str, str]) -> Any:  # noqa: ANN401 - a new check of any k
 
 def _changes(check: HealthCheck, sent: Mapping[str, str]) -> HealthCheckChanges:
     body = _common(sent)
-    body["config"] = config_in(PROVIDERS[check.kind].Config, sent, without=("url",))
+    body["config"] = config_in(PROVIDERS[check.kind].Config, sent, without=asked_apart(check.kind))
     if check.default_of:
         for name in FOLLOWED:
             body.pop(_alias(name), None)
@@ -202,6 +216,9 @@ def _common(sent: Mapping[str, str]) -> dict[str, Any]:
         "tags": [tag for each in sent.get("tags", "").split(",") if (tag := each.strip())],
         "parentId": sent.get("parent_id") or None,
     }
+    if "quorum" in sent:  # only a form that has places to choose from has one
+        body["quorum"] = sent["quorum"]
+        body["locations"] = [n.removeprefix(PLACE) for n in sent if n.startswith(PLACE)]
     for name in WHOLE_NUMBERS:
         text = sent.get(name, "").strip()
         if text:

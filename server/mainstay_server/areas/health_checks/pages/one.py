@@ -12,7 +12,7 @@ from starlette.responses import Response
 from mainstay_server.areas.health_checks import columns
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthPart
 from mainstay_server.areas.health_checks.providers import PROVIDERS
-from mainstay_server.areas.health_checks.service import configs, evidence, listing, parts
+from mainstay_server.areas.health_checks.service import configs, evidence, listing, parts, places
 from mainstay_server.areas.health_checks.service.details import Detail, read_detail, timings_of
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
@@ -85,7 +85,7 @@ def show_check(request: Request, session: Session, project: Viewed, check_id: st
         request,
         "health_checks/check.html",
         **frame,
-        **_words_of(session, check),
+        **_words_of(session, check, now=now),
         strip_width=listing.SLOTS * SLOT_WIDTH,
         range=chosen,
         ranges=[(name, name) for name in RANGES],
@@ -112,7 +112,7 @@ def show_now(request: Request, session: Session, project: Viewed, check_id: str)
             request,
             "health_checks/now.html",
             base=f"/dashboard/projects/{project.slug}/health-checks",
-            **_words_of(session, check),
+            **_words_of(session, check, now=utc_now()),
         ),
         media_type="text/html",
     )
@@ -138,7 +138,7 @@ def _frame(
     return frame | {"instance": instance, "base": base, "here": f"{base}/{check.id}"}
 
 
-def _words_of(session: Session, check: HealthCheck) -> dict[str, Any]:
+def _words_of(session: Session, check: HealthCheck, *, now: datetime) -> dict[str, Any]:
     config = configs.config_of(check)
     parent = None
     if check.parent_id:
@@ -150,6 +150,7 @@ def _words_of(session: Session, check: HealthCheck) -> dict[str, Any]:
         "every": every(check.interval_seconds),
         "lights": LIGHTS,
         "parent": parent,
+        "places": places.shown_places(session, check, now=now) if check.asked_elsewhere else [],
         "config": configs.shown(config),
         "secrets": configs.secrets_of(config),
         "screenshots": evidence.list_screenshots(check.id) if check.kind == "browser" else [],

@@ -107,5 +107,6 @@ def _page(
         asked=asked,
         may_add=caller.role.covers(Role.ADMIN),
         path=PATH,
-        example=probes.command_of(base_url(request), "mst_probe_…"),
+        example="pip install mainstay-server\n"
+        + probes.command_of(base_url(request), "mst_probe_…"),
     )

@@ -12,6 +12,7 @@ from mainstay_server.areas.health_checks.schemas.orders import Finished, ProbeRe
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.watching import KNOWN, Standing, State, next_state
 
+from .plans import ELSEWHERE_NEVER
 from .quorum import Quorum, Verdict, Vote, verdict
 from .turns import allowance
 
@@ -26,6 +27,8 @@ def set_locations(session: Session, check: HealthCheck, locations: Sequence[str]
     """
     chosen = sorted(set(locations), key=lambda name: (name != HERE, name))
     _refuse_unknown(session, check.organization_id, chosen)
+    if check.kind in ELSEWHERE_NEVER and chosen != [HERE]:
+        raise Invalid(f"A check of kind {check.kind} is asked from here alone.")
     check.locations = chosen
     check.asked_here = HERE in chosen
     check.asked_elsewhere = chosen != [HERE]
