@@ -184,12 +184,8 @@ class Outpost:
         """Ask at absolute times, and in between when somebody wants to know at once."""
         hurry = self._hurry[check.id]
         offset = f"{check.id}@{self._options.token[-6:]}"
-        first = True
+        at = self._clock()
         while True:
-            at = (
-                self._clock() if first else next_turn(offset, check.interval_seconds, self._clock())
-            )
-            first = False
             hurried = await _sleep_until(at, hurry, clock=self._clock)
             hurry.clear()
             async with self._room:

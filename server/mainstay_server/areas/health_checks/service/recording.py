@@ -20,6 +20,7 @@ from .turns import allowance, is_watched, turn_after
 from .unchanged import record_unchanged
 
 OUR_OUTAGE = "nobody was watching: Mainstay was not running"
+NO_VOICE = "none of the places that ask it was heard of"
 OUR_UPLINK = "nobody could tell: our own uplink was down"
 MOST_CLOSED_AT_ONCE = 1_000
 MOST_LOCKED_AT_ONCE = 5_000
@@ -78,7 +79,8 @@ def mark_silence(session: Session, check: HealthCheck, *, now: datetime) -> bool
     """Begin a spell of unknown where the latest result stopped speaking, if that is long ago."""
     silent = is_silent(check, now)
     if silent:
-        change(session, check, State.UNKNOWN, at=check.watched_until, reason=OUR_OUTAGE)
+        reason = NO_VOICE if check.asked_elsewhere else OUR_OUTAGE
+        change(session, check, State.UNKNOWN, at=check.watched_until, reason=reason)
     return silent
 
 
