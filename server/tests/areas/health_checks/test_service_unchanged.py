@@ -57,6 +57,31 @@ def test_a_result_that_confirms_is_written_as_the_long_way_would(session: Sessio
     assert (quick["owner"], quick["claimed_until"]) == ("", None)
 
 
+def test_an_end_of_a_certificate_is_known_until_it_moves_or_comes_nearer(session: Session) -> None:
+    check = known(session)
+    ends = (NOON + 30 * 24 * 60 * MINUTE).timestamp()
+    check.certificate_ends_at = NOON + 30 * 24 * 60 * MINUTE
+    session.flush()
+    one = answer(session, check, H)
+    assert one.result is not None
+    sees = {
+        end: replace(one, result=replace(one.result, facts={"certificate_ends_at": end}))
+        for end in (ends, ends + 1.0)
+    }
+
+    moved = unchanged.record_unchanged(session, [sees[ends + 1.0]], grace_seconds=GRACE)
+    check.expiry_days = [31]
+    session.flush()
+    nearer = unchanged.record_unchanged(session, [sees[ends]], grace_seconds=GRACE)
+    check.expiry_days = [14]
+    session.flush()
+    same = unchanged.record_unchanged(session, [sees[ends]], grace_seconds=GRACE)
+
+    assert moved == ([], [sees[ends + 1.0]])
+    assert nearer == ([], [sees[ends]])
+    assert same == ([sees[ends]], [])
+
+
 def test_only_what_changes_nothing_is_taken(session: Session) -> None:
     check = known(session)
     one = answer(session, check, U)
