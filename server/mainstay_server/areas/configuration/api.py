@@ -163,7 +163,7 @@ def export_configuration(request: Request, session: Session, project: Viewed) ->
     CONFIGURATION + "/applied",
     summary="List applied configurations",
     operation_id="list_applied_configurations",
-    responses=example({"applied": [APPLIED], "nextCursor": None}),
+    responses=example({"applied": [APPLIED], "nextCursor": "WyIwMTkzYTVjMiJd"}),
 )
 def list_applied(
     session: Session, project: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""

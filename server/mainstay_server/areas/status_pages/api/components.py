@@ -149,7 +149,7 @@ def remove_status_group(session: Session, page_id: Written, group_id: str) -> No
 @router.put(
     "/order",
     summary="Put a status page in order",
-    responses=example({"components": [A_COMPONENT], "nextCursor": None}),
+    responses=example({"components": [A_COMPONENT], "nextCursor": CURSOR}),
 )
 def put_status_page_in_order(
     session: Session, page_id: Written, wanted: StatusOrder

@@ -226,7 +226,7 @@ A_REPORT: dict[str, Any] = {
     "impact": "minor",
     "automatic": False,
     "startedAt": _AT,
-    "resolvedAt": None,
+    "resolvedAt": _AT,
     "affected": {COMPONENT_ID: "degraded_performance"},
     "updates": [AN_UPDATE],
 }
