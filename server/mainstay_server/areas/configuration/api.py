@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import transaction
@@ -85,12 +85,6 @@ BODY: dict[str, Any] = {
 }
 
 
-class YamlResponse(PlainTextResponse):
-    """A document."""
-
-    media_type = YAML
-
-
 class SchemaResponse(JSONResponse):
     """A JSON Schema."""
 
@@ -147,7 +141,7 @@ async def apply_configuration(request: Request, project: Written, caller: Asking
     CONFIGURATION,
     summary="Export a configuration",
     operation_id="export_configuration",
-    response_class=YamlResponse,
+    response_class=Response,
     # Whoever reads YAML has a mapping, and whoever does not has a text.
     responses={200: {"content": {YAML: {"schema": {"title": "Document"}, "example": EXAMPLE}}}},
 )
@@ -156,7 +150,7 @@ def export_configuration(request: Request, session: Session, project: Viewed) ->
     text = exporting.export_document(
         session, applying.about(session, project), server=base_url(request)
     )
-    return YamlResponse(text)
+    return Response(text, media_type=YAML)
 
 
 @router.get(

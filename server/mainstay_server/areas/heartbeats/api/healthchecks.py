@@ -167,7 +167,10 @@ def get_ping_body(
     asker = _writer(request, session, version, {})
     row = healthchecks.get_check(session, asker, name)
     body = reading.get_body(session, row, number)
-    safe = {"content-security-policy": "sandbox", "x-content-type-options": "nosniff"}
+    safe = {
+        "content-security-policy": "default-src 'none'; sandbox",
+        "x-content-type-options": "nosniff",
+    }
     return Response(body, media_type="text/plain", headers=HEADERS | safe)
 
 

@@ -313,7 +313,10 @@ def text_of(body: bytes) -> Response:
     return Response(
         body,
         media_type="text/plain; charset=utf-8",
-        headers={"content-security-policy": "sandbox", "x-content-type-options": "nosniff"},
+        headers={
+            "content-security-policy": "default-src 'none'; sandbox",
+            "x-content-type-options": "nosniff",
+        },
     )
 
 
