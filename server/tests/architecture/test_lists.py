@@ -18,6 +18,7 @@ ALL_AT_ONCE = {
     "list_of_instance": "by limit and offset, as its shape is given (P9)",
     "list_of_organization": "by limit and offset, as its shape is given (P9)",
     "list_rate_limits": "one policy of at most 51 limits, told with what could be added",
+    "list_months": "as many of the newest months as are asked for, at most ten years of them",
     "list_limited_addresses": "the hundred that were refused most in a range of time",
 }
 """Lists that come whole, with the rule that keeps them short."""

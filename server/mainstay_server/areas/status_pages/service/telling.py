@@ -309,7 +309,7 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
 ) -> Parcel:
     words = Words(page.language, page.time_zone)
     manage_url = subscription_url(page, subscriber) if may_end else ""
-    template = environment().get_template("status_pages/mail/message.html")
+    template = environment().get_template("status_pages/mail/email.html")
     made = template.render(
         words=words,
         subject=subject,
