@@ -77,6 +77,7 @@ FOR_BROWSERS = {"changePassword", "endOtherSessions", "endSession", "switchOrgan
 ABOUT_WHAT_IS_NOT_THERE = {
     "cancelBackup",
     "cancelBackupRestore",
+    "cancelWindow",
     "checkBackupRestore",
     "createBackupDrill",
     "createBackupRestore",
@@ -93,10 +94,13 @@ ABOUT_WHAT_IS_NOT_THERE = {
     "rotateApiKey",
 }
 # The check is asked after the allowlist and bans were changed in every way; of several buckets the
-# one that is meant has to be named.
+# one that is meant has to be named, and so do jobs by their slug and targets of probes.
 HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"} | {
     "addHeartbeat",
+    "pingByName",
+    "pingByNameWithBody",
     "previewHeartbeatSchedule",
+    "probeTarget",
     "sendCheckIn",
     "sendCheckInByQuery",
     "checkGuard",
