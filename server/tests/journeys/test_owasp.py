@@ -362,7 +362,9 @@ def test_api9_improper_inventory_management(attacked: Attacked) -> None:
             continue  # Healthchecks' own API, which its own documents describe
         elif path.startswith("/api/"):
             assert path in ("/api/docs", "/api/openapi.json"), f"{method} {path}"
-    assert {f"/api/{{number}}/{door}" for door in DOORS} <= attacked.document["paths"].keys()
+    paths = attacked.document["paths"]
+    for door in DOORS:  # one that takes a rest is described with it
+        assert any(path.startswith(f"/api/{{number}}/{door}") for path in paths), door
     assert attacked.document["info"]["version"] == VERSION
     old = ["/api/v0/usage", "/api/v2/usage", "/v1", "/docs", "/redoc", "/openapi.json", "/swagger"]
     hidden = ["/admin", "/debug", "/.env", "/.git/config", "/graphql", "/console", "/actuator"]
