@@ -71,8 +71,8 @@ def restore(  # noqa: PLR0913, PLR0917 - where from, where to, and how it is mea
     asks = sys.stdin.isatty() and not yes
     if not asks and not (yes and backup):
         give_up("Say which backup and --yes, or run this in a terminal to be asked.")
-    chosen = backup_of(instance, backup, target) if backup else _choose(instance, target)
     body = _wish(to, key_file, safety_copy=safety_copy)
+    chosen = backup_of(instance, backup, target) if backup else _choose(instance, target)
     path = f"/api/backups/{chosen['id']}/restores"
     body["confirm"] = _looked(instance, chosen, path, body, asks=asks, overwrite=overwrite)
     started = instance.server.post(path, body)

@@ -43,7 +43,7 @@ def mark_unwatched(session: Session, *, now: datetime) -> None:
     recording.mark_unwatched(session, now=now)
 
 
-@job(every=timedelta(minutes=1))
+@job(every=timedelta(seconds=10))
 def tell_held_back(session: Session, *, now: datetime) -> None:
     """Tell of trouble that has now lasted long enough, or outlasted its maintenance."""
     telling.tell_held_back(session, now=now)

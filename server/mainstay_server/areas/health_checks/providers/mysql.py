@@ -98,9 +98,11 @@ async def ask(order: ProbeOrder) -> ProbeResult:
 
 
 async def _in_thread(connection: socket.socket, config: Config) -> dict[str, object]:
-    talking = asyncio.get_running_loop().run_in_executor(_THREADS, _converse, connection, config)
-    # With TLS the library takes the socket over; a second handle still cuts the connection.
+    # The library takes the socket over and closes it when it likes; a second handle, made before,
+    # still cuts the connection.
     with connection.dup() as handle:
+        loop = asyncio.get_running_loop()
+        talking = loop.run_in_executor(_THREADS, _converse, connection, config)
         try:
             return await asyncio.shield(talking)
         except asyncio.CancelledError:
