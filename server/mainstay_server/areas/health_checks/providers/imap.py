@@ -3,19 +3,14 @@
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
-
+from mainstay_server.areas.health_checks.schemas.mail import MailConfig
 from mainstay_server.areas.health_checks.schemas.orders import (
     Fact,
-    Host,
     Port,
     ProbeOrder,
     ProbeResult,
-    ProviderConfig,
-    Secret,
 )
 from mainstay_server.kernel import certificates, outbound
 from mainstay_server.kernel.outbound import OutboundError, Wire
@@ -30,24 +25,14 @@ class Refused(Exception):
     """The server answered, but not as it should."""
 
 
-class Config(ProviderConfig):
+class Config(MailConfig):
     """Where it is. `tls` is spoken from the first byte (`implicit`) or asked for (`starttls`).
 
     Signing in needs TLS: a password is not sent for everybody to read.
     """
 
-    host: Host
     port: Port = 993
     tls: Literal["off", "starttls", "implicit"] = "implicit"
-    verify_tls: bool = True
-    username: Annotated[str, Field(max_length=320)] = ""
-    password: Secret | None = None
-
-    @model_validator(mode="after")
-    def _password_needs_tls(self) -> Self:
-        if self.password is not None and (self.tls == "off" or not self.username):
-            raise ValueError("takes a password with a username and with tls only")
-        return self
 
 
 def target_of(config: Config) -> str:

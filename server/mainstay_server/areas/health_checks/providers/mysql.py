@@ -24,11 +24,20 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProviderConfig,
     Secret,
 )
+from mainstay_server.areas.health_checks.schemas.queries import (
+    MOST_ROWS,
+    VALUES,
+    Expected,
+    Query,
+    QueryLimit,
+    judged,
+)
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.outbound import OutboundError
 
+__all__ = ["EXAMPLE", "LABEL", "VALUES", "Config", "ask", "host_of", "target_of"]
+
 LABEL = "MySQL or MariaDB"
-VALUES = frozenset({"CONNECTED", "RESPONSE_TIME", "IP", "BODY", "ROWS", "QUERY_TIME", "VERSION"})
 EXAMPLE: Mapping[str, Any] = {
     "host": "db.example.com",
     "database": "shop",
@@ -36,7 +45,6 @@ EXAMPLE: Mapping[str, Any] = {
     "password": "…",
     "query": "SELECT count(*) AS waiting FROM orders WHERE sent = 0",
 }
-MOST_ROWS = 100
 AT_ONCE = 32
 # A server that talks nonsense makes the library stumble in all these ways.
 STUMBLES = (
@@ -60,9 +68,9 @@ class Config(ProviderConfig):
     user: Annotated[str, Field(min_length=1, max_length=80)]
     password: Secret | None = None
     tls: Literal["disable", "require", "verify-full"] = "disable"
-    query: Annotated[str, Field(max_length=5_000)] = ""
-    expect: Annotated[str | None, Field(max_length=500)] = None
-    query_degraded_after_ms: Annotated[int | None, Field(ge=1, le=120_000)] = None
+    query: Query = ""
+    expect: Expected = None
+    query_degraded_after_ms: QueryLimit = None
 
 
 def target_of(config: Config) -> str:
@@ -94,7 +102,13 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             result = order.answered(dialed.timings(), values=values)
     except OutboundError as error:
         return order.unanswered(error, began=began)
-    return _judged(result, config, values)
+    return judged(
+        result,
+        values,
+        query=config.query,
+        expect=config.expect,
+        degraded_after_ms=config.query_degraded_after_ms,
+    )
 
 
 async def _in_thread(connection: socket.socket, config: Config) -> dict[str, object]:
@@ -175,17 +189,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, pymysql.Error) and len(error.args) > 1:
         return str(error.args[1])
     return str(error) or type(error).__name__
-
-
-def _judged(result: ProbeResult, config: Config, values: Mapping[str, Any]) -> ProbeResult:
-    rows = values.get("BODY") or []
-    if config.query and config.expect is not None:
-        first = next(iter(rows[0].values()), None) if rows else None
-        if not rows or str(first) != config.expect:
-            about = f"answered {str(first)[:60]!r}" if rows else "answered no row"
-            result = result.worsened(HealthState.UNHEALTHY, f"{about}, not {config.expect!r}")
-    took, limit = values.get("QUERY_TIME", 0.0), config.query_degraded_after_ms
-    if limit is not None and took > limit:
-        about = f"the query took {took:.0f} ms, longer than {limit} ms"
-        result = result.worsened(HealthState.DEGRADED, about)
-    return result

@@ -11,7 +11,6 @@ import psycopg
 from psycopg.rows import dict_row
 from pydantic import Field
 
-from mainstay_server.areas.health_checks.models import HealthState
 from mainstay_server.areas.health_checks.schemas.orders import (
     Host,
     Port,
@@ -20,11 +19,20 @@ from mainstay_server.areas.health_checks.schemas.orders import (
     ProviderConfig,
     Secret,
 )
+from mainstay_server.areas.health_checks.schemas.queries import (
+    MOST_ROWS,
+    VALUES,
+    Expected,
+    Query,
+    QueryLimit,
+    judged,
+)
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.outbound import OutboundError, Reached
 
+__all__ = ["EXAMPLE", "LABEL", "VALUES", "Config", "ask", "host_of", "target_of"]
+
 LABEL = "PostgreSQL"
-VALUES = frozenset({"CONNECTED", "RESPONSE_TIME", "IP", "BODY", "ROWS", "QUERY_TIME", "VERSION"})
 EXAMPLE: Mapping[str, Any] = {
     "host": "db.example.com",
     "database": "shop",
@@ -33,7 +41,6 @@ EXAMPLE: Mapping[str, Any] = {
     "query": "SELECT count(*) AS waiting FROM orders WHERE NOT sent",
     "queryDegradedAfterMs": 200,
 }
-MOST_ROWS = 100
 NOBODYS_FILE = "/nonexistent"
 MOST_ADDRESSES = 4
 
@@ -51,9 +58,9 @@ class Config(ProviderConfig):
     user: Annotated[str, Field(min_length=1, max_length=63)]
     password: Secret | None = None
     tls: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
-    query: Annotated[str, Field(max_length=5_000)] = ""
-    expect: Annotated[str | None, Field(max_length=500)] = None
-    query_degraded_after_ms: Annotated[int | None, Field(ge=1, le=120_000)] = None
+    query: Query = ""
+    expect: Expected = None
+    query_degraded_after_ms: QueryLimit = None
 
 
 def target_of(config: Config) -> str:
@@ -80,7 +87,13 @@ async def ask(order: ProbeOrder) -> ProbeResult:
             result = order.answered(reached.timings(), values=values)
     except OutboundError as error:
         return order.unanswered(error, began=began)
-    return _judged(result, config, values)
+    return judged(
+        result,
+        values,
+        query=config.query,
+        expect=config.expect,
+        degraded_after_ms=config.query_degraded_after_ms,
+    )
 
 
 async def _converse(
@@ -155,17 +168,3 @@ def _said_no(
     if "IP" not in values and "FATAL:" not in said:
         raise OutboundError("connect", f"It does not answer ({reason}).") from None
     return order.answered(reached.timings(), values=values).with_fault(reason or "it hung up")
-
-
-def _judged(result: ProbeResult, config: Config, values: Mapping[str, Any]) -> ProbeResult:
-    rows = values.get("BODY") or []
-    if config.query and config.expect is not None:
-        first = next(iter(rows[0].values()), None) if rows else None
-        if not rows or str(first) != config.expect:
-            about = f"answered {str(first)[:60]!r}" if rows else "answered no row"
-            result = result.worsened(HealthState.UNHEALTHY, f"{about}, not {config.expect!r}")
-    took, limit = values.get("QUERY_TIME", 0.0), config.query_degraded_after_ms
-    if limit is not None and took > limit:
-        about = f"the query took {took:.0f} ms, longer than {limit} ms"
-        result = result.worsened(HealthState.DEGRADED, about)
-    return result

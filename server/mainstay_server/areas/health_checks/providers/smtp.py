@@ -6,18 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field
 
 from mainstay_server.areas.health_checks.models import HealthState
+from mainstay_server.areas.health_checks.schemas.mail import MailConfig
 from mainstay_server.areas.health_checks.schemas.orders import (
     Fact,
-    Host,
     Port,
     ProbeOrder,
     ProbeResult,
-    ProviderConfig,
-    Secret,
 )
 from mainstay_server.kernel import certificates, outbound
 from mainstay_server.kernel.outbound import OutboundError, Wire, read_reply
@@ -46,27 +43,17 @@ class Refused(Exception):
         self.soft = soft
 
 
-class Config(ProviderConfig):
+class Config(MailConfig):
     """Where it is. `tls` is spoken from the first byte (`implicit`) or asked for (`starttls`).
 
     Signing in needs TLS: a password is not sent for everybody to read.
     """
 
-    host: Host
     port: Port = 25
     tls: Literal["off", "starttls", "implicit"] = "off"
-    verify_tls: bool = True
-    username: Annotated[str, Field(max_length=320)] = ""
-    password: Secret | None = None
     ehlo: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\[\]:-]+$", max_length=253)] = (
         "mainstay.invalid"
     )
-
-    @model_validator(mode="after")
-    def _password_needs_tls(self) -> Self:
-        if self.password is not None and (self.tls == "off" or not self.username):
-            raise ValueError("takes a password with a username and with tls only")
-        return self
 
 
 def target_of(config: Config) -> str:
