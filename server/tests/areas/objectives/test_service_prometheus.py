@@ -15,7 +15,7 @@ import pytest
 from mainstay_server.areas.objectives.service.burning import RULES, burn_rate, burns, window_name
 from mainstay_server.areas.objectives.service.measuring import RequestsMeasured
 from mainstay_server.contracts.requests import RequestSlice
-from tests.servers.processes import ServerProcess, connects_to, free_port, required_program
+from tests.servers.processes import ServerProcess, free_port, required_program
 
 from .worlds import DAY, HOUR, MINUTE
 
@@ -42,6 +42,12 @@ def series() -> list[RequestSlice]:
         share = max((s for start, lasts, s in TROUBLES if start <= at < start + lasts), default=0)
         slices.append(RequestSlice(begins_at=at, total=total, bad=round(total * share)))
     return slices
+
+
+def is_ready(url: str) -> None:
+    """Raise until it has read its storage; before, it answers questions with 503."""
+    with urllib.request.urlopen(f"{url}/-/ready", timeout=5):
+        pass
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def prometheus() -> Iterator[str]:
             f"--web.listen-address=127.0.0.1:{port}",
         ],
         log=folder / "prometheus.log",
-        is_ready=connects_to(port),
+        is_ready=lambda: is_ready(f"http://127.0.0.1:{port}"),
     )
     try:
         server.start()
