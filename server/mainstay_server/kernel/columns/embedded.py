@@ -21,6 +21,7 @@ from typing_extensions import override
 from .engines import INSERT_SETTINGS, QUERY_ROWS, QUERY_SECONDS, Inserter
 from .layouts import Layout, insert_into, quoted
 from .refusals import EngineError
+from .room import Room
 from .tables import Encoding, Table
 
 READERS = 4
@@ -77,6 +78,7 @@ class EmbeddedEngine:
         self._readers: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(READERS):
             self._readers.put(None)  # opened at its first question
+        self._room = Room(self.folder, command=self.command, rows=self.rows)
 
     def _client(self, options: Mapping[str, int]) -> Client:
         return clickhouse_connect.get_client(
@@ -102,20 +104,23 @@ class EmbeddedEngine:
             with _engine_errors():
                 reader = reader or self._client(self._reading_options)
                 answer = list(reader.query(sql, parameters=dict(parameters)).named_results())
-        except BaseException:
+        except BaseException as error:
             if reader is not None:
                 reader.close()
             self._readers.put(None)
+            if isinstance(error, EngineError):
+                raise self._room.explained(error) from error
             raise
         self._readers.put(reader)
         return answer
 
     def inserter(self) -> Inserter:
         """Return a handle of its own, for one writer."""
-        return EmbeddedInserter(self._folder)
+        return EmbeddedInserter(self._folder, room=self._room)
 
     def close(self) -> None:
         """Close every handle; the engine stops with the last. Waits for questions in the air."""
+        self._room.close()
         for _ in range(READERS):
             reader = self._readers.get()
             if reader is not None:
@@ -132,7 +137,8 @@ class EmbeddedInserter:
     twice; text behind the statement takes 1.6 times as long for 50,000 rows.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, room: Room) -> None:
+        self._room, self._seat = room, room.seat()
         options = urlencode({**dict(INSERT_SETTINGS), "max_threads": 1, "max_insert_threads": 1})
         self._handle = chdb.connect(f"{folder}?{options}")
         self._memory, path = _file_in_memory()
@@ -140,7 +146,6 @@ class EmbeddedInserter:
 
     def insert(self, table: Table, encoding: Encoding, body: bytes) -> None:
         """Store the body as one block: all of it, or nothing."""
-        self._fill_memory(body)
         settings = ", ".join(f"{name} = {quoted(value)}" for name, value in encoding.settings)
         clause = f" SETTINGS {settings}" if settings else ""
         if encoding.select:
@@ -151,11 +156,13 @@ class EmbeddedInserter:
                 f"INSERT INTO `{table.name}` FROM INFILE {self._path} COMPRESSION 'none'{clause}"
                 f" FORMAT {encoding.format}"
             )
-        try:
-            with _engine_errors():
-                self._handle.query(sql, "Null")
-        finally:
-            os.ftruncate(self._memory, 0)
+        with self._room.writing(self._seat):
+            self._fill_memory(body)
+            try:
+                with _engine_errors():
+                    self._handle.query(sql, "Null")
+            finally:
+                os.ftruncate(self._memory, 0)
 
     def _fill_memory(self, body: bytes) -> None:
         try:

@@ -54,7 +54,9 @@ class EngineError(Exception):
         return Fault.DATA if self.code in DATA_CODES else Fault.UNKNOWN
 
 
+UNKNOWN_TABLE = 60
 READONLY = 164
+CORRUPTED_DATA = 246
 TOO_MANY_PARTS = 252
 
 DATA_CODES = {
@@ -106,7 +108,7 @@ ENGINE_CODES = {
     241: "MEMORY_LIMIT_EXCEEDED",
     242: "TABLE_IS_READ_ONLY",
     243: "NOT_ENOUGH_SPACE",
-    246: "CORRUPTED_DATA",  # seen on a full disk, of a part that was just being written
+    CORRUPTED_DATA: "CORRUPTED_DATA",  # seen on a full disk, of a part that was just being written
     279: "ALL_CONNECTION_TRIES_FAILED",
     285: "TOO_FEW_LIVE_REPLICAS",
     319: "UNKNOWN_STATUS_OF_INSERT",
