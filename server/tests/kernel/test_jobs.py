@@ -18,7 +18,7 @@ from mainstay_server.kernel.jobs import (
     run_due,
     run_task,
 )
-from mainstay_server.kernel.jobs.runner import MOST_LONG, hasten
+from mainstay_server.kernel.jobs.runner import MOST_LONG, PARALLEL, hasten
 from sqlalchemy.orm import Session
 from tests.waiting import eventually
 
@@ -204,4 +204,29 @@ def test_short_jobs_find_a_place_however_many_long_ones_are_due(database: None) 
         assert eventually(lambda: len(begun) == 6)
     finally:
         over.set()
+        runner.stop()
+
+
+def test_jobs_go_on_after_claims_that_could_not_be_committed(database: None) -> None:
+    done = threading.Event()
+    failed: list[str] = []
+
+    @job(every=HOUR, at_start=True)
+    def tell(session: Session, *, now: datetime) -> None:
+        done.set()
+
+    def fail_at_first(_connection: sa.Connection) -> None:
+        if threading.current_thread().name == "jobs" and len(failed) < 2 * PARALLEL:
+            failed.append("disk full")
+            raise RuntimeError("the disk is full")
+
+    install_jobs([tell])
+    runner = JobRunner(lease=MINUTE)
+    sa.event.listen(sa.Engine, "commit", fail_at_first)
+    try:
+        runner.start()
+        assert done.wait(60)
+        assert len(failed) == 2 * PARALLEL
+    finally:
+        sa.event.remove(sa.Engine, "commit", fail_at_first)
         runner.stop()

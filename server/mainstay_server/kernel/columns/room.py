@@ -105,9 +105,13 @@ class Room:
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
-            # What fails now is tried again at the next look.
-            with contextlib.suppress(EngineError, OSError):
-                self._look()
+            self._look_again_if_it_fails()
+
+    def _look_again_if_it_fails(self) -> None:
+        try:
+            self._look()
+        except (EngineError, OSError) as error:
+            log.warning("the disk could not be looked after; trying again", reason=str(error)[:300])
 
     def _look(self) -> None:
         free_bytes = self._free_bytes()

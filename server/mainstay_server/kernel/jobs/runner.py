@@ -120,13 +120,14 @@ class JobRunner:
                 return None
         if not self._places.acquire(timeout=IDLE_SECONDS):
             return None
-        claim = None
         try:
             with transaction() as session:
                 claim = _claim_due(session, now=now, lease=self._lease, may_be_long=may_be_long)
-        finally:
-            if claim is None:
-                self._places.release()
+        except BaseException:  # it may be the commit that fails, after something was claimed
+            self._places.release()
+            raise
+        if claim is None:
+            self._places.release()
         return claim
 
 
