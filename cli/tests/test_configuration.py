@@ -39,6 +39,13 @@ def server() -> Iterator[Mainstay]:
         yield started
 
 
+@pytest.fixture
+def fresh() -> Iterator[Mainstay]:
+    """A server that nobody has told anything yet."""
+    with running_mainstay() as started:
+        yield started
+
+
 def run(
     server: Mainstay, folder: Path, *arguments: str, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
@@ -56,15 +63,15 @@ def run(
     )
 
 
-def test_a_document_goes_the_whole_way(server: Mainstay, tmp_path: Path) -> None:
+def test_a_document_goes_the_whole_way(fresh: Mainstay, tmp_path: Path) -> None:
     file = tmp_path / "mainstay.yaml"
     file.write_text(DOCUMENT)
 
-    unset = run(server, tmp_path, "apply", "--plan")
+    unset = run(fresh, tmp_path, "apply", "--plan")
     assert unset.returncode == 1
     assert "CHAT_HOOK" in unset.stderr
 
-    plan = run(server, tmp_path, "apply", "--plan", CHAT_HOOK=HOOK)
+    plan = run(fresh, tmp_path, "apply", "--plan", CHAT_HOOK=HOOK)
     assert plan.returncode == 2, plan.stderr
     assert "~ instances production  (line 4)" in plan.stdout
     assert "intervalSeconds: 300 → 120" in plan.stdout
@@ -72,29 +79,29 @@ def test_a_document_goes_the_whole_way(server: Mainstay, tmp_path: Path) -> None
     assert "config.webhookUrl: ${CHAT_HOOK}" in plan.stdout
     assert "secret" not in plan.stdout + plan.stderr
 
-    unasked = run(server, tmp_path, "apply", CHAT_HOOK=HOOK)
+    unasked = run(fresh, tmp_path, "apply", CHAT_HOOK=HOOK)
     assert (unasked.returncode, "--yes" in unasked.stderr) == (1, True)
 
-    done = run(server, tmp_path, "apply", "--yes", CHAT_HOOK=HOOK)
+    done = run(fresh, tmp_path, "apply", "--yes", CHAT_HOOK=HOOK)
     assert done.returncode == 0, done.stderr
     assert "Applied: 2 created, 1 changed, 0 removed." in done.stdout
-    again = run(server, tmp_path, "apply", "--plan", "--json", CHAT_HOOK=HOOK)
+    again = run(fresh, tmp_path, "apply", "--plan", "--json", CHAT_HOOK=HOOK)
     assert again.returncode == 0
     assert json.loads(again.stdout)["unchanged"] == 3
 
-    exported = run(server, tmp_path, "export", "--project", PROJECT, "-o", "now.yaml")
+    exported = run(fresh, tmp_path, "export", "--project", PROJECT, "-o", "now.yaml")
     assert exported.returncode == 0, exported.stderr
     text = (tmp_path / "now.yaml").read_text()
     assert "webhookUrl: ${ALERT_CHANNELS_CHAT_CONFIG_WEBHOOK_URL:-kept}" in text
     assert "secret" not in text.replace("Secrets are", "")
-    kept = run(server, tmp_path, "apply", "-f", "now.yaml", "--plan")
+    kept = run(fresh, tmp_path, "apply", "-f", "now.yaml", "--plan")
     assert kept.returncode == 0, kept.stdout
 
     file.write_text(DOCUMENT.replace("  - environment: staging\n", ""))
-    left = run(server, tmp_path, "apply", "--plan", CHAT_HOOK=HOOK)
+    left = run(fresh, tmp_path, "apply", "--plan", CHAT_HOOK=HOOK)
     assert left.returncode == 0
     assert "no longer in it: staging" in left.stderr
-    pruned = run(server, tmp_path, "apply", "--prune", "--yes", CHAT_HOOK=HOOK)
+    pruned = run(fresh, tmp_path, "apply", "--prune", "--yes", CHAT_HOOK=HOOK)
     assert "- instances staging" in pruned.stdout
     assert "1 removed" in pruned.stdout
 
