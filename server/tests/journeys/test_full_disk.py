@@ -5,12 +5,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from tests.full_disks import fill
 from tests.journeys.crashing import issues_of
 from tests.journeys.guarding import COST, Operating, address_of, until_answered
 from tests.journeys.loads import Sending, Sent, sending_to
@@ -45,15 +46,6 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Leave next to nothing free, so that no part of the store fits."""
-    with path.open("wb", buffering=0) as filler:
-        for size_bytes in (1 << 20, 64 << 10, 4 << 10):
-            with suppress(OSError):
-                while filler.write(b"x" * size_bytes) == size_bytes:
-                    pass
 
 
 def refused(sending: Sending, *, after: int) -> Sequence[Sent]:

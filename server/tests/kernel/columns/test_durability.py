@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.kernel import columns
+from tests.full_disks import fill
 from tests.servers.clickhouse import ClickHouseServer, clickhouse_server
 from tests.waiting import eventually
 
@@ -172,16 +173,6 @@ def test_a_full_disk_refuses_and_heals_by_itself(disk_and_url: tuple[Path, str])
     assert columns.query_value("SELECT count() FROM visits") == acknowledged + 1
 
 
-def fill(path: Path, *, after_seconds: float) -> None:
-    """Leave no byte free."""
-    time.sleep(after_seconds)
-    with path.open("wb", buffering=0) as filler:
-        for size_bytes in (1 << 20, 64 << 10, 4 << 10):
-            with suppress(OSError):
-                while filler.write(b"x" * size_bytes) == size_bytes:
-                    pass
-
-
 def test_what_is_written_while_the_disk_becomes_full_is_refused_or_kept(tmp_path: Path) -> None:
     acknowledged = set()
     numbers = itertools.count()
@@ -203,10 +194,7 @@ def test_what_is_written_while_the_disk_becomes_full_is_refused_or_kept(tmp_path
         # by an engine that believes its writes.
         for number in range(120):
             filler = disk / "filler"
-            seconds = number % 10 / 2_000
-            filling = threading.Thread(
-                target=fill, args=(filler,), kwargs={"after_seconds": seconds}
-            )
+            filling = threading.Timer(number % 10 / 2_000, fill, args=(filler,))
             filling.start()
             append_until_refused()
             filling.join()
