@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from mainstay_cli.syncing.transfers import REQUEST_BYTES, REQUESTS_AT_ONCE
+from tests.full_disks import fill
 from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
-from tests.journeys.test_full_disk import fill, small_disk
+from tests.journeys.test_full_disk import small_disk
 from tests.servers.counting import CountingProxy, counting_proxy
 from tests.waiting import PATIENCE_SECONDS
 
