@@ -28,6 +28,7 @@ LOOK_SECONDS = 0.25
 DOUBT_SECONDS = 10  # less than the lifetime of old parts by a wide margin
 AGAIN_SECONDS = 5
 JUST_SECONDS = 30
+_NO_SUCH_FILE = "No such file or directory"
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
 )
@@ -82,12 +83,17 @@ class Room:
                 raise EngineError("The disk became full while the batch was written.", code=None)
 
     def explained(self, error: EngineError) -> EngineError:
-        """Return what was meant: a table that is just being read again is away, not unknown."""
+        """Return what was meant: a table that is just being read again is away, not unknown.
+
+        So are the files of a question that was asked before: the table detached meanwhile ends
+        its merges and takes away what they replaced.
+        """
         just_read = bool(self._detached) or time.monotonic() - self._read_at < JUST_SECONDS
-        if error.code == CORRUPTED_DATA and not just_read:
-            self._doubt()
-        if error.code == UNKNOWN_TABLE and just_read:
+        file_gone = _NO_SUCH_FILE in str(error)
+        if just_read and (file_gone or error.code == UNKNOWN_TABLE):
             return EngineError("The tables are just being read again.", code=None)
+        if not just_read and (file_gone or error.code == CORRUPTED_DATA):
+            self._doubt()
         return error
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -176,6 +177,7 @@ def test_a_full_disk_refuses_and_heals_by_itself(disk_and_url: tuple[Path, str])
 def test_what_is_written_while_the_disk_becomes_full_is_refused_or_kept(tmp_path: Path) -> None:
     acknowledged = set()
     numbers = itertools.count()
+    done = threading.Event()
 
     def append_until_refused() -> None:
         with suppress(columns.EngineRefused):
@@ -188,8 +190,13 @@ def test_what_is_written_while_the_disk_becomes_full_is_refused_or_kept(tmp_path
             return {row["number"] for row in columns.query("SELECT number, path FROM visits")}
         return set()
 
-    with small_disk(tmp_path / "disk") as disk:
+    def read_all_the_time() -> None:
+        while not done.wait(0.002):
+            stored()
+
+    with ThreadPoolExecutor() as pool, small_disk(tmp_path / "disk") as disk:
         columns.open_columns(f"chdb://{disk}/columns", tables=[VISITS])
+        readings = [pool.submit(read_all_the_time) for _ in range(2)]
         # Each round is a race between the disk and a part or a merge; about one in twenty is lost
         # by an engine that believes its writes.
         for number in range(120):
@@ -200,6 +207,9 @@ def test_what_is_written_while_the_disk_becomes_full_is_refused_or_kept(tmp_path
             filling.join()
             filler.unlink()
 
+        done.set()
+        for reading in readings:
+            reading.result()
         eventually(lambda: acknowledged <= stored(), within_seconds=90)
         assert len(acknowledged) > 100
 
