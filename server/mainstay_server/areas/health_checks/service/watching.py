@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -39,6 +40,7 @@ from .watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+MEND_SECONDS = 30.0
 LOOK_AHEAD_SECONDS = 2.0  # turns are held before they begin, so a tick that is late delays none
 SHORTEST_REST_SECONDS = 0.1
 RENEW_SECONDS = 5.0
@@ -78,6 +80,7 @@ class Watch:
         self._uplink = Uplink(settings.uplink_targets)
         self._is_full = False
         self._pace = clock().timestamp() - time.monotonic()
+        self._mended_until = -math.inf
 
     async def run(self, stop: StopSignal) -> None:
         """Watch until `stop` is set, then write down what was found and let go of the rest."""
@@ -98,11 +101,16 @@ class Watch:
             await self._rest(stop, TICK_SECONDS - (time.monotonic() - began))
 
     async def _mind_the_clock(self) -> None:
-        """Where the clock was set back, bring back the turns that lie too far ahead now."""
+        """Where the clock was set back, bring back the turns that lie too far ahead now.
+
+        Again for a while: what had been found before is recorded after, with turns that follow it.
+        """
         pace = self._clock().timestamp() - time.monotonic()
         jumped, self._pace = pace - self._pace, pace
         if jumped < -CLOCK_JUMP_SECONDS:
             log.warning("health checks: the clock was set back by %.0f s", -jumped)
+            self._mended_until = time.monotonic() + MEND_SECONDS
+        if time.monotonic() < self._mended_until:
             await asyncio.to_thread(_free_the_dead, self._clock())
 
     async def _rest(self, stop: StopSignal, seconds: float) -> None:
@@ -187,7 +195,9 @@ class Watch:
         task.add_done_callback(lambda done: self._asked(order, done))
 
     async def _ask(self, order: ProbeOrder) -> Finished:
-        await asyncio.sleep(max(0.0, (order.at - self._clock()).total_seconds()))
+        ahead_seconds = (order.at - self._clock()).total_seconds()
+        # Never longer than it was claimed ahead: the clock may have been set back since.
+        await asyncio.sleep(min(max(0.0, ahead_seconds), LOOK_AHEAD_SECONDS))
         pulse.began(late_seconds=(self._clock() - order.at).total_seconds())
         return await ask_once_confirmed(
             order,
