@@ -1,7 +1,7 @@
 """What alerts say: something needs people, or does not any more, and who is told changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -24,6 +24,14 @@ class AlertChannelSeen:
 @port
 def alert_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSeen]:
     """The channels that hear of an instance's alerts, those of its project too; at most 40."""
+    raise NotImplementedError
+
+
+@port
+def acknowledge_alert(
+    session: Session, alert_id: str, *, by: str, name: str, now: datetime
+) -> bool:
+    """Take an active alert in hand for a person; False when it is over or was taken before."""
     raise NotImplementedError
 
 
@@ -50,6 +58,7 @@ class AlertOpened(AlertChanged, frozen=True, kw_only=True):
     message: str
     opened_at: datetime
     supersedes: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class AlertResolved(AlertChanged, frozen=True, kw_only=True):
@@ -86,6 +95,13 @@ class AlertOpenedByHand(AlertByHand, frozen=True, kw_only=True):
 
 class AlertResolvedByHand(AlertByHand, frozen=True, kw_only=True):
     """A person, and not a rule, said that an alert is over."""
+
+
+class AlertAcknowledged(AlertByHand, frozen=True, kw_only=True):
+    """A person has taken an alert in hand; `by` is their id, `name` what people call them."""
+
+    by: str
+    name: str
 
 
 class AlertNotificationResent(Audited, frozen=True, kw_only=True):

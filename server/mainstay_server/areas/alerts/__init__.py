@@ -1,11 +1,12 @@
 """Alerts: tell people when something breaks, once, and tell them when it is over."""
 
-from mainstay_server.contracts.alerts import alert_channels
+from mainstay_server.contracts.alerts import acknowledge_alert, alert_channels
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .service.channels import seen_channels
+from .service.firing import acknowledge
 from .settings import AlertSettings
 
 area = Area(
@@ -63,7 +64,10 @@ area = Area(
         readiness.a_channel_delivers,
         readiness.no_channel_fails,
     ),
-    answers=(alert_channels.answered_by(seen_channels),),
+    answers=(
+        alert_channels.answered_by(seen_channels),
+        acknowledge_alert.answered_by(acknowledge),
+    ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),
     tiles=pages.tiles,

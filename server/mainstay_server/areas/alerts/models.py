@@ -118,7 +118,11 @@ class AlertRule(Base):
 
 
 class Alert(Base):
-    """One firing of a rule. `identity` says what it is about: of it, one at most is active."""
+    """One firing of a rule. `identity` says what it is about: of it, one at most is active.
+
+    `labels` are what routes, silences and Alertmanager know it by, `annotations` what else there is
+    to read about it.
+    """
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -133,6 +137,7 @@ class Alert(Base):
         sa.Index("ix_alerts_instance_opened", "instance_id", "opened_at"),
         sa.Index("ix_alerts_project_type_opened", "project_id", "type", "opened_at"),
         sa.Index("ix_alerts_resolved_at", "resolved_at"),
+        sa.Index("ix_alerts_project_fingerprint", "project_id", "fingerprint"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -151,6 +156,11 @@ class Alert(Base):
     last_seen_at: Mapped[datetime]
     count: Mapped[int] = mapped_column(default=1)
     supersedes: Mapped[str] = mapped_column(sa.String(36), default="")
+    labels: Mapped[dict[str, str]] = mapped_column(sa.JSON, default=dict)
+    annotations: Mapped[dict[str, str]] = mapped_column(sa.JSON, default=dict)
+    fingerprint: Mapped[str] = mapped_column(sa.String(16), default="")
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str] = mapped_column(sa.String(36), default="")
     # Since when what it is about looks well again, without having lasted long enough.
     calm_since: Mapped[datetime | None]
     # When its channels were written down; the end is told only to those that heard the beginning.

@@ -175,7 +175,7 @@ class Parcel:
 
 
 class AlertAnswer(Answer):
-    """One alert. `resolvedBy` is a person's name, absent when it ended by itself."""
+    """One alert. `resolvedBy` and `acknowledgedBy` are people's names, absent when nobody did."""
 
     id: str
     instance_id: str
@@ -187,6 +187,10 @@ class AlertAnswer(Answer):
     created_at: Instant
     last_seen_at: Instant
     count: int
+    labels: dict[str, str]
+    fingerprint: str
+    acknowledged_at: Instant | None = None
+    acknowledged_by: str | None = None
     resolved_at: Instant | None = None
     resolved_by: str | None = None
     resolution: str | None = None
@@ -211,10 +215,10 @@ class AlertQuery(BaseModel):
 
 
 class ResolveAlert(Body):
-    """Says that an alert is over."""
+    """Says that an alert is over, or that somebody has taken it in hand."""
 
     alert_id: str = Field(max_length=36)
-    action: Literal["resolve"]
+    action: Literal["resolve", "acknowledge"]
 
 
 class NewAlert(Body):

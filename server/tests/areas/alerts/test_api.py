@@ -17,6 +17,7 @@ from mainstay_server.contracts.alerts import (
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import Audited, run_waiting, said_events
+from mainstay_server.kernel.labels import fingerprint
 from tests.servers.http import Answer, HttpReceiver
 from tests.world import World
 
@@ -67,6 +68,8 @@ def test_an_alert_is_opened_listed_and_resolved_in_the_shapes_of_p9(world: World
                 "createdAt": alert["createdAt"],
                 "lastSeenAt": alert["createdAt"],
                 "count": 1,
+                "labels": alert["labels"],
+                "fingerprint": alert["fingerprint"],
             }
         ]
     }
@@ -81,6 +84,30 @@ def test_an_alert_is_opened_listed_and_resolved_in_the_shapes_of_p9(world: World
     again = world.bob.post(path(world), json=body)
     assert again.json() == resolved.json(), "the first one who resolved it stays"
     assert [type(e) for e in audited()] == [AlertOpenedByHand, AlertResolvedByHand]
+
+
+def test_an_alert_is_taken_in_hand_by_one_person(world: World) -> None:
+    alert = world.bob.post(path(world), json=BACKUP_FAILED).json()
+    body = {"alertId": alert["id"], "action": "acknowledge"}
+
+    first = world.bob.post(path(world), json=body).json()
+    second = world.alice.post(path(world), json=body).json()
+
+    assert first["acknowledgedBy"] == second["acknowledgedBy"] == "Bob"
+    assert first["status"] == "active"
+    assert world.charlie.post(path(world), json=body).status_code in (403, 404)
+
+
+def test_an_alert_is_known_by_its_labels(world: World) -> None:
+    alert = world.bob.post(path(world), json=BACKUP_FAILED).json()
+
+    assert alert["labels"] == {
+        "alertname": "backup_failed",
+        "severity": "critical",
+        "project": world.instance.project_slug,
+        "environment": world.instance.environment,
+    }
+    assert alert["fingerprint"] == fingerprint(alert["labels"])
 
 
 def test_opening_the_same_alert_twice_counts_it(world: World) -> None:

@@ -1,5 +1,6 @@
 """Alerts over HTTP: list, resolve, open by hand."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Body as JsonBody
@@ -36,6 +37,13 @@ ALERT = {
     "createdAt": "2026-03-01T12:00:00.000Z",
     "lastSeenAt": "2026-03-01T12:00:00.000Z",
     "count": 1,
+    "labels": {
+        "alertname": "instance_down",
+        "severity": "critical",
+        "project": "inspections",
+        "environment": "production",
+    },
+    "fingerprint": "eb1b7696fef2f66c",
 }
 
 
@@ -62,14 +70,14 @@ def list_alerts(
     )
     names = history.names_of(session, page.items)
     return AlertList(
-        alerts=[_alert(alert, names.get(alert.resolved_by)) for alert in page.items],
+        alerts=[_alert(alert, names) for alert in page.items],
         next_cursor=page.next_cursor,
     )
 
 
 @router.post(
     "/api/instances/{instance_id}/alerts",
-    summary="Resolve or open an alert",
+    summary="Resolve, acknowledge or open an alert",
     response_model_exclude_none=True,
     operation_id="resolve_or_open_alert",
     responses={
@@ -87,6 +95,7 @@ def act_on_alerts(
         JsonBody(
             openapi_examples={
                 "resolve": {"value": {"alertId": ALERT["id"], "action": "resolve"}},
+                "acknowledge": {"value": {"alertId": ALERT["id"], "action": "acknowledge"}},
                 "open": {
                     "value": {
                         "type": "backup_failed",
@@ -99,9 +108,9 @@ def act_on_alerts(
         ),
     ],
 ) -> AlertAnswer:
-    """Resolve an alert: `{"alertId": …, "action": "resolve"}`. Or open one by hand.
+    """End an alert: `{"alertId": …, "action": "resolve"}`, take it in hand, or open one by hand.
 
-    Resolving one that is resolved already changes nothing. Opening one that is active already
+    What is resolved or acknowledged already stays as it is. Opening one that is active already
     (the same type and title) counts it and answers 200 instead of 201.
     """
     now = utc_now()
@@ -109,20 +118,24 @@ def act_on_alerts(
         found = firing.Firing(type=body.type, title=body.title, message=body.message)
         alert, is_new = firing.open_by_hand(session, instance, found, body.severity, now=now)
         response.status_code = 201 if is_new else 200
-        return _alert(alert, None)
+        return _alert(alert, {})
     caller: Caller = request.state.caller
-    alert = firing.resolve_by_hand(
-        session,
-        instance.id,
-        body.alert_id,
-        person_id=caller.person_id,
-        name=caller.person_name,
-        now=now,
-    )
-    return _alert(alert, history.names_of(session, [alert]).get(alert.resolved_by))
+    if body.action == "acknowledge":
+        alert = firing.get_alert(session, instance.id, body.alert_id)
+        firing.acknowledge(session, alert.id, by=caller.person_id, name=caller.person_name, now=now)
+    else:
+        alert = firing.resolve_by_hand(
+            session,
+            instance.id,
+            body.alert_id,
+            person_id=caller.person_id,
+            name=caller.person_name,
+            now=now,
+        )
+    return _alert(alert, history.names_of(session, [alert]))
 
 
-def _alert(alert: Alert, resolved_by: str | None) -> AlertAnswer:
+def _alert(alert: Alert, names: Mapping[str, str]) -> AlertAnswer:
     return AlertAnswer(
         id=alert.id,
         instance_id=alert.instance_id,
@@ -134,7 +147,11 @@ def _alert(alert: Alert, resolved_by: str | None) -> AlertAnswer:
         created_at=alert.opened_at,
         last_seen_at=alert.last_seen_at,
         count=alert.count,
+        labels=alert.labels,
+        fingerprint=alert.fingerprint,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=names.get(alert.acknowledged_by),
         resolved_at=alert.resolved_at,
-        resolved_by=resolved_by,
+        resolved_by=names.get(alert.resolved_by),
         resolution=alert.resolution or None,
     )

@@ -1,8 +1,10 @@
 """Alerts begin and end here: once per identity, said once, whoever fires at the same moment."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,6 +17,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
     AlertOpened,
     AlertOpenedByHand,
     AlertResolved,
@@ -22,6 +25,7 @@ from mainstay_server.contracts.alerts import (
 )
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, say
+from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 
@@ -32,7 +36,10 @@ LONGEST_TITLE, LONGEST_MESSAGE, LONGEST_RESOLUTION = 200, 2000, 500
 
 @dataclass(frozen=True, kw_only=True)
 class Firing:
-    """What a rule found. `about` tells apart what may be active side by side under one type."""
+    """What a rule found. `about` tells apart what may be active side by side under one type.
+
+    `labels` are added to those that every alert has (`labels_of`).
+    """
 
     type: AlertType
     title: str
@@ -40,6 +47,8 @@ class Firing:
     about: str = ""
     severity: Severity | None = None
     supersedes: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -50,6 +59,17 @@ class Firing:
 def identity_of(kind: AlertType, about: str = "") -> str:
     """The identity of an alert of a type about something."""
     return f"{kind}:{about}" if about else kind.value
+
+
+def labels_of(instance: InstanceRef, firing: Firing, severity: Severity) -> dict[str, str]:
+    """What an alert is known by: what its rule says, where it is, and what kind it is."""
+    return {
+        "alertname": firing.type.value,
+        "severity": severity.value,
+        "project": instance.project_slug,
+        "environment": instance.environment,
+        **firing.labels,
+    }
 
 
 def fire(session: Session, instance: InstanceRef, firing: Firing, *, now: datetime) -> str | None:
@@ -73,6 +93,7 @@ def open_alert(
     """Open or count an alert whatever its rule says; returns its id and whether it is new."""
     title = one_line(firing.title)[:LONGEST_TITLE]
     message = firing.message.strip()[:LONGEST_MESSAGE]
+    labels = labels_of(instance, firing, severity)
     alert_id, count = session.execute(
         insert(Alert)
         .values(
@@ -90,6 +111,10 @@ def open_alert(
             last_seen_at=now,
             count=1,
             supersedes=firing.supersedes,
+            labels=labels,
+            annotations=dict(firing.annotations),
+            fingerprint=fingerprint(labels),
+            acknowledged_by="",
             resolved_by="",
             resolution="",
         )
@@ -100,22 +125,10 @@ def open_alert(
         )
         .returning(Alert.id, Alert.count)
     ).one()
-    if count > 1:
-        return alert_id, False
-    opened = AlertOpened(
-        organization_id=instance.organization_id,
-        project_id=instance.project_id,
-        instance_id=instance.id,
-        alert_id=alert_id,
-        type=firing.type,
-        severity=severity,
-        title=title,
-        message=message,
-        opened_at=now,
-        supersedes=firing.supersedes,
-    )
-    say(session, opened, now=now)
-    return alert_id, True
+    if count == 1:
+        said = {"alert_id": alert_id, "title": title, "message": message, "labels": labels}
+        _say_opened(session, instance, firing, severity, said, now=now)
+    return alert_id, count == 1
 
 
 def open_by_hand(
@@ -189,6 +202,30 @@ def resolve_by_hand(
     return ended
 
 
+def acknowledge(session: Session, alert_id: str, *, by: str, name: str, now: datetime) -> bool:
+    """Somebody has taken an active alert in hand: said once, whoever does so at the same moment.
+
+    `by` is a person's id. Returns whether it was theirs to take: neither over nor taken before.
+    """
+    taken = session.scalars(
+        sa.update(Alert)
+        .where(
+            Alert.id == alert_id,
+            Alert.status == AlertStatus.ACTIVE,
+            Alert.acknowledged_at.is_(None),
+        )
+        .values(acknowledged_at=now, acknowledged_by=by)
+        .returning(Alert)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if taken is None:
+        return False
+    changes = changes_between({"acknowledgedBy": ""}, {"acknowledgedBy": by})
+    said = AlertAcknowledged(**_facts(taken), by=by, name=name, changes=changes)
+    say(session, said, now=now)
+    return True
+
+
 def get_alert(session: Session, instance_id: str, alert_id: str) -> Alert:
     """One alert of an instance. Raises `NotFound`."""
     alert = session.get(Alert, alert_id)
@@ -241,6 +278,28 @@ def _facts(alert: Alert) -> dict[str, str]:
         "severity": alert.severity,
         "title": alert.title,
     }
+
+
+def _say_opened(
+    session: Session,
+    instance: InstanceRef,
+    firing: Firing,
+    severity: Severity,
+    said: Mapping[str, Any],
+    *,
+    now: datetime,
+) -> None:
+    opened = AlertOpened(
+        organization_id=instance.organization_id,
+        project_id=instance.project_id,
+        instance_id=instance.id,
+        type=firing.type,
+        severity=severity,
+        opened_at=now,
+        supersedes=firing.supersedes,
+        **said,
+    )
+    say(session, opened, now=now)
 
 
 def _say_resolved(

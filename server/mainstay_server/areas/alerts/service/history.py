@@ -173,8 +173,8 @@ def latest_tests(session: Session, channel_ids: Sequence[str]) -> Mapping[str, A
 
 
 def names_of(session: Session, alerts: Sequence[Alert]) -> Mapping[str, str]:
-    """The names of the people who resolved alerts, by their id; those who left are absent."""
-    ids = {alert.resolved_by for alert in alerts if alert.resolved_by}
+    """The names of who resolved or acknowledged alerts, by their id; those who left are absent."""
+    ids = {person for alert in alerts for person in (alert.resolved_by, alert.acknowledged_by)}
     people = session.execute(sa.select(Person.id, Person.name).where(Person.id.in_(ids)))
     return {person_id: name for person_id, name in people}  # noqa: C416 - rows are no pairs
 
