@@ -35,16 +35,25 @@ class AlertType(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an alert matters; `rank` puts them in order."""
+    """How much an alert matters; `rank` puts them in order. Medium and warning are one rank."""
 
     INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
     WARNING = "warning"
+    HIGH = "high"
     CRITICAL = "critical"
 
     @property
     def rank(self) -> int:
-        """0 for info, 2 for critical."""
-        return tuple(Severity).index(self)
+        """0 for info, 1 low, 2 medium and warning, 3 high, 4 for critical."""
+        place = tuple(Severity).index(self)
+        return place - 1 if place > tuple(Severity).index(Severity.MEDIUM) else place
+
+    @property
+    def equals(self) -> tuple["Severity", ...]:
+        """The words of the same rank, this one among them."""
+        return tuple(each for each in Severity if each.rank == self.rank)
 
 
 class AlertStatus(StrEnum):

@@ -208,7 +208,9 @@ class AlertQuery(BaseModel):
 
     active: bool | None = Field(None, description="Only active, or only resolved ones.")
     type: AlertType | None = Field(None, description="Only alerts of this type.")
-    severity: Severity | None = Field(None, description="Only alerts of this severity.")
+    severity: Severity | None = Field(
+        None, description="Only alerts of this rank; medium and warning are one."
+    )
     q: str = Field("", max_length=200, description="Searched in the title.")
     limit: Limit = DEFAULT_PER_PAGE
     cursor: Cursor = ""

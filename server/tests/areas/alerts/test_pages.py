@@ -218,6 +218,7 @@ def test_the_list_is_searched_and_filtered(world: World) -> None:
 
     assert "is down" in world.bob.get(url(world, "alerts?q=PRODUCTION&severity=critical")).text
     assert "No alert fits" in world.bob.get(url(world, "alerts?q=100%25")).text
+    assert "No alert fits" in world.bob.get(url(world, "alerts?severity=medium")).text
     assert "No alert fits" in world.bob.get(url(world, "alerts?status=resolved")).text
 
 
@@ -230,7 +231,7 @@ def test_the_tile_and_the_summary_count_by_severity(world: World) -> None:
     assert (tile[world.instance.id].value, tile[world.instance.id].tone) == ("1", "critical")
     assert (tile["none"].value, tile["none"].tone) == ("0", "ok")
     assert summary == {
-        world.instance.id: {"activeAlerts": {"info": 0, "warning": 0, "critical": 1}}
+        world.instance.id: {"activeAlerts": dict.fromkeys(Severity, 0) | {"critical": 1}}
     }
 
 

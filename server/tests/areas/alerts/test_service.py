@@ -77,7 +77,7 @@ def test_titles_and_messages_are_cut_to_what_fits(harbour: Harbour) -> None:
 
 
 def test_active_alerts_are_listed_with_the_gravest_first(harbour: Harbour) -> None:
-    for severity in (Severity.INFO, Severity.CRITICAL, Severity.WARNING):
+    for severity in (Severity.INFO, Severity.CRITICAL, Severity.WARNING, Severity.HIGH):
         with transaction() as session:
             named = firing.Firing(type=DISK.type, about=severity, title=severity, message="")
             firing.open_alert(session, harbour.instance, named, severity, now=harbour.now)
@@ -86,7 +86,7 @@ def test_active_alerts_are_listed_with_the_gravest_first(harbour: Harbour) -> No
     with reading() as session:
         titles = [alert.title for alert in history.active_alerts(session, harbour.instance.id)]
 
-    assert titles == ["critical", "warning", "info"]
+    assert titles == ["critical", "high", "warning", "info"]
 
 
 def test_the_sixth_test_that_waits_is_refused(harbour: Harbour) -> None:

@@ -27,7 +27,20 @@ Written = Annotated[ProjectRef, access.project(Role.MEMBER)]
 Text = Annotated[str, Form(max_length=2500)]
 Choice = TypeVar("Choice", AlertType, Severity, NotificationState)
 
-TONES = {Severity.CRITICAL: "critical", Severity.WARNING: "warn", Severity.INFO: "info"}
+TONES = {
+    Severity.CRITICAL: "critical",
+    Severity.HIGH: "critical",
+    Severity.WARNING: "warn",
+    Severity.MEDIUM: "warn",
+    Severity.LOW: "info",
+    Severity.INFO: "info",
+}
+SEVERITIES = [(each.value, each.value) for each in Severity]
+FROM_SEVERITY = [
+    (Severity.INFO.value, "info: everything"),
+    *((each.value, f"{each} and above") for each in Severity if each.rank in range(1, 4)),
+    (Severity.CRITICAL.value, "critical only"),
+]
 WORDS = {kind: kind.replace("_", " ").capitalize() for kind in AlertType}
 
 
@@ -59,7 +72,13 @@ def page_of(
 
 def words() -> dict[str, Any]:
     """What templates call things."""
-    return {"KINDS": KINDS, "TONES": TONES, "WORDS": WORDS, "SEVERITIES": tuple(Severity)}
+    return {
+        "KINDS": KINDS,
+        "TONES": TONES,
+        "WORDS": WORDS,
+        "SEVERITIES": SEVERITIES,
+        "FROM_SEVERITY": FROM_SEVERITY,
+    }
 
 
 def chosen_of(request: Request, name: str, kind: type[Choice]) -> Choice | None:

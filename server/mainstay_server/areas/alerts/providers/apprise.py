@@ -61,7 +61,13 @@ ACT_ON_THE_SERVER = frozenset(
 READ_FILES = frozenset(
     {"file", "file_url", "keyfile", "pgp", "pgpprv", "pgppub", "subfile", "template", "wkd"}
 )
-TYPES = {"critical": "failure", "warning": "warning", "resolved": "success"}
+TYPES = {
+    "critical": "failure",
+    "high": "failure",
+    "warning": "warning",
+    "medium": "warning",
+    "resolved": "success",
+}
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:

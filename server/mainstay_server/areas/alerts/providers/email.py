@@ -25,7 +25,10 @@ LONGEST_ADDRESS = 254
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 COLOURS = {
     "critical": "#c81e3a",
+    "high": "#c81e3a",
     "warning": "#b25e00",
+    "medium": "#b25e00",
+    "low": "#2360c4",
     "info": "#2360c4",
     "resolved": "#16794c",
     "test": "#2360c4",

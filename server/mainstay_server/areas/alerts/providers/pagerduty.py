@@ -27,7 +27,14 @@ SHOWN_CHARACTERS = 4
 LONGEST_SUMMARY = 1024
 LONGEST_REASON = 300
 # https://developer.pagerduty.com/docs/events-api-v2-overview
-SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
+SEVERITIES = {
+    "critical": "critical",
+    "high": "error",
+    "warning": "warning",
+    "medium": "warning",
+    "low": "info",
+    "info": "info",
+}
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:

@@ -29,7 +29,10 @@ LONGEST_FIELD = 2000
 WORDS = {Change.RESOLVED: "Resolved", Change.TEST: "Test"}
 COLOURS = {
     "critical": "#c81e3a",
+    "high": "#c81e3a",
     "warning": "#b25e00",
+    "medium": "#b25e00",
+    "low": "#2360c4",
     "info": "#2360c4",
     "resolved": "#16794c",
     "test": "#2360c4",

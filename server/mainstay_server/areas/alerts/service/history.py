@@ -66,7 +66,7 @@ def list_alerts(
     if chosen.kind is not None:
         found = found.where(Alert.type == chosen.kind)
     if chosen.severity is not None:
-        found = found.where(Alert.severity == chosen.severity)
+        found = found.where(Alert.severity.in_(chosen.severity.equals))
     if chosen.text:
         found = found.where(Alert.title.icontains(chosen.text, autoescape=True))
     if chosen.resolved_since is not None:
