@@ -133,10 +133,29 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """One of several alerts that a single message tells of."""
+
+    alert_id: str
+    type: str
+    severity: str
+    title: str
+    message: str
+    environment: str
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolution: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notice:
     """What a channel is to say, with everything that it may want to show.
 
     It tells the alert as it was at the change, so every try of one notification says the same.
+
+    A digest tells of several: `gathered` names the first of them, `gathered_count` counts them all,
+    title and message say it in words, and the rest is that of the first one. `repeat` counts how
+    often an alert that lasts was told of before.
     """
 
     change: Change
@@ -156,11 +175,16 @@ class Notice:
     project_slug: str
     project_name: str
     url: str
+    gathered: tuple[Gathered, ...] = ()
+    gathered_count: int = 0
+    repeat: int = 0
 
     @property
     def headline(self) -> str:
         """One line for a subject or a chat: `[critical] inspections production is down`."""
         word = self.severity if self.change is Change.OPENED else self.change.value
+        if self.repeat:
+            word += ", still"
         return f"[{word}] {self.title}"
 
 

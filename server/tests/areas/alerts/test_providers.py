@@ -149,3 +149,40 @@ def test_every_kind_offers_the_same() -> None:
     for name, kind in KINDS.items():
         assert kind.LABEL, name
         assert kind.CONFIG_KEY
+
+
+def test_a_digest_lists_what_it_gathers_and_counts_all_of_it(http_receiver: HttpReceiver) -> None:
+    one = schemas.Gathered(
+        alert_id="first",
+        type="instance_down",
+        severity="critical",
+        title="inspections production: queue is down",
+        message="It answered 500.",
+        environment="production",
+        opened_at=NOON,
+        resolved_at=None,
+        resolution="",
+    )
+    told = replace(
+        NOTICE,
+        alert_id="first",
+        title="499 alerts of inspections production",
+        message="inspections production: queue is down\nand 498 more.",
+        gathered=(one,),
+        gathered_count=499,
+    )
+
+    digest = webhook.document(told)["digest"]
+    mail = email.mail(told, to="a@ships.example", sender="m@ships.example", delivery_id="1")
+
+    assert (digest["count"], [each["id"] for each in digest["alerts"]]) == (499, ["first"])
+    assert mail["Subject"] == "[critical] 499 alerts of inspections production"
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert "queue is down\nand 498 more." in text.get_content()
+
+
+def test_what_lasts_is_told_again_as_what_still_is() -> None:
+    again = replace(NOTICE, repeat=2)
+    assert again.headline == "[critical, still] inspections production is down"
+    assert webhook.document(again)["alert"]["repeat"] == 2

@@ -102,10 +102,13 @@ def document(notice: Notice) -> dict[str, Any]:
         alert["resolution"] = notice.resolution
     if notice.supersedes:
         alert["supersedes"] = notice.supersedes
+    if notice.repeat:
+        alert["repeat"] = notice.repeat
     return {
         "type": f"alert.{notice.change.value}",
         "timestamp": rfc3339(notice.at),
         "alert": alert,
+        **_digest(notice),
         "instance": {
             "id": notice.instance_id,
             "environment": notice.environment,
@@ -113,6 +116,29 @@ def document(notice: Notice) -> dict[str, Any]:
         },
         "project": {"slug": notice.project_slug, "name": notice.project_name},
         "url": notice.url,
+    }
+
+
+def _digest(notice: Notice) -> dict[str, Any]:
+    """Of a message about several alerts: how many, what it says in words, and each of them."""
+    if not notice.gathered:
+        return {}
+    alerts = [
+        {
+            "id": one.alert_id,
+            "type": one.type,
+            "severity": one.severity,
+            "title": one.title,
+            "message": one.message,
+            "environment": one.environment,
+            "createdAt": rfc3339(one.opened_at),
+            "resolvedAt": rfc3339(one.resolved_at) if one.resolved_at else None,
+            "resolution": one.resolution,
+        }
+        for one in notice.gathered
+    ]
+    return {
+        "digest": {"title": notice.title, "count": notice.gathered_count, "alerts": alerts},
     }
 
 

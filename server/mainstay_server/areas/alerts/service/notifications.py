@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -330,7 +331,18 @@ def _test_notice(
     )
 
 
-def _place(instance: InstanceRef, page: str = "alerts") -> dict[str, str]:
+class Place(TypedDict):
+    """Where something happens, as a notice tells it."""
+
+    instance_id: str
+    environment: str
+    instance_url: str
+    project_slug: str
+    project_name: str
+    url: str
+
+
+def _place(instance: InstanceRef, page: str = "alerts") -> Place:
     path = f"projects/{instance.project_slug}/{page}?instance={quote(instance.environment)}"
     return {
         "instance_id": instance.id,
