@@ -20,7 +20,7 @@ from mainstay_server.kernel.configured import (
 from mainstay_server.kernel.problems import Invalid
 
 from .models import AlertChannel, AlertType, Severity
-from .providers import KINDS
+from .providers import KINDS, known_fields, secret_fields
 from .schemas import WindowSeconds
 from .service import channels, rules
 
@@ -48,23 +48,22 @@ class ChannelShape(Shape):
         kind = KINDS.get(self.type)
         if kind is None:
             raise ValueError(f"type must be one of {', '.join(KINDS)}")
-        if set(self.config) != {kind.CONFIG_KEY}:
-            raise ValueError(f"config of a {self.type} has the one field {kind.CONFIG_KEY}")
-        if self.config[kind.CONFIG_KEY] != KEPT:
-            try:
+        try:
+            known_fields(self.type, self.config)
+            if KEPT not in self.config.values():
                 self.config = kind.checked(self.config)
-            except Invalid as problem:
-                raise ValueError(problem.detail) from None
+        except Invalid as problem:
+            raise ValueError(problem.detail) from None
         if not kind.SIGNED:
             self.signing_secret = KEPT
         return self
 
     @override
     def secret_paths(self) -> Sequence[Path]:
-        kind = KINDS[self.type]
-        plain = self.config[kind.CONFIG_KEY] == kind.shown(self.config)
-        of_config: tuple[Path, ...] = () if plain else (("config", kind.CONFIG_KEY),)
-        return (*of_config, (SIGNING_SECRET,)) if kind.SIGNED else of_config
+        of_config: tuple[Path, ...] = tuple(
+            ("config", name) for name in secret_fields(self.type, self.config)
+        )
+        return (*of_config, (SIGNING_SECRET,)) if KINDS[self.type].SIGNED else of_config
 
 
 class RuleShape(Shape):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -216,6 +216,16 @@ class AlertChannel(Base):
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     failing_since: Mapped[datetime | None]
     disabled_reason: Mapped[str] = mapped_column(sa.String(500), default="")
+    # Who is told in its stead when it gives up or is off because its receiver is gone.
+    fallback_id: Mapped[str] = mapped_column(sa.String(36), default="", server_default="")
+    # Messages a minute, 0 for as many as there are; when the next one may leave.
+    per_minute: Mapped[int] = mapped_column(default=0, server_default="0")
+    next_slot_at: Mapped[datetime | None]
+    # The signing secret before the last rotation: until then messages are signed with it too.
+    previous_secret: Mapped[str] = mapped_column(
+        SealedText("alert_channels.previous_secret"), default="", server_default=""
+    )
+    previous_secret_until: Mapped[datetime | None]
 
 
 class AlertNotification(Base):
@@ -242,6 +252,12 @@ class AlertNotification(Base):
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    # What the receiver called the message; what is about the same alert may stand beneath it.
+    receipt: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    # Of a channel with a limit: when this one's turn is.
+    slot_at: Mapped[datetime | None]
+    # The notification that another channel could not deliver and this one stands in for.
+    stands_in_for: Mapped[str] = mapped_column(sa.String(36), default="", server_default="")
 
 
 class AlertSubjectHeard(Base):
@@ -254,37 +270,3 @@ class AlertSubjectHeard(Base):
         sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
     )
     since: Mapped[datetime]
-
-
-class AlertSilence(Base):
-    """Alerts whose labels fit `matchers` are told to nobody from `starts_at` until `ends_at`.
-
-    It reaches the alerts of one project, or those of the whole organization when `project_id` is
-    NULL. What has ended stays to be read about; it is extended only by making another one. `by` is
-    the name of whoever made it, as Alertmanager's clients give it.
-    """
-
-    __tablename__ = "alert_silences"
-    __table_args__ = (
-        sa.Index("ix_alert_silences_organization_ends", "organization_id", "ends_at"),
-    )
-
-    id: Mapped[Id] = mapped_column(primary_key=True)
-    organization_id: Mapped[str] = mapped_column(
-        sa.ForeignKey("organizations.id", ondelete="CASCADE")
-    )
-    project_id: Mapped[str | None] = mapped_column(
-        sa.ForeignKey("projects.id", ondelete="CASCADE"), index=True
-    )
-    matchers: Mapped[list[Any]]
-    starts_at: Mapped[datetime]
-    ends_at: Mapped[datetime]
-    by: Mapped[str] = mapped_column(sa.String(200))
-    comment: Mapped[str] = mapped_column(sa.String(1000))
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-
-    @property
-    def reach(self) -> Literal["project", "organization"]:
-        """Whose alerts it holds: `project` or `organization`."""
-        return "project" if self.project_id else "organization"

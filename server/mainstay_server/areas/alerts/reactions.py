@@ -40,10 +40,11 @@ from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
+from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 
 from .models import AlertType
 from .providers import KINDS
-from .schemas import AlertNotificationDue, ReceiverGone
+from .schemas import AlertNotificationDue
 from .service import (
     backup_conditions,
     conditions,
@@ -273,6 +274,9 @@ def tell_of_end(session: Session, event: AlertResolved, *, now: datetime) -> Non
         )
 
 
+MOST_TRIES_WITH_NOBODY_THERE = 10  # with the outbox's back-off a good quarter of an hour
+
+
 def give_up(session: Session, event: AlertNotificationDue, *, reason: str, now: datetime) -> None:
     """A notification became a dead letter."""
     notifications.record_given_up(session, event.notification_id, reason=reason, now=now)
@@ -286,14 +290,15 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> Non
             parcel = notifications.find_parcel(session, event.notification_id)
         if parcel is None:
             return
-        KINDS[parcel.kind].send(
+        receipt = KINDS[parcel.kind].send(
             parcel.notice,
             config=parcel.config,
-            secret=parcel.secret,
+            secrets=parcel.secrets,
             delivery_id=delivery.id,
             now=utc_now(),
         )
-    except (RetryLater, Refused) as failure:
+    except (RetryLater, Refused) as error:
+        failure = _judged(error, delivery)
         with transaction() as session:
             notifications.record_failure(
                 session,
@@ -303,8 +308,15 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> Non
                 receiver_gone=isinstance(failure, ReceiverGone),
                 now=utc_now(),
             )
-        raise
+        raise failure from None
     with transaction() as session:
         notifications.record_delivered(
-            session, event.notification_id, delivery=delivery, now=utc_now()
+            session, event.notification_id, delivery=delivery, receipt=receipt, now=utc_now()
         )
+
+
+def _judged(failure: RetryLater | Refused, delivery: Delivery) -> RetryLater | Refused:
+    """The failure of a try; where nobody was there for too long, nobody will be."""
+    if isinstance(failure, ReceiverMissing) and delivery.attempt >= MOST_TRIES_WITH_NOBODY_THERE:
+        return ReceiverGone(str(failure))
+    return failure

@@ -16,6 +16,21 @@ class AlertSettings(Settings):
         pattern="^https?://",
         description="Where PagerDuty takes events; the EU has events.eu.pagerduty.com.",
     )
+    slack_url: str = Field(
+        "https://slack.com/api",
+        pattern="^https?://",
+        description="Where Slack's Web API is, for channels with a bot's token.",
+    )
+    telegram_url: str = Field(
+        "https://api.telegram.org",
+        pattern="^https?://",
+        description="Where Telegram's bot API is; one may run a server of it oneself.",
+    )
+    datadog_url: str = Field(
+        "",
+        pattern="^(https?://.*)?$",
+        description="Where Datadog takes events; default after the site of each channel.",
+    )
     alerts_apprise: bool | None = Field(
         None,
         description="Let channels of kind apprise open connections of their own, past the address"

@@ -258,7 +258,7 @@ def test_a_test_goes_the_way_of_alerts_and_its_result_can_be_seen(
     world: World, http_receiver: HttpReceiver
 ) -> None:
     made = a_webhook(world, f"{http_receiver.url}/hook/secret")
-    http_receiver.answer(Answer(status=404))
+    http_receiver.answer(Answer(status=422))
 
     sent = world.bob.post(path(world, f"alert-channels/{made['id']}/test"))
     assert (sent.status_code, sent.json()["state"]) == (202, "waiting")
@@ -267,7 +267,7 @@ def test_a_test_goes_the_way_of_alerts_and_its_result_can_be_seen(
     history = f"/api/projects/{world.project}/alert-notifications"
     (failed,) = world.bob.get(f"{history}?state=failed").json()["notifications"]
     assert (failed["id"], failed["change"], failed["attempts"]) == (sent.json()["id"], "test", 1)
-    assert failed["lastError"] == "The receiver answered 404: ok"
+    assert failed["lastError"] == "The receiver answered 422: ok"
     assert world.bob.post(f"{history}/{failed['id']}/resend").status_code == 202
     run_waiting(now=utc_now())
     (sent_again,) = world.bob.get(history).json()["notifications"]
@@ -370,8 +370,9 @@ def test_a_channel_of_each_kind_is_made_listed_and_never_shows_its_secret(
     listed = world.bob.get(path(world, "alert-channels"))
     (channel,) = listed.json()["channels"]
     assert next(iter(channel["config"].values())).endswith(shown)
-    assert "secret" not in listed.text
-    assert listed.json()["kinds"][kind] == next(iter(config))
+    assert "very-secret" not in listed.text
+    assert "verysecret" not in listed.text
+    assert listed.json()["kinds"][kind][0]["name"] == next(iter(config))
 
 
 @pytest.mark.parametrize(
@@ -389,3 +390,21 @@ def test_a_target_that_cannot_work_is_refused_by_the_name_of_its_field(
 
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_channel_s_config_and_name_are_changed_and_what_is_not_named_stays(world: World) -> None:
+    config = {"topicUrl": "https://ntfy.sh/ships", "accessToken": "tk_verysecret"}
+    made = world.bob.post(path(world, "alert-channels"), json={"type": "ntfy", "config": config})
+    one = path(world, f"alert-channels/{made.json()['id']}")
+
+    changed = world.bob.patch(
+        one, json={"name": "quay", "config": {"topicUrl": "https://ntfy.example/quay"}}
+    )
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["config"] == {"topicUrl": "https://ntfy.example/…", "accessToken": "…"}
+    assert changed.json()["name"] == "quay"
+    assert "verysecret" not in changed.text
+    assert world.bob.patch(one, json={"config": {"topic": "x"}}).status_code == 400
+    taken = world.bob.patch(one, json={"config": {"accessToken": ""}})
+    assert taken.json()["config"] == {"topicUrl": "https://ntfy.example/…"}

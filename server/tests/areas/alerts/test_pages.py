@@ -117,7 +117,7 @@ def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None
     form = {
         "instanceId": world.instance.id,
         "kind": "webhook",
-        "target": "https://hooks.example/services/T0/B0/secret",
+        "config.webhookUrl": "https://hooks.example/services/T0/B0/secret",
         "minimumSeverity": "warning",
         "scope": "instance",
     }
@@ -134,7 +134,7 @@ def test_a_webhook_added_on_the_page_shows_its_secret_once(world: World) -> None
 
 
 def test_a_target_that_makes_no_sense_is_refused_on_the_page(world: World) -> None:
-    form = {"instanceId": world.instance.id, "kind": "email", "target": "nobody"}
+    form = {"instanceId": world.instance.id, "kind": "email", "config.email": "nobody"}
 
     answer = world.bob.post(url(world, "alerts/channels"), data=form)
 
@@ -241,6 +241,11 @@ def test_the_tile_and_the_summary_count_by_severity(world: World) -> None:
         ("webhook", "https://hooks.example.com"),
         ("email", "MAINSTAY_SMTP_HOST"),
         ("slack", "Incoming webhook URL"),
+        ("teams", "Workflow"),
+        ("discord", "Integrations, Webhooks"),
+        ("telegram", "@BotFather"),
+        ("ntfy", "Access token"),
+        ("datadog", "us5.datadoghq.com"),
         ("pagerduty", "Integration key"),
         ("apprise", "Apprise URL"),
     ],
@@ -256,10 +261,69 @@ def test_choosing_a_kind_of_channel_shows_the_field_that_it_needs(
 
     assert field.status_code == 200
     assert asks_for in field.text
-    assert 'name="target"' in field.text
+    assert 'name="config.' in field.text
 
 
 def test_there_is_no_field_for_what_is_no_kind_and_none_for_strangers(world: World) -> None:
     path = url(world, "alerts/channels/target?kind=")
     assert world.bob.get(f"{path}pigeon").status_code == 404
     assert world.charlie.get(f"{path}slack").status_code == 404
+
+
+def test_a_channel_is_edited_by_the_fields_of_its_kind_and_a_secret_left_empty_stays(
+    world: World,
+) -> None:
+    token = "123456:AAbbCCddEEffGGhhIIjjKKllMMnn"
+    form = {
+        "instanceId": world.instance.id,
+        "kind": "telegram",
+        "name": "harbour chat",
+        "config.chatId": "-1001",
+        "config.botToken": token,
+        "config.topicId": "",
+    }
+    assert world.bob.post(url(world, "alerts/channels"), data=form).status_code == 303
+    with reading() as session:
+        (made,) = channels.list_channels(session, world.instance.project_id, None)
+    edit = world.bob.get(url(world, f"alerts/channels?edit={made.id}")).text
+    assert 'value="-1001"' in edit
+    assert token not in edit
+
+    base = url(world, f"alerts/channels/{made.id}/change")
+    change = {"config.chatId": "-1002", "config.botToken": "", "config.topicId": "7"}
+    world.bob.post(base, data=change | {"name": "quay chat"})
+
+    with reading() as session:
+        changed = channels.get_channel(session, world.instance.project_id, None, made.id)
+    assert changed.config == {"chatId": "-1002", "botToken": token, "topicId": "7"}
+    assert changed.name == "quay chat"
+    world.bob.post(base, data={"config.chatId": "nobody"})
+    with reading() as session:
+        same = channels.get_channel(session, world.instance.project_id, None, made.id)
+    assert same.config["chatId"] == "-1002"
+
+
+def test_a_channel_of_slack_goes_from_its_webhook_to_a_bot_on_the_page(world: World) -> None:
+    about = (world.instance.organization_id, world.instance.project_id, None)
+    hook = {"webhookUrl": "https://hooks.slack.com/services/T/B/secret"}
+    with transaction() as session:
+        made = channels.create_channel(session, about, "slack", hook, now=utc_now())
+    bot = {"config.botToken": "xoxb-1234567890-abc", "config.channel": "#ships"}
+
+    base = url(world, f"alerts/channels/{made.id}/change")
+    world.bob.post(base, data=bot | {"config.webhookUrl": "-"})
+
+    with reading() as session:
+        changed = channels.get_channel(session, world.instance.project_id, None, made.id)
+    assert changed.config == {"botToken": "xoxb-1234567890-abc", "channel": "#ships"}
+
+
+def test_a_field_longer_than_any_is_refused(world: World) -> None:
+    form = {
+        "instanceId": world.instance.id,
+        "kind": "webhook",
+        "config.webhookUrl": "https://hooks.example/" + "a" * 3000,
+    }
+    assert world.bob.post(url(world, "alerts/channels"), data=form).status_code in (303, 400)
+    with reading() as session:
+        assert channels.list_channels(session, world.instance.project_id, None) == []

@@ -1,16 +1,19 @@
 """Each kind of channel: what it accepts, masks and says, and how it reads answers."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 
+import msgspec
 import pytest
-from mainstay_server.areas.alerts import schemas
 from mainstay_server.areas.alerts.providers import KINDS, email, webhook
-from mainstay_server.areas.alerts.schemas import ReceiverGone
-from mainstay_server.kernel import outbound
+from mainstay_server.areas.alerts.schemas import Gathered
+from mainstay_server.kernel import outbound, posting
 from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
+from mainstay_server.kernel.problems import Invalid
 from tests.areas.alerts.conftest import NOON, NOTICE
 from tests.servers.http import Answer, HttpReceiver
 
@@ -27,7 +30,7 @@ def _way_out() -> Iterator[None]:
 def post(receiver: HttpReceiver, answer: Answer) -> None:
     receiver.answer(answer)
     config = {"webhookUrl": f"{receiver.url}/hook"}
-    webhook.send(NOTICE, config=config, secret=SECRET, delivery_id="msg", now=NOON)
+    webhook.send(NOTICE, config=config, secrets=(SECRET,), delivery_id="msg", now=NOON)
 
 
 def test_the_signature_is_that_of_the_specification() -> None:
@@ -49,11 +52,18 @@ def test_what_may_pass_is_tried_again(http_receiver: HttpReceiver, status: int) 
         post(http_receiver, Answer(status=status))
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 404, 405, 413, 422])
+@pytest.mark.parametrize("status", [301, 307, 400, 405, 413, 422])
 def test_what_will_not_pass_is_refused(http_receiver: HttpReceiver, status: int) -> None:
     with pytest.raises(Refused, match=str(status)):
         post(http_receiver, Answer(status=status, headers={"Location": "/elsewhere"}))
     assert len(http_receiver.requests) == 1
+
+
+def test_nobody_there_is_tried_again_for_it_may_be_a_proxy_without_its_app(
+    http_receiver: HttpReceiver,
+) -> None:
+    with pytest.raises(ReceiverMissing):
+        post(http_receiver, Answer(status=404))
 
 
 def test_gone_is_gone(http_receiver: HttpReceiver) -> None:
@@ -91,7 +101,7 @@ def test_who_refuses_our_credentials_is_given_time_to_renew_them(
 def test_a_receiver_that_hangs_is_tried_again(
     http_receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schemas, "POST_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(posting, "POST_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(RetryLater):
         post(http_receiver, Answer(hang=True))
 
@@ -105,7 +115,7 @@ def test_an_endless_answer_is_not_read_to_its_end(http_receiver: HttpReceiver) -
 def test_an_address_that_nobody_may_reach_is_refused_for_good() -> None:
     config = {"webhookUrl": "http://169.254.169.254/latest/meta-data"}
     with pytest.raises(Refused):
-        webhook.send(NOTICE, config=config, secret=SECRET, delivery_id="msg", now=NOON)
+        webhook.send(NOTICE, config=config, secrets=(SECRET,), delivery_id="msg", now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +158,12 @@ def test_a_title_cannot_smuggle_a_header_into_the_mail() -> None:
 def test_every_kind_offers_the_same() -> None:
     for name, kind in KINDS.items():
         assert kind.LABEL, name
-        assert kind.CONFIG_KEY
+        assert kind.FIELDS, name
+        assert len({field.name for field in kind.FIELDS}) == len(kind.FIELDS), name
 
 
 def test_a_digest_lists_what_it_gathers_and_counts_all_of_it(http_receiver: HttpReceiver) -> None:
-    one = schemas.Gathered(
+    one = Gathered(
         alert_id="first",
         type="instance_down",
         severity="critical",
@@ -186,3 +197,48 @@ def test_what_lasts_is_told_again_as_what_still_is() -> None:
     again = replace(NOTICE, repeat=2)
     assert again.headline == "[critical, still] inspections production is down"
     assert webhook.document(again)["alert"]["repeat"] == 2
+
+
+def test_a_webhook_may_get_the_same_as_a_cloud_event(http_receiver: HttpReceiver) -> None:
+    config = webhook.checked({"webhookUrl": f"{http_receiver.url}/hook", "format": "cloudevents"})
+    webhook.send(NOTICE, config=config, secrets=(SECRET,), delivery_id="msg", now=NOON)
+
+    (request,) = http_receiver.requests
+    assert request.headers["content-type"] == "application/cloudevents+json"
+    assert request.headers["idempotency-key"] == "msg"
+    event = json.loads(request.body)
+    data = event.pop("data")
+    assert event == {
+        "specversion": "1.0",
+        "id": "msg",
+        "source": "https://mainstay.example/dashboard/projects/inspections/alerts",
+        "type": "alert.opened",
+        "subject": "alert",
+        "time": "2026-03-01T12:00:00.000Z",
+        "datacontenttype": "application/json",
+    }
+    assert data == json.loads(msgspec.json.encode(webhook.document(NOTICE)))
+    stamp = request.headers["webhook-timestamp"]
+    signed = webhook.signature(SECRET, "msg", stamp, request.body)
+    assert request.headers["webhook-signature"] == signed
+
+
+def test_while_two_secrets_hold_a_message_carries_both_signatures(
+    http_receiver: HttpReceiver,
+) -> None:
+    old = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+    config = {"webhookUrl": f"{http_receiver.url}/hook"}
+    webhook.send(NOTICE, config=config, secrets=(SECRET, old), delivery_id="msg", now=NOON)
+
+    (request,) = http_receiver.requests
+    stamp = request.headers["webhook-timestamp"]
+    new, former = request.headers["webhook-signature"].split(" ")
+    assert new == webhook.signature(SECRET, "msg", stamp, request.body)
+    assert former == webhook.signature(old, "msg", stamp, request.body)
+
+
+def test_a_webhook_has_no_other_body() -> None:
+    with pytest.raises(Invalid, match="mainstay, cloudevents"):
+        webhook.checked({"webhookUrl": "https://hooks.example/a", "format": "xml"})
+    plain = webhook.checked({"webhookUrl": "https://hooks.example/a", "format": "mainstay"})
+    assert plain == {"webhookUrl": "https://hooks.example/a"}

@@ -42,7 +42,7 @@ def json_url(receiver: HttpReceiver, rest: str = "/hook/secret") -> str:
 
 
 def send(url: str) -> None:
-    apprise.send(NOTICE, config={"url": url}, secret="", delivery_id="d", now=NOON)
+    apprise.send(NOTICE, config={"url": url}, secrets=(), delivery_id="d", now=NOON)
 
 
 def refusal_of(url: str) -> str:

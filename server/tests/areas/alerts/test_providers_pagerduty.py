@@ -40,7 +40,7 @@ def _way_out() -> Iterator[None]:
 
 def post(receiver: HttpReceiver, answer: Answer) -> None:
     receiver.answer(answer)
-    pagerduty.send(NOTICE, config=CONFIG, secret="", delivery_id="d", now=NOON)
+    pagerduty.send(NOTICE, config=CONFIG, secrets=(), delivery_id="d", now=NOON)
 
 
 def enqueued(receiver: HttpReceiver) -> list[dict[str, Any]]:

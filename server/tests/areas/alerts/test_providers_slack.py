@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from mainstay_server.areas.alerts.models import Change
-from mainstay_server.areas.alerts.providers import slack
-from mainstay_server.areas.alerts.schemas import ReceiverGone
+from mainstay_server.areas.alerts.providers import masked, slack
+from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.contracts.alerts import AlertChannelDisabled
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.posting import ReceiverGone
 from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.settings import override_settings
 from tests.areas.alerts.conftest import MINUTE, NOON, NOTICE, Harbour
 from tests.servers.http import Answer, HttpReceiver
 
@@ -28,7 +30,7 @@ def _way_out() -> Iterator[None]:
 def post(receiver: HttpReceiver, answer: Answer) -> None:
     receiver.answer(answer)
     config = {"webhookUrl": f"{receiver.url}/services/T0/B0/secret"}
-    slack.send(NOTICE, config=config, secret="", delivery_id="d", now=NOON)
+    slack.send(NOTICE, config=config, secrets=(), delivery_id="d", now=NOON)
 
 
 def texts(message: dict[str, Any]) -> list[str]:
@@ -179,3 +181,87 @@ def test_a_url_that_cannot_work_is_refused_with_the_next_step(url: str, next_ste
     with pytest.raises(Invalid, match=next_step) as refusal:
         slack.checked({"webhookUrl": url})
     assert refusal.value.errors[0]["field"] == "config.webhookUrl"
+
+
+BOT = {"botToken": "xoxb-1234567890-secret", "channel": "#ships"}
+
+
+def posted(receiver: HttpReceiver) -> list[dict[str, Any]]:
+    assert {request.path for request in receiver.requests} == {"/chat.postMessage"}
+    return [json.loads(request.body) for request in receiver.requests]
+
+
+def bot_answer(**answer: object) -> Answer:
+    return Answer(body=json.dumps(answer).encode())
+
+
+def test_a_bot_puts_the_end_beneath_the_beginning_and_shows_it_in_the_channel_too(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    override_settings(AlertSettings(slack_url=http_receiver.url))
+    harbour.channel_of("slack", BOT | {"severityChannels": "critical = #incidents"})
+    http_receiver.answer(
+        bot_answer(ok=True, channel="C1", ts="17.1"), bot_answer(ok=True, channel="C1", ts="17.2")
+    )
+
+    harbour.goes_down()
+    harbour.later(12 * MINUTE)
+    harbour.recovers()
+
+    down, up = posted(http_receiver)
+    assert (down["channel"], down.get("thread_ts")) == ("#incidents", None)
+    assert (up["channel"], up["thread_ts"], up["reply_broadcast"]) == ("C1", "17.1", True)
+    token = http_receiver.requests[0].headers["authorization"]
+    assert token == "Bearer xoxb-1234567890-secret"
+
+
+@pytest.mark.usefixtures("_way_out")
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        ("channel_not_found", ReceiverGone),
+        ("invalid_auth", ReceiverGone),
+        ("not_in_channel", ReceiverGone),
+        ("ratelimited", RetryLater),
+        ("internal_error", RetryLater),
+        ("invalid_blocks", Refused),
+    ],
+)
+def test_what_slack_answers_a_bot_means_the_same_for_all_its_messages_or_for_this_one(
+    http_receiver: HttpReceiver, error: str, failure: type[Exception]
+) -> None:
+    override_settings(AlertSettings(slack_url=http_receiver.url))
+    http_receiver.answer(bot_answer(ok=False, error=error))
+    with pytest.raises(failure, match=error) as refusal:
+        slack.send(NOTICE, config=BOT, secrets=(), delivery_id="d", now=NOON)
+    assert type(refusal.value) is failure
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (BOT | {"webhookUrl": "https://hooks.slack.com/services/a"}, "webhookUrl"),
+        (BOT | {"botToken": "secret"}, "botToken"),
+        (BOT | {"channel": ""}, "channel"),
+        (BOT | {"severityChannels": "grave=#a"}, "severityChannels"),
+        (
+            {"webhookUrl": "https://hooks.slack.com/services/a", "channel": "#a"},
+            "channel",
+        ),
+    ],
+)
+def test_a_bot_needs_a_token_a_channel_and_no_webhook(config: dict[str, str], field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        slack.checked(config)
+    assert refusal.value.errors[0]["field"] == f"config.{field}"
+
+
+def test_of_a_bot_the_channels_are_shown_and_the_token_is_not() -> None:
+    kept = slack.checked(BOT | {"severityChannels": "info=#quiet,critical=#loud"})
+    assert kept["severityChannels"] == "info=#quiet, critical=#loud"
+    assert slack.shown(kept) == "#ships"
+    assert masked("slack", kept) == {
+        "botToken": "…",
+        "channel": "#ships",
+        "severityChannels": "info=#quiet, critical=#loud",
+    }

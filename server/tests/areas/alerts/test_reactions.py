@@ -351,7 +351,7 @@ def test_a_process_killed_after_sending_sends_again_under_the_same_key(
     webhook.send(
         parcel.notice,
         config=parcel.config,
-        secret=parcel.secret,
+        secrets=parcel.secrets,
         delivery_id=claimed.id,
         now=harbour.now,
     )
@@ -576,3 +576,28 @@ def test_no_rule_needs_a_row(harbour: Harbour) -> None:
     with transaction() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(AlertRule)) == 0
     assert harbour.active() == ["instance_down:check"]
+
+
+def test_a_receiver_that_nobody_finds_for_a_while_is_gone_and_one_that_comes_back_is_not(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    channel = harbour.channel(f"{http_receiver.url}/hook")
+    http_receiver.answer(*[Answer(status=404)] * 9)
+    harbour.goes_down()
+    for _ in range(9):
+        harbour.later(HOUR)
+        harbour.deliver()
+    assert harbour.reloaded(channel).enabled
+    assert [n.state for n in harbour.notifications()] == ["delivered"]
+
+    http_receiver.answer(*[Answer(status=404)] * 10)
+    harbour.recovers()
+    for _ in range(9):
+        harbour.later(HOUR)
+        harbour.deliver()
+
+    channel = harbour.reloaded(channel)
+    assert not channel.enabled
+    assert "404" in channel.disabled_reason
+    assert len([e for e in harbour.said() if isinstance(e, AlertChannelDisabled)]) == 1
+    assert len(http_receiver.requests) == 20

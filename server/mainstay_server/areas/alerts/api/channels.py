@@ -6,10 +6,11 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel
-from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.providers import KINDS, masked
 from mainstay_server.areas.alerts.schemas import (
     ChannelAnswer,
     ChannelChange,
+    ChannelFieldAnswer,
     ChannelList,
     NewChannel,
     NewChannelAnswer,
@@ -42,16 +43,40 @@ CHANNEL = {
     "minimumSeverity": "info",
     "createdAt": "2026-03-01T12:00:00.000Z",
 }
-CONFIG_KEYS = {name: kind.CONFIG_KEY for name, kind in KINDS.items()}
+EMAIL = {
+    "name": "email",
+    "label": "Address",
+    "hint": "Mail leaves the way that this server sends all of its mail.",
+    "required": True,
+    "secret": False,
+    "choices": [],
+}
+LISTED = {
+    "channels": [CHANNEL],
+    "kinds": {"email": [EMAIL]},
+    "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0",
+}
+FIELDS = {
+    name: [
+        ChannelFieldAnswer(
+            name=field.name,
+            label=field.label,
+            hint=field.hint,
+            required=field.required,
+            secret=field.secret,
+            choices=[value for value, _ in field.choices],
+        )
+        for field in kind.FIELDS
+    ]
+    for name, kind in KINDS.items()
+}
 
 
 @router.get(
     "/api/instances/{instance_id}/alert-channels",
     summary="List alert channels",
     operation_id="list_alert_channels",
-    responses=example(
-        {"channels": [CHANNEL], "kinds": CONFIG_KEYS, "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0"}
-    ),
+    responses=example(LISTED),
 )
 def list_channels(
     session: Session, instance: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
@@ -81,9 +106,7 @@ def create_channel(session: Session, instance: Written, body: NewChannel) -> New
     "/api/projects/{slug}/alert-channels",
     summary="List project-wide alert channels",
     operation_id="list_project_alert_channels",
-    responses=example(
-        {"channels": [CHANNEL], "kinds": CONFIG_KEYS, "nextCursor": "WyIwMTk5YjFiMi03YzNkIl0"}
-    ),
+    responses=example(LISTED),
 )
 def list_project_channels(
     session: Session, project: ViewedProject, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
@@ -116,11 +139,16 @@ def create_project_channel(
 def change_channel(
     session: Session, instance: Written, channel_id: str, body: ChannelChange
 ) -> ChannelAnswer:
-    """Switch a channel on or off, or change from which severity on it is told."""
+    """Switch a channel on or off, or change its name, where it leads, or what it is told of.
+
+    Fields that `config` does not name stay as they are; an empty one is taken away.
+    """
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
     channels.change_channel(
         session,
         channel,
+        name=body.name,
+        target=None if body.config is None else channels.merged(channel, body.config),
         enabled=body.enabled,
         minimum_severity=body.minimum_severity,
         now=utc_now(),
@@ -162,7 +190,7 @@ def _listed(found: Sequence[AlertChannel], *, limit: int, cursor: str) -> Channe
     )
     return ChannelList(
         channels=[_channel(channel) for channel in page.items],
-        kinds=CONFIG_KEYS,
+        kinds=FIELDS,
         next_cursor=page.next_cursor,
     )
 
@@ -183,14 +211,13 @@ def _create(
 
 
 def _channel(channel: AlertChannel) -> ChannelAnswer:
-    kind = KINDS[channel.type]
     return ChannelAnswer(
         id=channel.id,
         instance_id=channel.instance_id,
         scope="project" if channel.instance_id is None else "instance",
         name=channel.name,
         type=channel.type,
-        config={kind.CONFIG_KEY: kind.shown(channel.config)},
+        config=masked(channel.type, channel.config),
         enabled=channel.enabled,
         minimum_severity=channel.minimum_severity,
         created_at=channel.created_at,
@@ -198,5 +225,5 @@ def _channel(channel: AlertChannel) -> ChannelAnswer:
         failing_since=channel.failing_since,
         last_error=channel.last_error or None,
         disabled_reason=channel.disabled_reason or None,
-        not_ready=kind.not_ready() or None,
+        not_ready=KINDS[channel.type].not_ready() or None,
     )

@@ -1,18 +1,19 @@
 """Who is told: the list of channels, adding one, and what its buttons do."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from mainstay_server.areas.alerts.models import Severity
-from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.models import AlertChannel, Severity
+from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
 from mainstay_server.areas.alerts.service import channels, history, notifications
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.problems import NotFound, Problem
+from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Body, Router
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
 from mainstay_server.tenancy.subjects import ProjectRef
@@ -22,16 +23,50 @@ from .frame import PREFIX, Text, Viewed, Written, frame_of, instance_of, page_of
 
 router = Router(prefix=PREFIX, include_in_schema=False)
 
+CONFIG = "config."
+LONGEST_VALUE = 2500
+TAKEN_AWAY = "-"
 
-class ChannelForm(Body):
-    """The form of a new channel; `scope` is `project` or `instance`."""
+
+class ConfigForm(Body):
+    """What the forms of channels share: `config.…` are the fields of the channel's kind."""
+
+    model_config = ConfigDict(extra="allow")
 
     csrf_token: str = Field("", alias="csrf_token")
+    name: str = Field("", max_length=100)
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The config as it was typed. Raises `Invalid` for what no field could hold."""
+        given = {
+            name.removeprefix(CONFIG): str(value)
+            for name, value in (self.model_extra or {}).items()
+            if name.startswith(CONFIG)
+        }
+        if any(len(value) > LONGEST_VALUE for value in given.values()):
+            raise Invalid(f"No field of a channel takes more than {LONGEST_VALUE} characters.")
+        return given
+
+
+class ChannelForm(ConfigForm):
+    """The form of a new channel; `scope` is `project` or `instance`."""
+
     instance_id: str = Field(max_length=36)
     scope: str = "project"
     kind: str = Field(max_length=20)
-    target: str = Field(max_length=2500)
     minimum_severity: Severity = Severity.INFO
+
+
+class ChangeForm(ConfigForm):
+    """The form of a channel that is there.
+
+    A field whose value is not shown stays as it is when it is left empty; a `-` takes it away.
+    """
+
+    instance: str = Field("", max_length=64)
+    enabled: str = Field("", max_length=3)
+    minimum_severity: Severity | None = Field(None, alias="minimum_severity")
 
 
 @router.get("/channels")
@@ -42,11 +77,14 @@ def show_channels(request: Request, session: Session, project: Viewed) -> Respon
 
 @router.get("/channels/target")
 def show_target(request: Request, project: Written, kind: str = "") -> HTMLResponse:
-    """The field that a kind of channel needs; the form asks for it when the kind is chosen."""
+    """The fields that a kind of channel needs; the form asks for them when the kind is chosen."""
     _ = project
     if kind not in KINDS:
         raise NotFound(f"There is no such kind of channel; there are {', '.join(KINDS)}.")
-    return HTMLResponse(fragment(request, "alerts/target.html", kind=KINDS[kind]))
+    shown = fragment(
+        request, "alerts/target.html", name=kind, kind=KINDS[kind], config=None, masked=masked
+    )
+    return HTMLResponse(shown)
 
 
 @router.post("/channels")
@@ -63,7 +101,8 @@ def add_channel(
                 session,
                 (project.organization_id, project.id, scope),
                 form.kind,
-                {KINDS[form.kind].CONFIG_KEY: form.target} if form.kind in KINDS else {},
+                form.config,
+                name=form.name,
                 minimum_severity=form.minimum_severity,
                 now=utc_now(),
             )
@@ -76,23 +115,24 @@ def add_channel(
 
 @router.post("/channels/{channel_id}/change")
 def change_channel(
-    session: Session,
-    project: Written,
-    channel_id: str,
-    instance: Text = "",
-    enabled: Text = "",
-    minimum_severity: Annotated[Severity | None, Form()] = None,
+    session: Session, project: Written, channel_id: str, form: Annotated[ChangeForm, Form()]
 ) -> Response:
-    """Switch a channel on or off, or change from which severity on it is told."""
+    """Switch a channel on or off, or change where it leads and what it is told of."""
     channel = channels.get_channel(session, project.id, None, channel_id)
-    channels.change_channel(
+    return done_or_refused(
         session,
-        channel,
-        enabled={"on": True, "off": False}.get(enabled),
-        minimum_severity=minimum_severity,
-        now=utc_now(),
+        lambda: channels.change_channel(
+            session,
+            channel,
+            name=form.name or None,
+            enabled={"on": True, "off": False}.get(form.enabled),
+            minimum_severity=form.minimum_severity,
+            target=_changed(channel, form.config),
+            now=utc_now(),
+        ),
+        path=url_of(project, "alerts/channels", form.instance),
+        done="Changed.",
     )
-    return redirect_with(url_of(project, "alerts/channels", instance), "Changed.")
 
 
 @router.post("/channels/{channel_id}/remove")
@@ -132,3 +172,11 @@ def _channels_page(
         made=made,
         tests=history.latest_tests(session, [channel.id for channel in found]),
     )
+
+
+def _changed(channel: AlertChannel, given: Mapping[str, str]) -> dict[str, Any] | None:
+    """The config with what the form changed; None when it had no field of it."""
+    hidden = secret_fields(channel.type, channel.config)
+    typed = {name: value for name, value in given.items() if value or name not in hidden}
+    plain = {name: "" if value == TAKEN_AWAY else value for name, value in typed.items()}
+    return channels.merged(channel, plain) if plain else None

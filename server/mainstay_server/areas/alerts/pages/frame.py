@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
-from mainstay_server.areas.alerts.providers import KINDS
+from mainstay_server.areas.alerts.providers import KINDS, masked
 from mainstay_server.areas.alerts.service import history
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid
@@ -78,6 +78,7 @@ def words() -> dict[str, Any]:
         "WORDS": WORDS,
         "SEVERITIES": SEVERITIES,
         "FROM_SEVERITY": FROM_SEVERITY,
+        "masked": masked,
     }
 
 

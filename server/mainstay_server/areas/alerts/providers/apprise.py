@@ -10,25 +10,30 @@ try whose answer was lost may be shown twice.
 import importlib
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from mainstay_server.areas.alerts.models import Change
-from mainstay_server.areas.alerts.schemas import Notice
+from mainstay_server.areas.alerts.schemas import ConfigField, Notice
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.outbound import OutboundError, check_host_blocking
-from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.posting import invalid
 from mainstay_server.kernel.settings import of
 
 LABEL = "Apprise"
-CONFIG_KEY = "url"
+FIELDS: Sequence[ConfigField] = (
+    ConfigField(
+        name="url",
+        label="Apprise URL",
+        placeholder="tgram://bottoken/ChatID, ntfys://topic, mailtos://…",
+        hint="One URL of one service, as the Apprise project documents it.",
+        secret=True,
+    ),
+)
 SIGNED = False
-TARGET = "Apprise URL"
-PLACEHOLDER = "tgram://bottoken/ChatID, ntfys://topic, mailtos://…"
-HINT = "One URL of one service, as the Apprise project documents it."
 
 LONGEST_URL = 2000
 LONGEST_REASON = 200
@@ -73,23 +78,24 @@ TYPES = {
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
     """One URL that Apprise understands, of a service elsewhere."""
     if why := not_ready():
-        raise _invalid(f"cannot be used. {why}")
-    url = str(config.get(CONFIG_KEY, "")).strip()
+        raise invalid("url", f"cannot be used. {why.rstrip('.')}")
+    url = str(config.get("url", "")).strip()
     if len(url) > LONGEST_URL or not url.isprintable() or " " in url:
-        raise _invalid(f"must be one URL of at most {LONGEST_URL} characters, without spaces.")
+        raise invalid("url", f"must be one URL of at most {LONGEST_URL} characters, without spaces")
     if why := _danger_of(url):
-        raise _invalid(why)
+        raise invalid("url", why.rstrip("."))
     if _service(url) is None:
-        raise _invalid(
+        raise invalid(
+            "url",
             "is not a URL that Apprise understands; compare it with"
-            " https://github.com/caronc/apprise/wiki."
+            " https://github.com/caronc/apprise/wiki",
         )
-    return {CONFIG_KEY: url}
+    return {"url": url}
 
 
 def shown(config: Mapping[str, Any]) -> str:
     """The service, and the host where it is known to be none of the secrets."""
-    url = str(config[CONFIG_KEY])
+    url = str(config["url"])
     if named := NAMES_A_HOST.match(url):
         return f"{named[1]}://{named[2]}/…"
     return f"{url.partition('://')[0]}://…"
@@ -103,32 +109,37 @@ def not_ready() -> str:
 
 
 def send(
-    notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
-) -> None:
+    notice: Notice,
+    *,
+    config: Mapping[str, Any],
+    secrets: Sequence[str],
+    delivery_id: str,
+    now: datetime,
+) -> str:
     """Let Apprise tell the one service; it says only whether that worked, so all is tried again.
 
     Refused are URLs that Apprise or we do not take any more.
     """
-    _ = secret, delivery_id, now  # nothing in Apprise's interface takes them
+    _ = secrets, delivery_id, now  # nothing in Apprise's interface takes them
     if why := not_ready():
         raise RetryLater(why)
-    url = config[CONFIG_KEY]
+    url = config["url"]
     service = None if _danger_of(url) else _service(url)
     if service is None:
         raise Refused("Apprise does not take this URL any more; add the channel anew.")
     _refuse_forbidden(url)
-    over = notice.change is not Change.OPENED
     sender = _library().Apprise(service, asset=service.asset)
     with sender.notify(
         title=notice.headline,
         body="\n".join(_lines(notice)),
         body_format="text",
-        notify_type=TYPES.get(notice.change.value if over else notice.severity, "info"),
+        notify_type=TYPES.get(notice.tone, "info"),
         timeout=TIMEOUT_SECONDS,
     ) as result:
         if not result:
             said = [entry.message for entry in result.logs()]
             raise RetryLater(_without_secrets(said[-1] if said else "It did not say why.", url))
+    return ""
 
 
 def _refuse_forbidden(url: str) -> None:
@@ -203,8 +214,3 @@ def _without_secrets(said: str, url: str) -> str:
 
 def _moment(at: datetime) -> str:
     return f"{at:%-d %b %Y, %H:%M} UTC"
-
-
-def _invalid(what: str) -> Invalid:
-    text = f"{CONFIG_KEY} {what}"
-    return Invalid(text, errors=[{"field": f"config.{CONFIG_KEY}", "message": text}])

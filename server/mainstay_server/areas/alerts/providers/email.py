@@ -1,25 +1,29 @@
 """E-mail: one message per change, readable as text, in light and in dark."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
 from mainstay_server.areas.alerts.models import Change
-from mainstay_server.areas.alerts.schemas import Notice
+from mainstay_server.areas.alerts.schemas import ConfigField, Notice
 from mainstay_server.kernel.mailing import SmtpSettings, hand_over, why_no_mail
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
 from mainstay_server.ui.rendering import environment
 
 LABEL = "E-mail"
-CONFIG_KEY = "email"
+FIELDS: Sequence[ConfigField] = (
+    ConfigField(
+        name="email",
+        label="Address",
+        placeholder="team@example.com",
+        hint="Mail leaves the way that this server sends all of its mail.",
+    ),
+)
 SIGNED = False
-TARGET = "Address"
-PLACEHOLDER = "team@example.com"
-HINT = "Mail leaves through the server's mail server."
 
 LONGEST_ADDRESS = 254
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -37,16 +41,16 @@ COLOURS = {
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
     """One address, kept in the case it was given in."""
-    address = str(config.get(CONFIG_KEY, "")).strip()
+    address = str(config.get("email", "")).strip()
     if len(address) > LONGEST_ADDRESS or not ADDRESS.fullmatch(address) or not address.isascii():
         message = "email must be one address, such as team@example.com."
         raise Invalid(message, errors=[{"field": "config.email", "message": message}])
-    return {CONFIG_KEY: address}
+    return {"email": address}
 
 
 def shown(config: Mapping[str, Any]) -> str:
     """The address; it is no secret to those who may see the project."""
-    return str(config[CONFIG_KEY])
+    return str(config["email"])
 
 
 def not_ready() -> str:
@@ -55,12 +59,18 @@ def not_ready() -> str:
 
 
 def send(
-    notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
-) -> None:
+    notice: Notice,
+    *,
+    config: Mapping[str, Any],
+    secrets: Sequence[str],
+    delivery_id: str,
+    now: datetime,
+) -> str:
     """Hand the mail to the server; every try carries the same Message-ID, so readers see one."""
-    _ = secret, now  # mail is not signed, and every try of it has the same Date
+    _ = secrets, now  # mail is not signed, and every try of it has the same Date
     sender = of(SmtpSettings).sender
-    hand_over(mail(notice, to=config[CONFIG_KEY], sender=sender, delivery_id=delivery_id))
+    hand_over(mail(notice, to=config["email"], sender=sender, delivery_id=delivery_id))
+    return ""
 
 
 def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMessage:
@@ -76,7 +86,7 @@ def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMess
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n".join(_lines(notice)))
     page = environment().get_template("alerts/email.html")
-    colour = COLOURS[notice.severity if notice.change is Change.OPENED else notice.change.value]
+    colour = COLOURS.get(notice.tone, COLOURS["info"])
     message.add_alternative(
         page.render(notice=notice, facts=_facts(notice), colour=colour), subtype="html"
     )

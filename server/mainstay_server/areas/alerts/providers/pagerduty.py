@@ -1,26 +1,31 @@
 """PagerDuty: an incident per alert, opened and closed through the Events API v2."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from mainstay_server.areas.alerts.models import Change
-from mainstay_server.areas.alerts.schemas import Notice, Posted, post_json
+from mainstay_server.areas.alerts.schemas import ConfigField, Notice
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.events import Refused
-from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.posting import Posted, invalid, post_json
 from mainstay_server.kernel.settings import of
 
 LABEL = "PagerDuty"
-CONFIG_KEY = "routingKey"
+FIELDS: Sequence[ConfigField] = (
+    ConfigField(
+        name="routingKey",
+        label="Integration key",
+        placeholder="32 letters and digits",
+        hint="From the service's page in PagerDuty: Integrations, Events API v2.",
+        secret=True,
+    ),
+)
 SIGNED = False
-TARGET = "Integration key"
-PLACEHOLDER = "32 letters and digits"
-HINT = "From the service's page in PagerDuty: Integrations, Events API v2."
 
 ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
 SHOWN_CHARACTERS = 4
@@ -39,19 +44,19 @@ SEVERITIES = {
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
     """The integration key of a service with an Events API v2 integration."""
-    key = str(config.get(CONFIG_KEY, "")).strip()
+    key = str(config.get("routingKey", "")).strip()
     if not ROUTING_KEY.fullmatch(key):
-        text = (
-            f"{CONFIG_KEY} must be the 32 letters and digits of an Events API v2 integration;"
-            " copy it from the service's page in PagerDuty."
+        raise invalid(
+            "routingKey",
+            "must be the 32 letters and digits of an Events API v2 integration;"
+            " copy it from the service's page in PagerDuty",
         )
-        raise Invalid(text, errors=[{"field": f"config.{CONFIG_KEY}", "message": text}])
-    return {CONFIG_KEY: key}
+    return {"routingKey": key}
 
 
 def shown(config: Mapping[str, Any]) -> str:
     """The end of the key, which tells two of them apart and opens nothing."""
-    return f"PagerDuty …{str(config[CONFIG_KEY])[-SHOWN_CHARACTERS:]}"
+    return f"PagerDuty …{str(config['routingKey'])[-SHOWN_CHARACTERS:]}"
 
 
 def not_ready() -> str:
@@ -60,17 +65,25 @@ def not_ready() -> str:
 
 
 def send(
-    notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
-) -> None:
+    notice: Notice,
+    *,
+    config: Mapping[str, Any],
+    secrets: Sequence[str],
+    delivery_id: str,
+    now: datetime,
+) -> str:
     """Enqueue the events of a change. PagerDuty folds repetitions by their `dedup_key`.
 
     Several events leave when an alert took another's place, whose end nobody else is told. A
     second try repeats them all, which changes nothing over there.
     """
-    _ = secret, delivery_id  # the routing key is the secret; the alert is the key of its incident
-    for event in events(notice, routing_key=config[CONFIG_KEY]):
+    _ = secrets  # the routing key is the secret; the alert is the key of its incident
+    url = of(AlertSettings).pagerduty_url
+    for event in events(notice, routing_key=config["routingKey"]):
         body = msgspec.json.encode(event)
-        _accept(post_json(of(AlertSettings).pagerduty_url, body, headers={}, now=now))
+        key = f"{delivery_id}-{event['event_action']}"
+        _accept(post_json(url, body, key=key, headers={}, now=now))
+    return ""
 
 
 def events(notice: Notice, *, routing_key: str) -> list[dict[str, Any]]:

@@ -1,57 +1,62 @@
-"""Webhooks: a signed POST of JSON, by the Standard Webhooks specification 1.0."""
+"""Webhooks: a signed POST of JSON, by the Standard Webhooks specification 1.0.
+
+The body is Mainstay's own, or the same as the data of a CloudEvent 1.0 in structured mode.
+"""
 
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from mainstay_server.areas.alerts.models import AlertStatus, Change
-from mainstay_server.areas.alerts.schemas import Notice, ReceiverGone, post_json
+from mainstay_server.areas.alerts.schemas import ConfigField, Notice
 from mainstay_server.kernel.clock import rfc3339
-from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.posting import (
+    ReceiverGone,
+    ReceiverMissing,
+    checked_url,
+    invalid,
+    masked_url,
+    post_json,
+)
 
 LABEL = "Webhook"
-CONFIG_KEY = "webhookUrl"
+CLOUDEVENTS = "cloudevents"
+FORMATS = (("mainstay", "Mainstay's JSON"), (CLOUDEVENTS, "CloudEvents 1.0 (structured)"))
+FIELDS: Sequence[ConfigField] = (
+    ConfigField(
+        name="webhookUrl",
+        label="URL",
+        placeholder="https://hooks.example.com/…",
+        hint="It gets signed JSON (Standard Webhooks).",
+    ),
+    ConfigField(name="format", label="Body", required=False, choices=FORMATS),
+)
 SIGNED = True
-TARGET = "URL"
-PLACEHOLDER = "https://hooks.example.com/…"
-HINT = "It gets signed JSON (Standard Webhooks)."
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
-LONGEST_URL = 2000
-LONGEST_WORD = 20  # longer first parts of a path are tokens rather than words
+GONE = 410
+MISSING = 404
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
-    """An http or https URL without user name and password in it."""
-    url = str(config.get(CONFIG_KEY, "")).strip()
-    try:
-        parts = urlsplit(url)
-        host, credentials, _ = parts.hostname, parts.username or parts.password, parts.port
-    except ValueError:
-        raise _invalid("is not a URL; copy it again from the receiver") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise _invalid("must begin with https:// or http:// and name a host")
-    if credentials:
-        raise _invalid("must not hold a user name or password; messages are signed instead")
-    if len(url) > LONGEST_URL or not url.isprintable() or " " in url:
-        raise _invalid(f"must be at most {LONGEST_URL} characters, without spaces")
-    return {CONFIG_KEY: url}
+    """An http or https URL without user name and password in it, and what to send there."""
+    url = checked_url(
+        str(config.get("webhookUrl", "")), field="webhookUrl", example="https://hooks.example/…"
+    )
+    chosen = str(config.get("format", "")).strip() or FORMATS[0][0]
+    if chosen not in dict(FORMATS):
+        raise invalid("format", f"must be one of {', '.join(dict(FORMATS))}")
+    return {"webhookUrl": url} | ({"format": chosen} if chosen == CLOUDEVENTS else {})
 
 
 def shown(config: Mapping[str, Any]) -> str:
     """Scheme, host and the first word of the path: what follows is a secret at many receivers."""
-    parts = urlsplit(str(config[CONFIG_KEY]))
-    first, _, rest = parts.path.lstrip("/").partition("/")
-    if len(first) > LONGEST_WORD:
-        return f"{parts.scheme}://{parts.netloc}/…"
-    masked = "/…" if rest or parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}/{first}{masked}"
+    return masked_url(str(config["webhookUrl"]), with_word=True)
 
 
 def not_ready() -> str:
@@ -60,22 +65,32 @@ def not_ready() -> str:
 
 
 def send(
-    notice: Notice, *, config: Mapping[str, Any], secret: str, delivery_id: str, now: datetime
-) -> None:
-    """POST the notice; 2xx is taken, 410 is gone, and the rest as `Posted.accept` says."""
-    body = msgspec.json.encode(document(notice))
+    notice: Notice,
+    *,
+    config: Mapping[str, Any],
+    secrets: Sequence[str],
+    delivery_id: str,
+    now: datetime,
+) -> str:
+    """POST the notice; 2xx is taken, 410 is gone, 404 missing, the rest as `Posted.accept` says."""
+    events = config.get("format") == CLOUDEVENTS
+    body = msgspec.json.encode(cloud_event(notice, delivery_id) if events else document(notice))
     timestamp = str(int(now.timestamp()))
+    signatures = [signature(secret, delivery_id, timestamp, body) for secret in secrets]
     headers = {
+        "content-type": "application/cloudevents+json" if events else "application/json",
         "user-agent": "Mainstay-Webhook/1",
-        "idempotency-key": delivery_id,
         "webhook-id": delivery_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": signature(secret, delivery_id, timestamp, body),
+        "webhook-signature": " ".join(signatures),
     }
-    posted = post_json(config[CONFIG_KEY], body, headers=headers, now=now)
-    if posted.status == 410:  # noqa: PLR2004 - Gone: the specification's way to unsubscribe
+    posted = post_json(config["webhookUrl"], body, key=delivery_id, headers=headers, now=now)
+    if posted.status == GONE:  # the specification's way to unsubscribe
         raise ReceiverGone(f"{posted.reason} It says that it is gone for good.")
+    if posted.status == MISSING:
+        raise ReceiverMissing(f"{posted.reason} Nobody takes messages at that URL.")
     posted.accept()
+    return ""
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
@@ -104,7 +119,7 @@ def document(notice: Notice) -> dict[str, Any]:
         alert["supersedes"] = notice.supersedes
     if notice.repeat:
         alert["repeat"] = notice.repeat
-    return {
+    told = {
         "type": f"alert.{notice.change.value}",
         "timestamp": rfc3339(notice.at),
         "alert": alert,
@@ -117,6 +132,7 @@ def document(notice: Notice) -> dict[str, Any]:
         "project": {"slug": notice.project_slug, "name": notice.project_name},
         "url": notice.url,
     }
+    return told | ({"insteadOf": notice.instead_of} if notice.instead_of else {})
 
 
 def _digest(notice: Notice) -> dict[str, Any]:
@@ -142,6 +158,15 @@ def _digest(notice: Notice) -> dict[str, Any]:
     }
 
 
-def _invalid(what: str) -> Invalid:
-    message = f"{CONFIG_KEY} {what}."
-    return Invalid(message, errors=[{"field": f"config.{CONFIG_KEY}", "message": message}])
+def cloud_event(notice: Notice, delivery_id: str) -> dict[str, Any]:
+    """The same as a CloudEvent: `source` is the project's alerts, `subject` the alert."""
+    return {
+        "specversion": "1.0",
+        "id": delivery_id,
+        "source": notice.url.partition("?")[0],
+        "type": f"alert.{notice.change.value}",
+        "subject": notice.alert_id,
+        "time": rfc3339(notice.at),
+        "datacontenttype": "application/json",
+        "data": document(notice),
+    }

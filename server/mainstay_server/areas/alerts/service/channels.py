@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
-from mainstay_server.areas.alerts.providers import KINDS, ChannelKind
+from mainstay_server.areas.alerts.providers import KINDS, ChannelKind, known_fields, masked
 from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
     AlertChannelCreated,
@@ -94,11 +94,7 @@ def _checked(kind: str, config: Mapping[str, Any]) -> tuple[ChannelKind, dict[st
     if provider is None:
         message = f"type must be one of {', '.join(KINDS)}."
         raise Invalid(message, errors=[{"field": "type", "message": message}])
-    for field in config:
-        if field != provider.CONFIG_KEY:
-            message = f"config of a {kind} has the one field {provider.CONFIG_KEY}."
-            raise Invalid(message, errors=[{"field": f"config.{field}", "message": message}])
-    return provider, provider.checked(config)
+    return provider, provider.checked(known_fields(kind, config))
 
 
 def _free_name(name: str, kind: str, taken: set[str]) -> str:
@@ -113,6 +109,16 @@ def _free_name(name: str, kind: str, taken: set[str]) -> str:
         return wanted
     numbered = (f"{kind}-{number}" for number in range(2, len(taken) + 3))
     return next(free for free in (kind, *numbered) if free not in taken)
+
+
+def _names_beside(session: Session, channel: AlertChannel) -> set[str]:
+    present = list_channels(session, channel.project_id, channel.instance_id)
+    return {c.name for c in present if c.instance_id == channel.instance_id}
+
+
+def merged(channel: AlertChannel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a channel with some fields changed; an empty one is taken away."""
+    return {**channel.config, **known_fields(channel.type, given)}
 
 
 def list_channels(
@@ -167,6 +173,7 @@ def change_channel(  # noqa: PLR0913 - what can be changed
     session: Session,
     channel: AlertChannel,
     *,
+    name: str | None = None,
     enabled: bool | None = None,
     minimum_severity: Severity | None = None,
     target: Mapping[str, Any] | None = None,
@@ -180,8 +187,11 @@ def change_channel(  # noqa: PLR0913 - what can be changed
 
     Raises:
         Invalid: a target that its kind refuses.
+        Conflict: another channel of the same reach has the name.
     """
     before = settings_of(channel)
+    if name is not None and name.strip() != channel.name:
+        channel.name = _free_name(name, channel.type, _names_beside(session, channel))
     if target is not None:
         _, checked = _checked(channel.type, target)
         if checked != channel.config:
@@ -219,8 +229,16 @@ def about_channel(channel: AlertChannel) -> ChannelNames:
 
 def settings_of(channel: AlertChannel) -> dict[str, object]:
     """What of a channel can be set, as the audit log tells it."""
-    shown = KINDS[channel.type].shown(channel.config)
-    return {"target": shown, **facts_of(channel, ("name", "enabled", "minimum_severity"))}
+    kind = KINDS[channel.type]
+    return {
+        "target": kind.shown(channel.config),
+        **{
+            name: value
+            for name, value in masked(channel.type, channel.config).items()
+            if name != kind.FIELDS[0].name
+        },
+        **facts_of(channel, ("name", "enabled", "minimum_severity")),
+    }
 
 
 def checked_secret(secret: str) -> str:

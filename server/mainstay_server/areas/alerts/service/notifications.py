@@ -1,6 +1,7 @@
 """Who is told what: one notification per change and channel, and what became of each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 from urllib.parse import quote
@@ -36,6 +37,7 @@ from .channels import about_channel, settings_of
 
 HEALTH = (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED)
 LONGEST_ERROR = 500
+LONGEST_RECEIPT = 100
 MOST_WAITING_TESTS = 5
 CHANNEL_IS_OFF = "The channel is switched off; switch it on, then resend this."
 
@@ -120,18 +122,41 @@ def find_parcel(session: Session, notification_id: str) -> Parcel | None:
     notice = _notice(session, notification, channel)
     if notice is None:
         return None
-    return Parcel(notice=notice, kind=channel.type, config=channel.config, secret=channel.secret)
+    notice = replace(notice, reply_to=_message_of_beginning(session, notification))
+    secrets = (channel.secret,) if channel.secret else ()
+    return Parcel(notice=notice, kind=channel.type, config=channel.config, secrets=secrets)
+
+
+def _message_of_beginning(session: Session, notification: AlertNotification) -> str:
+    """What the receiver called the first message about an alert; empty of the first itself."""
+    receipts = (
+        sa.select(AlertNotification.receipt)
+        .where(
+            AlertNotification.alert_id == notification.alert_id,
+            AlertNotification.channel_id == notification.channel_id,
+            AlertNotification.receipt != "",
+        )
+        .order_by(AlertNotification.id)
+        .limit(1)
+    )
+    return session.scalar(receipts) or ""
 
 
 def record_delivered(
-    session: Session, notification_id: str, *, delivery: events.Delivery, now: datetime
+    session: Session,
+    notification_id: str,
+    *,
+    delivery: events.Delivery,
+    receipt: str = "",
+    now: datetime,
 ) -> None:
-    """A receiver took a notification: its channel works."""
+    """A receiver took a notification, and maybe called it something: its channel works."""
     notification = session.get(AlertNotification, notification_id)
     if notification is None:
         return
     _record_try(notification, delivery, error="")
     notification.state, notification.finished_at = NotificationState.DELIVERED, now
+    notification.receipt = receipt[:LONGEST_RECEIPT]
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
 

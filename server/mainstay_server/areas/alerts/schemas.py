@@ -1,39 +1,22 @@
-"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives.
+"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives."""
 
-What a receiver may answer is one of them: several providers read the same statuses alike.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 from typing_extensions import override
 
-from mainstay_server.areas.alerts.models import (
-    AlertStatus,
-    AlertType,
-    Change,
-    NotificationState,
-    Severity,
-)
-from mainstay_server.kernel.events import Event, Refused, RetryLater
-from mainstay_server.kernel.outbound import OutboundError, Response, fetch_blocking
+from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 from mainstay_server.kernel.web.pagination import Cursor, Limit
 
-WINDOWS = (60, 300, 900, 3600)
+from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 
-POST_TIMEOUT_SECONDS = 10.0
-MOST_ANSWER_BYTES = 64 * 1024
-MOST_QUOTED = 120
-LONGEST_WISHED_PAUSE_SECONDS = 24 * 3600.0
-# Somebody has to renew a key over there; knocking every few seconds would not help.
-PAUSE_WHEN_UNAUTHORIZED_SECONDS = 15 * 60.0
+WINDOWS = (60, 300, 900, 3600)
 
 
 def _offered(seconds: int) -> int:
@@ -63,67 +46,6 @@ class AlertNotificationDue(Event, frozen=True, kw_only=True):
         return f"{self.channel_id}:{self.thread}"
 
 
-class ReceiverGone(Refused):
-    """The receiver says that it will never come back (410): its channel is to be switched off."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Posted:
-    """What a receiver answered to a POST, and what that means for the try."""
-
-    status: int
-    said: str
-    body: bytes
-    retry_after_seconds: float | None
-
-    @property
-    def reason(self) -> str:
-        """One sentence for the delivery history, with the beginning of what was answered."""
-        return f"The receiver answered {self.status}" + (f": {self.said}" if self.said else ".")
-
-    def accept(self) -> None:
-        """Return when it was taken; otherwise say whether another try makes sense.
-
-        Raises `RetryLater` for 408, 425, 429 and 5xx (not before `Retry-After`, RFC 9110 section
-        10.2.3) and for 401 and 403 (a while later), `Refused` for the rest.
-        """
-        status = self.status
-        if 200 <= status < 300:  # noqa: PLR2004 - the class of success
-            return
-        if status in (401, 403):
-            raise RetryLater(self.reason, after_seconds=PAUSE_WHEN_UNAUTHORIZED_SECONDS)
-        if status in (408, 425, 429) or status >= 500:  # noqa: PLR2004 - the class of their faults
-            raise RetryLater(self.reason, after_seconds=self.retry_after_seconds)
-        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
-            raise Refused(f"{self.reason} Redirects are not followed; give the final URL.")
-        raise Refused(self.reason)
-
-
-def post_json(url: str, body: bytes, *, headers: Mapping[str, str], now: datetime) -> Posted:
-    """POST a body of JSON; at most 10 s. What was answered is for the caller to judge.
-
-    Raises `RetryLater` when there was no answer, `Refused` when the address is not to be reached.
-    """
-    try:
-        answer = fetch_blocking(
-            "POST",
-            url,
-            headers={"content-type": "application/json", **headers},
-            body=body,
-            timeout_seconds=POST_TIMEOUT_SECONDS,
-            max_body_bytes=MOST_ANSWER_BYTES,
-        )
-    except OutboundError as error:
-        failure = Refused if error.kind == "blocked" else RetryLater
-        raise failure(error.reason) from None
-    return Posted(
-        status=answer.status,
-        said=_beginning_of(answer),
-        body=answer.body,
-        retry_after_seconds=_retry_after(answer.headers.get("retry-after", ""), now=now),
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """When a type of alert fires. `threshold` is percent, a number or a score, by type."""
@@ -150,6 +72,23 @@ class Gathered:
     opened_at: datetime
     resolved_at: datetime | None
     resolution: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigField:
+    """One field of a channel's config: what it is called, and how its form draws it.
+
+    The value of a `secret` one is shown to nobody. One with `choices` (value, words) is one of
+    them, and left out means the first.
+    """
+
+    name: str
+    label: str
+    placeholder: str = ""
+    hint: str = ""
+    required: bool = True
+    secret: bool = False
+    choices: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,14 +122,49 @@ class Notice:
     gathered: tuple[Gathered, ...] = ()
     gathered_count: int = 0
     repeat: int = 0
+    # What the receiver called the message of the beginning, for those who put the end beneath it.
+    reply_to: str = ""
+    # The channel that should have told it and could not.
+    instead_of: str = ""
 
     @property
     def headline(self) -> str:
         """One line for a subject or a chat: `[critical] inspections production is down`."""
-        word = self.severity if self.change is Change.OPENED else self.change.value
-        if self.repeat:
-            word += ", still"
+        word = f"{self.tone}, still" if self.repeat else self.tone
         return f"[{word}] {self.title}"
+
+    @property
+    def tone(self) -> str:
+        """What colours it: the severity while it lasts, else `resolved` or `test`."""
+        return self.severity if self.change is Change.OPENED else self.change.value
+
+    @property
+    def said(self) -> str:
+        """What there is to say beneath the title: how it ended, then what it is about."""
+        ended = self.resolution if self.change is Change.RESOLVED else ""
+        return "\n".join(part for part in (ended, self.message) if part)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Name and value of what people want to know of every alert."""
+        words = {Change.RESOLVED: "Resolved", Change.TEST: "Test"}
+        facts = [
+            ("Status", words.get(self.change, self.severity.capitalize())),
+            ("Project", self.project_name),
+            ("Environment", self.environment),
+            ("Since", _moment(self.opened_at)),
+        ]
+        if self.change is Change.RESOLVED and self.resolved_at:
+            facts.append(("Over since", _moment(self.resolved_at)))
+        return facts
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """Words and URL of where to look: here, and at the app itself if it has a page."""
+        links = [("Open in Mainstay", self.url)]
+        if self.instance_url.startswith(("http://", "https://")):
+            links.append(("Open the app", self.instance_url))
+        return links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +174,7 @@ class Parcel:
     notice: Notice
     kind: str
     config: dict[str, Any]
-    secret: str
+    secrets: Sequence[str]
 
 
 class AlertAnswer(Answer):
@@ -273,7 +247,10 @@ AlertAction = Annotated[
 
 
 class NewChannel(Body):
-    """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address."""
+    """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address.
+
+    `kinds` of the list of channels says which fields each type's config has.
+    """
 
     type: str = Field(max_length=20, examples=["webhook"])
     name: str = Field("", max_length=100, description="Default: after its type.")
@@ -282,8 +259,12 @@ class NewChannel(Body):
 
 
 class ChannelChange(Body):
-    """What to change of a channel; what is left out stays."""
+    """What to change of a channel; what is left out stays, also of `config`."""
 
+    name: str | None = Field(None, min_length=1, max_length=100)
+    config: dict[str, str] | None = Field(
+        None, examples=[{"webhookUrl": "https://hooks.example/new"}]
+    )
     enabled: bool | None = None
     minimum_severity: Severity | None = None
 
@@ -313,11 +294,22 @@ class NewChannelAnswer(ChannelAnswer):
     secret: str | None = None
 
 
+class ChannelFieldAnswer(Answer):
+    """One field of the config of a kind of channel; with `choices`, left out means the first."""
+
+    name: str
+    label: str
+    hint: str
+    required: bool
+    secret: bool
+    choices: list[str]
+
+
 class ChannelList(Answer):
     """Channels, oldest first, and what each kind that could be added is configured with."""
 
     channels: list[ChannelAnswer]
-    kinds: dict[str, str]
+    kinds: dict[str, list[ChannelFieldAnswer]]
     next_cursor: str | None
 
 
@@ -379,17 +371,5 @@ class NotificationList(Answer):
     next_cursor: str | None = None
 
 
-def _beginning_of(answer: Response) -> str:
-    return " ".join(answer.body.decode(errors="replace").split())[:MOST_QUOTED]
-
-
-def _retry_after(header: str, *, now: datetime) -> float | None:
-    """Retry-After as seconds from now, at most a day; None without a readable one."""
-    if header.isascii() and header.isdigit():
-        seconds = float(header)
-    else:
-        try:
-            seconds = (parsedate_to_datetime(header) - now).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_WISHED_PAUSE_SECONDS)
+def _moment(at: datetime) -> str:
+    return f"{at:%-d %b %Y, %H:%M} UTC"
