@@ -175,3 +175,31 @@ class AlertRuleChanged(Audited, frozen=True, kw_only=True):
     @override
     def target(self) -> Target:
         return Target(self.type, self.type)
+
+
+class AlertSilenceEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one silence; `matchers` tells in words which alerts it holds.
+
+    `project_id` is "" for one that reaches the whole organization.
+    """
+
+    noun: ClassVar[str] = "alert_silence"
+    silence_id: str
+    matchers: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.silence_id, self.matchers)
+
+
+class AlertSilenceCreated(AlertSilenceEvent, frozen=True, kw_only=True):
+    """Somebody said which alerts are told to nobody for a while."""
+
+
+class AlertSilenceChanged(AlertSilenceEvent, frozen=True, kw_only=True):
+    """Somebody moved the end of a silence, or said otherwise why it is."""
+
+
+class AlertSilenceExpired(AlertSilenceEvent, frozen=True, kw_only=True):
+    """Somebody ended a silence before its time."""

@@ -9,7 +9,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import conditions, guard_conditions, history, key_conditions, rules
+from .service import conditions, guard_conditions, history, key_conditions, rules, silences
 from .settings import AlertSettings
 
 
@@ -50,6 +50,7 @@ def settle_limit_alerts(session: Session, *, now: datetime) -> int:
 
 @job(cron="40 3 * * *", task="cleanup")
 def forget_old_alerts(session: Session, *, now: datetime) -> int:
-    """Delete alerts that were resolved long ago, with their delivery history."""
+    """Delete alerts that were resolved long ago, with their delivery history, and old silences."""
     keep = timedelta(days=of(AlertSettings).alerts_keep_days)
+    silences.forget_ended(session, before=now - keep)
     return history.forget_resolved(session, before=now - keep)

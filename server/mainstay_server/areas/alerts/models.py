@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -270,3 +270,37 @@ class AlertSubjectHeard(Base):
         sa.ForeignKey("instances.id", ondelete="CASCADE"), index=True
     )
     since: Mapped[datetime]
+
+
+class AlertSilence(Base):
+    """Alerts whose labels fit `matchers` are told to nobody from `starts_at` until `ends_at`.
+
+    It reaches the alerts of one project, or those of the whole organization when `project_id` is
+    NULL. What has ended stays to be read about; it is extended only by making another one. `by` is
+    the name of whoever made it, as Alertmanager's clients give it.
+    """
+
+    __tablename__ = "alert_silences"
+    __table_args__ = (
+        sa.Index("ix_alert_silences_organization_ends", "organization_id", "ends_at"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    project_id: Mapped[str | None] = mapped_column(
+        sa.ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
+    matchers: Mapped[list[Any]]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(sa.String(200))
+    comment: Mapped[str] = mapped_column(sa.String(1000))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    @property
+    def reach(self) -> Literal["project", "organization"]:
+        """Whose alerts it holds: `project` or `organization`."""
+        return "project" if self.project_id else "organization"

@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import alerts, channels, notifications, rules
+from . import alerts, channels, notifications, rules, silences
 
 router = Router()
-for part in (alerts, channels, rules, notifications):
+for part in (alerts, channels, rules, notifications, silences):
     router.include_router(part.router)

@@ -8,13 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 from typing_extensions import override
 
+from mainstay_server.areas.alerts.models import (
+    AlertStatus,
+    AlertType,
+    Change,
+    NotificationState,
+    Severity,
+)
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 from mainstay_server.kernel.web.pagination import Cursor, Limit
-
-from .models import AlertStatus, AlertType, Change, NotificationState, Severity
 
 WINDOWS = (60, 300, 900, 3600)
 
