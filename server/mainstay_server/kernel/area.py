@@ -15,6 +15,7 @@ from .configured import Configured
 from .events import Reaction
 from .guard import GuardStep
 from .jobs import Job
+from .measures import MeasureFamily
 from .ports import Answer
 from .readiness import ReadinessCheck
 from .settings import Settings
@@ -216,6 +217,7 @@ class Area:
     vitals: tuple[Vital, ...] = ()
     watches: Watches | None = None
     configured: tuple[Configured, ...] = ()
+    measures: tuple[MeasureFamily, ...] = ()
 
 
 class _Installed:

@@ -16,6 +16,7 @@ area = Area(
     pages=pages.router,
     jobs=(
         jobs.watch_error_rates,
+        jobs.judge_measure_rules,
         jobs.settle_issue_alerts,
         jobs.settle_key_reminders,
         jobs.settle_limit_alerts,
@@ -73,5 +74,5 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     menu=(pages.menu,),
-    configured=(configured.CHANNELS, configured.RULES),
+    configured=(configured.CHANNELS, configured.RULES, configured.MEASURE_RULES),
 )

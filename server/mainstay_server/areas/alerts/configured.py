@@ -18,11 +18,13 @@ from mainstay_server.kernel.configured import (
     Shape,
 )
 from mainstay_server.kernel.problems import Invalid
+from mainstay_server.tenancy.subjects import ProjectRef, find_project
 
 from .models import AlertChannel, AlertType, Severity
 from .providers import KINDS, known_fields, secret_fields
 from .schemas import WindowSeconds
-from .service import channels, rules
+from .schemas.measure_rules import MeasureRuleValue
+from .service import channels, measure_rules, rules
 
 MOST_CHANNELS = 2_000
 SIGNING_SECRET = "signingSecret"  # noqa: S105 - the name of a field
@@ -202,6 +204,63 @@ def remove_rule(session: Session, project: ConfiguredProject, held: Held, now: d
     rules.reset_rule(session, _about(project, instance), AlertType(kind), now=now)
 
 
+class MeasureRuleShape(Shape, MeasureRuleValue):
+    """A rule over a measure: of one instance, or of the whole project."""
+
+    instance: str = Field("", max_length=64, description="Empty: of every instance.")
+    default: str = Field(
+        "", max_length=40, description="The key of the default that it changes; empty: of its own."
+    )
+
+
+def export_measure_rules(session: Session, project: ConfiguredProject) -> Sequence[Held]:
+    """The rules that the project wrote, and what it changed about defaults."""
+    return [
+        Held(
+            id=rule.id,
+            shape=MeasureRuleShape(
+                **rule.value.model_dump(),
+                instance=project.environment_of(rule.instance_id),
+                default=rule.default.key if rule.default else "",
+            ),
+        )
+        for rule in measure_rules.list_rules(session, project.id)
+        if rule.changed_at is not None
+    ]
+
+
+def write_measure_rule(
+    session: Session,
+    project: ConfiguredProject,
+    wanted: MeasureRuleShape,
+    rule_id: str | None,
+    now: datetime,
+) -> str:
+    """Let a rule be exactly so."""
+    value = MeasureRuleValue(**wanted.model_dump(exclude={"instance", "default"}))
+    about = _ref(session, project)
+    instance_id = project.instance(wanted.instance).id if wanted.instance else None
+    if rule_id is None and not wanted.default:
+        return measure_rules.create_rule(session, about, instance_id, value, now=now).id
+    before = measure_rules.get_rule(session, project.id, rule_id or wanted.default)
+    return measure_rules.write_rule(
+        session, about, before, value, instance_id=instance_id, now=now
+    ).id
+
+
+def remove_measure_rule(
+    session: Session, project: ConfiguredProject, held: Held, now: datetime
+) -> None:
+    """Remove a rule, or take a default as it ships again."""
+    measure_rules.remove_rule(session, _ref(session, project), held.id, now=now)
+
+
+def _ref(session: Session, project: ConfiguredProject) -> ProjectRef:
+    found = find_project(session, project.id)
+    assert found is not None, "a document is applied to a project that is there"
+    return found
+
+
 def _about(project: ConfiguredProject, environment: str) -> tuple[str, str, str | None]:
     instance_id = project.instance(environment).id if environment else None
     return (project.organization_id, project.id, instance_id)
@@ -224,4 +283,13 @@ RULES = Configured(
     export=export_rules,
     write=write_rule,
     remove=remove_rule,
+)
+MEASURE_RULES = Configured(
+    name="measureRules",
+    title="rule over a measure",
+    order=75,
+    shape=MeasureRuleShape,
+    export=export_measure_rules,
+    write=write_measure_rule,
+    remove=remove_measure_rule,
 )

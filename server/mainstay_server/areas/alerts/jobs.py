@@ -9,7 +9,17 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
-from .service import conditions, guard_conditions, history, key_conditions, rules, silences
+from .service import (
+    conditions,
+    effective,
+    guard_conditions,
+    history,
+    judging,
+    key_conditions,
+    measuring,
+    rules,
+    silences,
+)
 from .settings import AlertSettings
 
 
@@ -28,6 +38,24 @@ def watch_error_rates(*, now: datetime) -> None:
     }
     with transaction() as session:
         conditions.judge_error_rates(session, counts, now=now)
+
+
+@job(every=timedelta(minutes=1), in_transaction=False)
+def judge_measure_rules(*, now: datetime) -> None:
+    """Judge every rule over a measure, and open and end alerts by what changed.
+
+    All is read before the transaction begins, each measure once for each window, so that writers
+    wait for no query. Run twice it finds the standings that it wrote.
+    """
+    with reading() as session:
+        found = effective.effective_rules(session)
+        standings = measuring.load_standings(session)
+        projects = measuring.projects_of_instances(session)
+        readings = measuring.read_all(session, found, now=now)
+    changes, first_seen, _ = judging.evaluate(found, readings, standings, projects, now=now)
+    if changes or first_seen:
+        with transaction() as session:
+            measuring.record(session, changes, first_seen, now=now)
 
 
 @job(every=timedelta(minutes=5))

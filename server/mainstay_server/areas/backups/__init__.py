@@ -5,6 +5,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, jobs, pages, reactions, readiness
 from .service import troubles
+from .service.measures import BACKUPS
 from .settings import BackupSettings
 
 area = Area(
@@ -35,4 +36,5 @@ area = Area(
     panels=(pages.panel,),
     tiles=pages.tiles,
     menu=(pages.menu,),
+    measures=(BACKUPS,),
 )

@@ -4,6 +4,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, readiness
 from .columns import ERROR_EVENTS
+from .service.measures import ERRORS
 from .settings import ErrorsSettings
 
 area = Area(
@@ -25,4 +26,5 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     menu=(pages.menu,),
+    measures=(ERRORS,),
 )

@@ -5,7 +5,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
-from .service import timing, vitals, watches
+from .service import measures, timing, vitals, watches
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -36,6 +36,7 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     watches=watches.HEALTH_CHECKS,
+    measures=(measures.RESULTS, measures.STATES),
     configured=(configured.HEALTH_CHECKS,),
     menu=(pages.menu,),
     organization_menu=(pages.entry,),

@@ -6,6 +6,7 @@ from mainstay_server.kernel.area import Area
 
 from . import api, jobs, pages, readiness
 from .service import counting, guarding
+from .service.measures import QUOTAS
 from .settings import QuotaSettings
 
 area = Area(
@@ -23,5 +24,6 @@ area = Area(
     ),
     panels=(pages.panel,),
     menu=(pages.menu,),
+    measures=(QUOTAS,),
     guard=(guarding.step,),
 )

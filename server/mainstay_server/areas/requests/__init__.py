@@ -26,4 +26,5 @@ area = Area(
     panels=(pages.panel,),
     tiles=pages.tiles,
     summary=pages.summary,
+    measures=(service.REQUESTS,),
 )

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.requests import RequestCount, RequestSlice
 from mainstay_server.kernel.clock import SenderClock
+from mainstay_server.kernel.measures import Measure, MeasureFamily, Reading
 from mainstay_server.kernel.problems import Invalid
 
 from . import columns
@@ -194,6 +196,29 @@ def count_requests(*, since: datetime, until: datetime) -> dict[str, RequestCoun
     }
 
 
+def read_measures(
+    session: Session, *, since: datetime, until: datetime, by_part: bool
+) -> Sequence[Reading]:
+    """Read the measures of the requests of every instance that served any."""
+    _ = session  # all of it is in the column store
+    rows = columns.measured(since=since, until=until, by_endpoint=by_part)
+    return [
+        Reading(
+            instance_id=row["instance_id"],
+            part=row["part"],
+            values={
+                "requests.count": float(row["total"]),
+                "requests.error_rate": PERCENT * row["errors"] / row["total"],
+                "requests.average_ms": row["average"],
+                "requests.p95_ms": row["percentiles"][0],
+                "requests.p99_ms": row["percentiles"][1],
+            },
+            count=row["total"],
+        )
+        for row in rows
+    ]
+
+
 def count_bad_requests(
     instance_id: str,
     *,
@@ -246,3 +271,43 @@ def _endpoint(path: str, endpoints: set[str]) -> str | msgspec.UnsetType:
 
 def _percent(part: int, whole: int) -> float:
     return round(PERCENT * part / whole, 4) if whole else 0.0
+
+
+REQUESTS = MeasureFamily(
+    measures=(
+        Measure(
+            name="requests.error_rate",
+            title="Share of failed requests",
+            unit="percent",
+            description="Requests that were answered with 500 or above.",
+        ),
+        Measure(
+            name="requests.p95_ms",
+            title="Response time, 95th percentile",
+            unit="ms",
+            description="So long took the slowest of twenty requests, or less.",
+        ),
+        Measure(
+            name="requests.p99_ms",
+            title="Response time, 99th percentile",
+            unit="ms",
+            description="So long took the slowest of a hundred requests, or less.",
+        ),
+        Measure(
+            name="requests.average_ms",
+            title="Response time, mean",
+            unit="ms",
+            description="The mean of all requests.",
+        ),
+        Measure(
+            name="requests.count",
+            title="Requests",
+            unit="count",
+            description="How many requests were served in the window.",
+            worse="below",
+        ),
+    ),
+    read=read_measures,
+    part="endpoint",
+    counts="requests",
+)

@@ -3,6 +3,7 @@
 from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, reactions, readiness
+from .service.measures import STORAGE
 from .settings import StorageSettings
 
 area = Area(
@@ -23,4 +24,5 @@ area = Area(
     readiness=(readiness.storage_works,),
     settings=(StorageSettings,),
     menu=(pages.menu,),
+    measures=(STORAGE,),
 )

@@ -3,7 +3,14 @@
 from typing import Any
 
 import pytest
-from mainstay_server.areas.alerts.configured import CHANNELS, RULES, ChannelShape, RuleShape
+from mainstay_server.areas.alerts.configured import (
+    CHANNELS,
+    MEASURE_RULES,
+    RULES,
+    ChannelShape,
+    MeasureRuleShape,
+    RuleShape,
+)
 from mainstay_server.areas.alerts.models import AlertType, Severity
 from mainstay_server.areas.alerts.service import channels, rules
 from mainstay_server.contracts.alerts import (
@@ -130,3 +137,31 @@ def test_what_is_no_channel_or_rule_is_no_shape() -> None:
     for rule in ({"type": "rain"}, {"type": "instance_down", "windowSeconds": 7}):
         with pytest.raises(ValidationError):
             RuleShape.model_validate(rule)
+
+
+def measure_rule(**fields: Any) -> MeasureRuleShape:
+    usual = {
+        "name": "Responses are slow",
+        "measure": "resources.memory",
+        "levels": [{"severity": "critical", "threshold": 95}],
+    }
+    return MeasureRuleShape.model_validate(usual | fields)
+
+
+def test_rules_over_measures_are_held_with_the_defaults_that_were_changed(
+    session: Session, project: ConfiguredProject
+) -> None:
+    assert MEASURE_RULES.export(session, project) == []
+    own = measure_rule(name="Memory", instance="production", forSeconds=60)
+    changed = measure_rule(name="Memory runs out", default="memory")
+    for wanted in (own, changed):
+        MEASURE_RULES.write(session, project, wanted, None, NOON)
+    held = MEASURE_RULES.export(session, project)
+    assert [each.shape for each in held] == [own, changed]
+
+    again = measure_rule(name="Memory", minimumCount=5)
+    assert MEASURE_RULES.write(session, project, again, held[0].id, NOON) == held[0].id
+    assert MEASURE_RULES.export(session, project)[0].shape == again
+    for each in held:
+        MEASURE_RULES.remove(session, project, each, NOON)
+    assert MEASURE_RULES.export(session, project) == []

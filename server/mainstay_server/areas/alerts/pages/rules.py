@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType
 from mainstay_server.areas.alerts.schemas import RuleChange
-from mainstay_server.areas.alerts.service import rules
+from mainstay_server.areas.alerts.service import effective, measure_rules, rules
+from mainstay_server.areas.alerts.service.measuring import shown_span
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.frame import done_or_refused
@@ -50,6 +51,10 @@ def show_rules(request: Request, session: Session, project: Viewed) -> Response:
         rules=list(found.values()),
         edited=found.get(edited) if edited else None,
         windows=WINDOWS,
+        measure_rules=measure_rules.list_rules(session, project.id),
+        titles={measure.name: measure.title for measure, _ in effective.measures()},
+        shown_span=shown_span,
+        environments={each.id: each.environment for each in frame["instances"]},
     )
 
 

@@ -49,6 +49,10 @@ DEFAULTS = {
         Rule(type=AlertType.ABUSE_DETECTED, severity=Severity.WARNING),
         Rule(type=AlertType.QUOTA_REACHED, severity=Severity.WARNING),
         Rule(type=AlertType.VULNERABILITY_FOUND, severity=Severity.WARNING, threshold=7),
+        Rule(type=AlertType.THRESHOLD_PASSED, severity=Severity.WARNING),
+        Rule(type=AlertType.NO_DATA, severity=Severity.WARNING),
+        Rule(type=AlertType.EVENT_SAID, severity=Severity.INFO),
+        Rule(type=AlertType.APP_ALERT, severity=Severity.WARNING),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)

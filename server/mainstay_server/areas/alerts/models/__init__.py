@@ -32,6 +32,10 @@ class AlertType(StrEnum):
     CERTIFICATE_EXPIRING = "certificate_expiring"
     DOMAIN_EXPIRING = "domain_expiring"
     PROBE_SILENT = "probe_silent"
+    THRESHOLD_PASSED = "threshold_passed"
+    NO_DATA = "no_data"
+    EVENT_SAID = "event_said"
+    APP_ALERT = "app_alert"
 
 
 class Severity(StrEnum):
@@ -123,6 +127,7 @@ class AlertRule(Base):
     threshold: Mapped[float]
     window_seconds: Mapped[int]
     minimum_count: Mapped[int]
+    runbook: Mapped[str] = mapped_column(sa.String(500), default="", server_default="")
     changed_at: Mapped[datetime]
 
 

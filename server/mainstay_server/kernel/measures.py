@@ -1,0 +1,83 @@
+"""Measures: numbers about instances that areas declare, for rules that compare them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from sqlalchemy.orm import Session
+
+Unit = Literal["percent", "ms", "seconds", "hours", "per hour", "count"]
+
+LONGEST_PART = 500
+MOST_PARTS = 200
+"""So many parts of one instance are told of, the busiest or the worst first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number by which an instance is judged, such as the share of its failed requests.
+
+    `name` begins with the area's, as `requests.error_rate`. Where `worse` is `below`, small values
+    are the bad ones.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    description: str
+    worse: Literal["above", "below"] = "above"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The values of an instance, or of one part of it, by the names of their measures.
+
+    `count` is of how many things they were made, such as requests. A value that cannot be told
+    is absent.
+    """
+
+    instance_id: str
+    values: Mapping[str, float]
+    part: str = ""
+    count: int = 0
+
+
+class ReadMeasures(Protocol):
+    """Read every measure of a family for all instances, in one question."""
+
+    def __call__(
+        self, session: Session, *, since: datetime, until: datetime, by_part: bool
+    ) -> Sequence[Reading]:
+        """The readings of all instances that have any from `since` to before `until`.
+
+        Without `by_part` one reading stands for the whole of an instance: its sum, or its worst
+        part. With it there is one for each part, at most `MOST_PARTS` of an instance.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureFamily:
+    """Measures that are read together, for `Area(measures=…)`.
+
+    `part` is what a part of an instance is here, such as "endpoint"; "" when it has none. `counts`
+    is what `Reading.count` counts, in the plural. What is not `windowed` is as it is now, whatever
+    the span.
+    """
+
+    measures: tuple[Measure, ...]
+    read: ReadMeasures = field(repr=False)
+    part: str = ""
+    counts: str = ""
+    windowed: bool = True
+
+
+def families_by_measure(families: Sequence[MeasureFamily]) -> dict[str, MeasureFamily]:
+    """The family of each measure, by the measure's name. Names must differ."""
+    found: dict[str, MeasureFamily] = {}
+    for family in families:
+        for measure in family.measures:
+            if measure.name in found:
+                raise ValueError(f"two families declare the measure {measure.name}")
+            found[measure.name] = family
+    return found
