@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "alerts_0007"
-down_revision: str | None = "alerts_0006"
+revision: str = "alerts_measure_rules"
+down_revision: str | None = "alerts_0007"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
