@@ -196,7 +196,7 @@ def test_silence_is_told_where_there_were_data_before(harbour: Harbour, gauge: G
         quiet = a_project(
             session, organization="Quiet", slug="quiet", number=2, key="q" * 32, now=harbour.now
         )
-    absent = {
+    absent: dict[str, Any] = {
         "measure": "requests.count",
         "compares": "absent",
         "windowSeconds": 900,

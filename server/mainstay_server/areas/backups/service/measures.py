@@ -19,26 +19,23 @@ def read(session: Session, *, since: datetime, until: datetime, by_part: bool) -
     Without any, they count from when the first one was expected.
     """
     _ = since  # as it is now
-    newest = sa.func.max(sa.func.coalesce(Backup.started_at, Backup.queued_at))
+    newest = sa.func.max(
+        sa.func.coalesce(Backup.started_at, Backup.queued_at, BackupTarget.expected_since)
+    )
     good = sa.and_(
         Backup.target_id == BackupTarget.id,
         Backup.status.in_(STORED),
         Backup.removed_at.is_(None),
     )
     rows = session.execute(
-        sa.select(BackupTarget.instance_id, BackupTarget.name, BackupTarget.expected_since, newest)
+        sa.select(BackupTarget.instance_id, BackupTarget.name, newest)
         .outerjoin(Backup, good)
         .where(BackupTarget.is_enabled)
-        .group_by(
-            BackupTarget.id,
-            BackupTarget.instance_id,
-            BackupTarget.name,
-            BackupTarget.expected_since,
-        )
+        .group_by(BackupTarget.id, BackupTarget.instance_id, BackupTarget.name)
     )
     ages: dict[str, dict[str, float]] = {}
-    for instance_id, name, expected_since, last in rows:
-        hours = (until - (expected_since if last is None else last)).total_seconds() / HOUR_SECONDS
+    for instance_id, name, last in rows:
+        hours = (until - last).total_seconds() / HOUR_SECONDS
         ages.setdefault(instance_id, {})[name] = max(hours, 0.0)
     return [
         Reading(instance_id=instance_id, values={AGE: hours}, part=part, count=len(by_target))
