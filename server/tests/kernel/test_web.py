@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.jobs import JobState
 from mainstay_server.kernel.pagination import decode_cursor, encode_cursor, page_of
@@ -169,3 +170,12 @@ def test_a_forged_request_is_refused(database: None, headers: dict[str, str]) ->
 
 def test_the_pages_own_request_is_let_through(database: None) -> None:
     asyncio.run(ask({"x-csrf-token": csrf_token("session-1"), "sec-fetch-site": "same-origin"}))
+
+
+def test_a_body_that_is_no_json_is_told_from_where_on() -> None:
+    error = {"type": "json_invalid", "loc": ("body", 5), "ctx": {"error": "Expecting value"}}
+
+    problem = as_problem(RequestValidationError([{**error, "msg": "JSON decode error"}]))
+
+    assert problem.status == 400
+    assert problem.detail == "body: is no JSON from character 5 on: Expecting value."

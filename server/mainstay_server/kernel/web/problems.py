@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -75,10 +76,7 @@ def as_problem(error: Exception) -> problems.Problem:
     if isinstance(error, problems.Problem):
         return error
     if isinstance(error, RequestValidationError):
-        faults = [
-            {"field": ".".join(str(part) for part in e["loc"][1:]) or "body", "message": e["msg"]}
-            for e in error.errors()
-        ]
+        faults = [_fault(e) for e in error.errors()]
         first = faults[0] if faults else {"field": "body", "message": "is not readable"}
         return problems.Invalid(f"{first['field']}: {first['message']}.", errors=faults)
     if isinstance(error, HTTPException):
@@ -86,3 +84,13 @@ def as_problem(error: Exception) -> problems.Problem:
         return kind(f"{error.detail}; see /api/docs for what there is.")
     log.error("a request failed", exc_info=error)
     return problems.Problem("Something went wrong on our side; the log has the details.")
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with one field, or with the body as a whole."""
+    if error["type"] == "json_invalid":
+        place = error["loc"][-1]
+        why = error.get("ctx", {}).get("error", "it breaks off")
+        return {"field": "body", "message": f"is no JSON from character {place} on: {why}"}
+    field = ".".join(str(part) for part in error["loc"][1:]) or "body"
+    return {"field": field, "message": error["msg"]}
