@@ -15,6 +15,8 @@ area = Area(
     api=api.router,
     pages=pages.router,
     jobs=(
+        jobs.tell_gathered_alerts,
+        jobs.tell_held_alerts,
         jobs.watch_error_rates,
         jobs.judge_measure_rules,
         jobs.settle_issue_alerts,

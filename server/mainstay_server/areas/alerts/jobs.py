@@ -1,4 +1,4 @@
-"""What alerts do at set times: look at error rates, settle what is over, forget what is old."""
+"""What alerts do at set times: tell what was gathered, look at error rates, settle and forget."""
 
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from .service import (
     rules,
     silences,
 )
+from .service.routing import flushing
 from .settings import AlertSettings
 
 
@@ -58,6 +59,21 @@ def judge_measure_rules(*, now: datetime) -> None:
             measuring.record(session, changes, first_seen, now=now)
 
 
+@job(every=timedelta(seconds=2), in_transaction=False)
+def tell_gathered_alerts(*, now: datetime) -> int:
+    """Tell what was gathered, or lasts and is to be told again.
+
+    Of two workers one waits for the other's group, and then finds nothing due.
+    """
+    return flushing.tell_due(now=now)
+
+
+@job(every=timedelta(seconds=10), in_transaction=False)
+def tell_held_alerts(*, now: datetime) -> int:
+    """Tell what was silenced, muted, inhibited or in maintenance and still lasts without that."""
+    return flushing.release_held(now=now)
+
+
 @job(every=timedelta(minutes=5))
 def settle_issue_alerts(session: Session, *, now: datetime) -> int:
     """End floods of issues that are over, and what stood for a day."""
@@ -81,4 +97,5 @@ def forget_old_alerts(session: Session, *, now: datetime) -> int:
     """Delete alerts that were resolved long ago, with their delivery history, and old silences."""
     keep = timedelta(days=of(AlertSettings).alerts_keep_days)
     silences.forget_ended(session, before=now - keep)
+    flushing.forget_groups(session, before=now - timedelta(days=1))
     return history.forget_resolved(session, before=now - keep)

@@ -268,10 +268,9 @@ def tell_of_opening(session: Session, event: AlertOpened, *, now: datetime) -> N
 @on(AlertResolved)
 def tell_of_end(session: Session, event: AlertResolved, *, now: datetime) -> None:
     """Write down which channels are told that an alert is over."""
-    if not event.quiet:
-        notifications.announce_resolved(
-            session, event.alert_id, superseded_by=event.superseded_by, now=now
-        )
+    notifications.announce_resolved(
+        session, event.alert_id, superseded_by=event.superseded_by, quiet=event.quiet, now=now
+    )
 
 
 MOST_TRIES_WITH_NOBODY_THERE = 10  # with the outbox's back-off a good quarter of an hour

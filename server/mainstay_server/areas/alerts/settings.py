@@ -11,6 +11,24 @@ class AlertSettings(Settings):
     alerts_keep_days: int = Field(
         180, ge=1, le=3660, description="Days after which resolved alerts are deleted."
     )
+    alerts_group_wait_seconds: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="How long the first alert of a group waits for others, without a route.",
+    )
+    alerts_group_interval_seconds: int = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="For how long further alerts of a group are gathered, without a route.",
+    )
+    alerts_repeat_seconds: int = Field(
+        0,
+        ge=0,
+        le=30 * 86_400,
+        description="After how long what lasts is told again, without a route; 0: never.",
+    )
     pagerduty_url: str = Field(
         "https://events.pagerduty.com/v2/enqueue",
         pattern="^https?://",

@@ -18,6 +18,7 @@ from mainstay_server.areas.alerts.models import (
 )
 from mainstay_server.areas.alerts.schemas import Notice
 from mainstay_server.areas.alerts.service import channels
+from mainstay_server.areas.alerts.service.routing import flushing
 from mainstay_server.contracts.errors import IssueOpened, IssueRegressed
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
@@ -76,6 +77,12 @@ class Harbour:
         with transaction() as session:
             for event in events:
                 say(session, event, now=self.now)
+        self.deliver()
+
+    def jobs_run(self) -> None:
+        """Let the jobs tell what is due by now, and the outbox carry it."""
+        flushing.tell_due(now=self.now)
+        flushing.release_held(now=self.now)
         self.deliver()
 
     def deliver(self) -> int:

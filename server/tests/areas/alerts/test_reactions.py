@@ -190,6 +190,8 @@ def test_taking_an_issue_in_hand_ends_its_alert_without_another_message(
 ) -> None:
     harbour.channel(http_receiver.url)
     harbour.happens(harbour.new_issue("a"), harbour.new_issue("b"))
+    harbour.later(MINUTE)
+    harbour.jobs_run()
     decision = IssueStatusChanged(
         organization_id=harbour.instance.organization_id,
         project_id=harbour.instance.project_id,
@@ -495,17 +497,22 @@ def test_a_message_about_an_issue_leads_to_the_issue(
     assert json.loads(message.body)["url"] == page
 
 
-def test_a_storm_of_new_issues_is_a_few_messages_and_one_digest(
+def test_a_storm_of_new_issues_is_one_message_at_once_and_one_digest(
     harbour: Harbour, http_receiver: HttpReceiver
 ) -> None:
     harbour.channel(http_receiver.url)
 
     harbour.happens(*[harbour.new_issue(f"issue-{i}") for i in range(100)])
 
-    assert len(http_receiver.requests) == 11
-    digest = harbour.alerts()[-1]
-    assert digest.identity == "new_issue:flood"
-    assert digest.count == 90
+    assert len(http_receiver.requests) == 1
+    flood = harbour.alerts()[-1]
+    assert flood.identity == "new_issue:flood"
+    assert flood.count == 90
+    harbour.later(MINUTE)
+    harbour.jobs_run()
+
+    _, gathered = http_receiver.requests
+    assert json.loads(gathered.body)["digest"]["count"] == 10
     opened = [e for e in harbour.said() if isinstance(e, AlertOpened)]
     assert len(opened) == 11
 

@@ -62,6 +62,8 @@ def test_keys_that_are_due_are_one_alert_that_makes_room_after_a_day(
     harbour.happens(old(harbour, "first"), old(harbour, "second"), expiring)
 
     assert harbour.active() == ["api_key_rotation", "api_key_rotation:expiring"]
+    harbour.later(timedelta(minutes=1))
+    harbour.jobs_run()
     assert len(http_receiver.requests) == 2
     assert harbour.alerts()[0].message == (
         "first (mst_production_api_…wlnJ) is older than 90 days."

@@ -175,6 +175,7 @@ class Alert(Base):
     fingerprint: Mapped[str] = mapped_column(sa.String(16), default="")
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str] = mapped_column(sa.String(36), default="")
+    muted_until: Mapped[datetime | None]
     # Since when what it is about looks well again, without having lasted long enough.
     calm_since: Mapped[datetime | None]
     # When its channels were written down; the end is told only to those that heard the beginning.
@@ -231,18 +232,24 @@ class AlertChannel(Base):
         SealedText("alert_channels.previous_secret"), default="", server_default=""
     )
     previous_secret_until: Mapped[datetime | None]
+    muted_until: Mapped[datetime | None]
+    mute_times: Mapped[str] = mapped_column(sa.String(500), default="")
+    time_zone: Mapped[str] = mapped_column(sa.String(64), default="UTC")
 
 
 class AlertNotification(Base):
     """One change of an alert on its way to one channel: what people see as delivery history.
 
     `delivery_id` is the outbox delivery that carries it, and the idempotency key of all its tries.
+    Of a digest one row leaves; the others are `carried_by` it and fare as it does. `turn` counts
+    how often a lasting alert was told again; `thread` is what its end may not overtake.
     """
 
     __tablename__ = "alert_notifications"
     __table_args__ = (
-        sa.UniqueConstraint("alert_id", "channel_id", "change"),
+        sa.UniqueConstraint("alert_id", "channel_id", "change", "turn"),
         sa.Index("ix_alert_notifications_channel_state", "channel_id", "state"),
+        sa.Index("ix_alert_notifications_carried_by", "carried_by"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -254,6 +261,9 @@ class AlertNotification(Base):
     )
     attempts: Mapped[int] = mapped_column(default=0)
     delivery_id: Mapped[str] = mapped_column(sa.String(36), default="")
+    turn: Mapped[int] = mapped_column(default=0)
+    carried_by: Mapped[str] = mapped_column(sa.String(36), default="")
+    thread: Mapped[str] = mapped_column(sa.String(200), default="")
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

@@ -73,6 +73,10 @@ KINDS: dict[str, ChannelKind] = {
 }
 
 
+# Over there every alert is a thing of its own, opened and closed by its key: nothing is gathered.
+ONE_BY_ONE = frozenset({"pagerduty"})
+
+
 def known_fields(kind: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config, if it has no field that its kind does not know. Raises `Invalid`."""
     names = [field.name for field in KINDS[kind].FIELDS]

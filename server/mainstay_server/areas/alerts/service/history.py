@@ -130,7 +130,7 @@ def list_notifications(
         sa.select(AlertNotification, AlertChannel, Alert)
         .join(AlertChannel, AlertChannel.id == AlertNotification.channel_id)
         .outerjoin(Alert, Alert.id == AlertNotification.alert_id)
-        .where(AlertChannel.project_id == project_id)
+        .where(AlertChannel.project_id == project_id, AlertNotification.carried_by == "")
     )
     if state is not None:
         found = found.where(AlertNotification.state == state)
@@ -153,6 +153,7 @@ def count_failed(session: Session, project_id: str) -> int:
         .where(
             AlertChannel.project_id == project_id,
             AlertNotification.state == NotificationState.FAILED,
+            AlertNotification.carried_by == "",
         )
     )
     return session.scalar(failed) or 0

@@ -1,6 +1,5 @@
 """Who is told what: one notification per change and channel, and what became of each."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
@@ -13,7 +12,6 @@ from mainstay_server.areas.alerts.models import (
     Alert,
     AlertChannel,
     AlertNotification,
-    AlertType,
     Change,
     NotificationState,
     Severity,
@@ -26,7 +24,7 @@ from mainstay_server.contracts.alerts import (
     AlertNotificationResent,
 )
 from mainstay_server.kernel import events
-from mainstay_server.kernel.database import insert, new_id
+from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import ServerSettings, of
@@ -34,8 +32,10 @@ from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_default_instance, find_instance
 
 from .channels import about_channel, settings_of
+from .digests import gathered_into
+from .routing import telling
+from .routing.putting import carried_by
 
-HEALTH = (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED)
 LONGEST_ERROR = 500
 LONGEST_RECEIPT = 100
 MOST_WAITING_TESTS = 5
@@ -43,20 +43,23 @@ CHANNEL_IS_OFF = "The channel is switched off; switch it on, then resend this."
 
 
 def announce_opened(session: Session, alert_id: str, *, now: datetime) -> None:
-    """Write down whom the opening of an alert is told to: every channel that matches now.
+    """Write down whom the opening of an alert is told to, and when: routes and channels as of now.
 
     Done once per alert, whatever reaction comes first or comes again.
     """
     alert = _locked(session, alert_id)
-    if alert is None or alert.announced_at is not None:
-        return
-    alert.announced_at = now
-    for channel in _channels_to_tell(session, alert):
-        _put(session, alert, channel.id, Change.OPENED, now=now)
+    if alert is not None and alert.announced_at is None:
+        alert.announced_at = now
+        telling.announce(session, alert, now=now)
 
 
 def announce_resolved(
-    session: Session, alert_id: str, *, superseded_by: str = "", now: datetime
+    session: Session,
+    alert_id: str,
+    *,
+    superseded_by: str = "",
+    quiet: bool = False,
+    now: datetime,
 ) -> None:
     """Write down whom the end of an alert is told to: those that were told of its beginning.
 
@@ -64,16 +67,11 @@ def announce_resolved(
     per change. The beginnings are written first, in case their own reaction is late.
     """
     announce_opened(session, alert_id, now=now)
-    spared: Sequence[str] = ()
     if superseded_by:
         announce_opened(session, superseded_by, now=now)
-        spared = _told_of(session, superseded_by)
     alert = _locked(session, alert_id)
-    if alert is None:
-        return
-    for channel_id in _told_of(session, alert_id):
-        if channel_id not in spared:
-            _put(session, alert, channel_id, Change.RESOLVED, now=now)
+    if alert is not None:
+        telling.conclude(session, alert, superseded_by=superseded_by, quiet=quiet, now=now)
 
 
 def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> AlertNotification:
@@ -154,9 +152,10 @@ def record_delivered(
     notification = session.get(AlertNotification, notification_id)
     if notification is None:
         return
-    _record_try(notification, delivery, error="")
-    notification.state, notification.finished_at = NotificationState.DELIVERED, now
-    notification.receipt = receipt[:LONGEST_RECEIPT]
+    for row in (notification, *carried_by(session, notification_id)):
+        _record_try(row, delivery, error="")
+        row.state, row.finished_at = NotificationState.DELIVERED, now
+        row.receipt = receipt[:LONGEST_RECEIPT]
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
 
@@ -174,7 +173,8 @@ def record_failure(
     notification = session.get(AlertNotification, notification_id)
     if notification is None:
         return
-    _record_try(notification, delivery, error=reason)
+    for row in (notification, *carried_by(session, notification_id)):
+        _record_try(row, delivery, error=reason)
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_error = reason[:LONGEST_ERROR]
     if receiver_gone and channel.enabled:
@@ -193,8 +193,9 @@ def record_given_up(session: Session, notification_id: str, *, reason: str, now:
     notification = session.get(AlertNotification, notification_id)
     if notification is None:
         return
-    notification.state, notification.finished_at = NotificationState.FAILED, now
-    notification.last_error = reason[:LONGEST_ERROR]
+    for row in (notification, *carried_by(session, notification_id)):
+        row.state, row.finished_at = NotificationState.FAILED, now
+        row.last_error = reason[:LONGEST_ERROR]
     channel = session.get_one(AlertChannel, notification.channel_id)
     if channel.enabled:
         channel.failing_since = channel.failing_since or now
@@ -220,8 +221,8 @@ def resend(session: Session, notification_id: str, *, project_id: str, now: date
         raise Conflict("The channel is switched off; switch it on, then resend.")
     if not events.resend(session, notification.delivery_id, now=now):
         raise Conflict("This notification did not fail, so there is nothing to resend.")
-    notification.state, notification.finished_at = NotificationState.WAITING, None
-    notification.attempts = 0
+    for each in (notification, *carried_by(session, notification_id)):
+        each.state, each.finished_at, each.attempts = NotificationState.WAITING, None, 0
     resent = AlertNotificationResent(
         organization_id=channel.organization_id,
         project_id=channel.project_id,
@@ -248,63 +249,6 @@ def _locked(session: Session, alert_id: str) -> Alert | None:
     return session.get(Alert, alert_id, with_for_update=True, populate_existing=True)
 
 
-def _channels_to_tell(session: Session, alert: Alert) -> Sequence[AlertChannel]:
-    heard_from = [s for s in Severity if s.rank <= Severity(alert.severity).rank]
-    return session.scalars(
-        sa.select(AlertChannel)
-        .where(
-            AlertChannel.project_id == alert.project_id,
-            sa.or_(
-                AlertChannel.instance_id.is_(None), AlertChannel.instance_id == alert.instance_id
-            ),
-            AlertChannel.enabled,
-            AlertChannel.minimum_severity.in_(heard_from),
-        )
-        .order_by(AlertChannel.id)
-    ).all()
-
-
-def _told_of(session: Session, alert_id: str) -> Sequence[str]:
-    """The enabled channels that an alert's opening went, or is on its way, to."""
-    return session.scalars(
-        sa.select(AlertChannel.id)
-        .join(AlertNotification)
-        .where(
-            AlertNotification.alert_id == alert_id,
-            AlertNotification.change == Change.OPENED,
-            AlertChannel.enabled,
-        )
-        .order_by(AlertChannel.id)
-    ).all()
-
-
-def _put(session: Session, alert: Alert, channel_id: str, change: Change, *, now: datetime) -> None:
-    notification_id = session.scalar(
-        insert(AlertNotification)
-        .values(
-            id=new_id(),
-            alert_id=alert.id,
-            channel_id=channel_id,
-            change=change,
-            state=NotificationState.WAITING,
-            attempts=0,
-            delivery_id="",
-            last_error="",
-            created_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(AlertNotification.id)
-    )
-    if notification_id is not None:
-        what = "health" if alert.type in HEALTH else alert.identity
-        due = AlertNotificationDue(
-            notification_id=notification_id,
-            channel_id=channel_id,
-            thread=f"{alert.instance_id}:{what}",
-        )
-        say(session, due, now=now)
-
-
 def _notice(
     session: Session, notification: AlertNotification, channel: AlertChannel
 ) -> Notice | None:
@@ -315,7 +259,7 @@ def _notice(
     if instance is None:
         return None
     resolved = notification.change == Change.RESOLVED
-    return Notice(
+    told = Notice(
         change=Change(notification.change),
         at=(alert.resolved_at if resolved else None) or alert.opened_at,
         alert_id=alert.id,
@@ -327,8 +271,11 @@ def _notice(
         opened_at=alert.opened_at,
         resolved_at=alert.resolved_at if resolved else None,
         supersedes=alert.supersedes,
+        repeat=notification.turn,
         **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else "alerts"),
     )
+    others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
+    return gathered_into(session, told, others) if others else told
 
 
 def _test_notice(
