@@ -1,10 +1,11 @@
 """What alerts say: something needs people, or does not any more, and who is told changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+import msgspec
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
@@ -35,6 +36,34 @@ def acknowledge_alert(
     raise NotImplementedError
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlertSeen:
+    """An alert as others may see it; `ended_at` is None while it is active."""
+
+    id: str
+    instance_id: str
+    type: str
+    severity: str
+    title: str
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    ended_at: datetime | None
+
+
+@port
+def find_alert(session: Session, project_id: str, alert_id: str) -> AlertSeen | None:
+    """One alert of a project as it is now; None when the project has no such alert."""
+    raise NotImplementedError
+
+
+@port
+def recent_alerts(
+    session: Session, project_id: str, *, since: datetime, limit: int
+) -> Sequence[AlertSeen]:
+    """A project's alerts that are active or were opened since, the newest first."""
+    raise NotImplementedError
+
+
 class AlertChanged(Event, frozen=True, kw_only=True):
     """The base of what is said of one alert; type and severity are those of REQUIREMENTS P4."""
 
@@ -58,7 +87,7 @@ class AlertOpened(AlertChanged, frozen=True, kw_only=True):
     message: str
     opened_at: datetime
     supersedes: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class AlertResolved(AlertChanged, frozen=True, kw_only=True):

@@ -1,11 +1,70 @@
 """What status pages say: who administered a page, and what was told on it."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
 
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Target, Value
+from mainstay_server.kernel.ports import port
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusPageSeen:
+    """A status page as others may see it, with the names of its components by their ids."""
+
+    id: str
+    name: str
+    url: str
+    published: bool
+    components: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldOnPage:
+    """What is to be told of an incident on a status page; `body` is Markdown.
+
+    `component_ids` are what it affects, as much as `impact` says; None leaves them as they are.
+    """
+
+    title: str
+    status: Literal["investigating", "identified", "monitoring", "resolved"]
+    impact: Literal["none", "minor", "major", "critical"]
+    body: str
+    component_ids: Sequence[str] | None
+    started_at: datetime
+    notify: bool
+
+
+@port
+def list_status_pages(session: Session, organization_id: str) -> Sequence[StatusPageSeen]:
+    """The status pages of an organization by name; at most 50."""
+    raise NotImplementedError
+
+
+@port
+def tell_on_status_page(
+    session: Session,
+    organization_id: str,
+    page_id: str,
+    told: ToldOnPage,
+    *,
+    report_id: str,
+    now: datetime,
+) -> str:
+    """Tell of an incident on a page, by its report there or by a new one; returns the report's id.
+
+    A report that was taken off the page is opened anew. Subscribers are told if `notify` says so.
+
+    Raises:
+        NotFound: the organization has no such page.
+        Invalid: a component is not on the page.
+        Conflict: the page has as many open reports, or the report as many updates, as may be.
+    """
+    raise NotImplementedError
 
 
 class StatusPageEvent(Audited, frozen=True, kw_only=True):

@@ -1,10 +1,16 @@
 """Alerts: tell people when something breaks, once, and tell them when it is over."""
 
-from mainstay_server.contracts.alerts import acknowledge_alert, alert_channels
+from mainstay_server.contracts.alerts import (
+    acknowledge_alert,
+    alert_channels,
+    find_alert,
+    recent_alerts,
+)
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, configured, jobs, pages, reactions, readiness
+from .service import seen
 from .service.channels import seen_channels
 from .service.firing import acknowledge
 from .settings import AlertSettings
@@ -70,6 +76,8 @@ area = Area(
     answers=(
         alert_channels.answered_by(seen_channels),
         acknowledge_alert.answered_by(acknowledge),
+        find_alert.answered_by(seen.find_seen),
+        recent_alerts.answered_by(seen.recent_seen),
     ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),

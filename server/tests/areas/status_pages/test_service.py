@@ -22,11 +22,11 @@ from mainstay_server.areas.status_pages.service import (
     statuspage,
 )
 from mainstay_server.areas.status_pages.service.bars import Stretch, bars_of, days_until, merged
-from mainstay_server.areas.status_pages.service.markdown import to_html
 from mainstay_server.areas.status_pages.service.rendering import names_of, render
 from mainstay_server.areas.status_pages.service.standing import overall_of
 from mainstay_server.areas.status_pages.service.words import missing_words
 from mainstay_server.contracts.status_pages import StatusReportOpened, StatusReportUpdated
+from mainstay_server.kernel.markdown import to_html
 from mainstay_server.kernel.problems import Conflict, Invalid
 from mainstay_server.kernel.settings import ServerSettings, of, override_settings
 from mainstay_server.kernel.subjects import Watched

@@ -32,6 +32,7 @@ from mainstay_server.areas.status_pages.schemas.facts import (
 from mainstay_server.contracts.health_checks import response_times
 from mainstay_server.contracts.maintenance import MaintenanceWindow
 from mainstay_server.kernel.mailing import why_no_mail
+from mainstay_server.kernel.markdown import to_html
 from mainstay_server.kernel.problems import Unavailable
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import Watched
@@ -40,7 +41,6 @@ from mainstay_server.kernel.watching import read_spells
 from . import components as lines
 from . import maintenances, reports
 from .bars import Stretch, bars_of, days_until, merged
-from .markdown import to_html
 from .standing import earliest, of_state, worse
 from .subjects import covering, find_subjects, windows_around
 

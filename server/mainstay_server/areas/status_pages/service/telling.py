@@ -24,9 +24,9 @@ from mainstay_server.areas.status_pages.schemas.parcels import Parcel
 from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
+from mainstay_server.kernel.markdown import to_html
 from mainstay_server.ui.rendering import environment
 
-from .markdown import to_html
 from .reading import page_url
 from .subscribers import CONFIRM, SUBSCRIPTION, concerns, confirm, token_for
 from .words import Words

@@ -1,0 +1,45 @@
+"""Alerts as other areas may see them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import Alert, AlertStatus
+from mainstay_server.contracts.alerts import AlertSeen
+
+
+def find_seen(session: Session, project_id: str, alert_id: str) -> AlertSeen | None:
+    """One alert of a project as it is now; None when the project has no such alert."""
+    alert = session.get(Alert, alert_id)
+    return None if alert is None or alert.project_id != project_id else _seen(alert)
+
+
+def recent_seen(
+    session: Session, project_id: str, *, since: datetime, limit: int
+) -> Sequence[AlertSeen]:
+    """A project's alerts that are active or were opened since, the newest first."""
+    found = session.scalars(
+        sa.select(Alert)
+        .where(
+            Alert.project_id == project_id,
+            sa.or_(Alert.status == AlertStatus.ACTIVE, Alert.opened_at >= since),
+        )
+        .order_by(Alert.id.desc())
+        .limit(limit)
+    )
+    return [_seen(alert) for alert in found]
+
+
+def _seen(alert: Alert) -> AlertSeen:
+    return AlertSeen(
+        id=alert.id,
+        instance_id=alert.instance_id,
+        type=alert.type,
+        severity=alert.severity,
+        title=alert.title,
+        opened_at=alert.opened_at,
+        acknowledged_at=alert.acknowledged_at,
+        ended_at=alert.resolved_at,
+    )

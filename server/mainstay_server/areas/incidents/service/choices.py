@@ -1,0 +1,100 @@
+"""What a project chose: from which severity on alerts open incidents, and how they join."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.incidents.models import IncidentSettings, Severity
+from mainstay_server.contracts.incidents import IncidentSettingsChanged
+from mainstay_server.kernel.events import changes_between, say
+from mainstay_server.kernel.problems import Invalid
+from mainstay_server.tenancy.subjects import ProjectRef
+
+from .incidents import lock_project
+
+NEVER = "never"
+OPENS_FROM = ("info", "low", "warning", "high", "critical", NEVER)
+MOST_JOIN_MINUTES = 24 * 60
+LONGEST_TEMPLATE = 20_000
+# How much the words for the severity of an alert weigh, also those of other tools.
+RANKS = {"info": 0, "low": 1, "medium": 2, "warning": 2, "high": 3, "critical": 4}
+UNKNOWN_RANK = 2
+MAJOR_RANK, CRITICAL_RANK = 2, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What holds for a project. `template` is of its postmortems, "" for the one that comes along.
+
+    `resolves_alone`: one that alerts opened and nobody took up ends with its last alert.
+    """
+
+    opens_from: str = "critical"
+    join_minutes: int = 30
+    resolves_alone: bool = True
+    template: str = ""
+
+    @property
+    def join_within(self) -> timedelta:
+        """For how long after the last alert of an incident another of its instance joins it."""
+        return timedelta(minutes=self.join_minutes)
+
+    def opens_for(self, severity: str) -> bool:
+        """Whether an alert of that severity opens an incident."""
+        return self.opens_from != NEVER and rank_of(severity) >= rank_of(self.opens_from)
+
+
+def choices_of(session: Session, project_id: str) -> Choices:
+    """What holds for a project: what somebody chose, or the defaults."""
+    row = session.get(IncidentSettings, project_id)
+    if row is None:
+        return Choices()
+    return Choices(
+        opens_from=row.opens_from,
+        join_minutes=row.join_minutes,
+        resolves_alone=row.resolves_alone,
+        template=row.template,
+    )
+
+
+def change_choices(
+    session: Session, project: ProjectRef, changes: Mapping[str, Any], *, now: datetime
+) -> Choices:
+    """Choose otherwise from now on; what is left out stays. Raises `Invalid`."""
+    lock_project(session, project.id)
+    before = choices_of(session, project.id)
+    after = Choices(**(asdict(before) | dict(changes)))
+    if after.opens_from not in OPENS_FROM:
+        raise Invalid("opensFrom is one of info, low, warning, high, critical and never.")
+    if not 0 <= after.join_minutes <= MOST_JOIN_MINUTES:
+        raise Invalid(f"joinMinutes is from 0 to {MOST_JOIN_MINUTES}, which is a day.")
+    if len(after.template) > LONGEST_TEMPLATE:
+        raise Invalid(f"A template has at most {LONGEST_TEMPLATE} characters.")
+    if after == before:
+        return after
+    session.merge(IncidentSettings(project_id=project.id, **asdict(after), changed_at=now))
+    session.flush()
+    changed = IncidentSettingsChanged(
+        organization_id=project.organization_id,
+        project_id=project.id,
+        name=project.name,
+        changes=changes_between(asdict(before), asdict(after)),
+    )
+    say(session, changed, now=now)
+    return after
+
+
+def rank_of(alert_severity: str) -> int:
+    """How much an alert's severity weighs; an unknown word like a warning."""
+    return RANKS.get(alert_severity.lower(), UNKNOWN_RANK)
+
+
+def severity_of(alert_severity: str) -> Severity:
+    """How much an incident hurts that an alert of a severity opens."""
+    rank = rank_of(alert_severity)
+    if rank >= CRITICAL_RANK:
+        return Severity.CRITICAL
+    return Severity.MAJOR if rank >= MAJOR_RANK else Severity.MINOR
