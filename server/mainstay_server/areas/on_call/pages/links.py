@@ -1,0 +1,102 @@
+"""What is reached without signing in: the link of a mail, and the calendars that others read."""
+
+from typing import Annotated
+
+from fastapi import Path
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mainstay_server.areas.on_call.models import EscalationState
+from mainstay_server.areas.on_call.service import escalating, feeds, links
+from mainstay_server.areas.on_call.service.escalating import Hand
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.events import Origin, spoken_by
+from mainstay_server.kernel.problems import Gone, NotFound
+from mainstay_server.kernel.web import Router
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.models import Person
+from mainstay_server.ui import render
+
+BY_LINK = access.public("who has the signed link of a mail was told of the alert by it")
+BY_KEY = access.public("whoever has the private address of a calendar may read it")
+
+router = Router()
+
+Token = Annotated[str, Path(max_length=links.LONGEST)]
+
+
+@router.get(links.PREFIX + "/{token}", dependencies=[BY_LINK])
+def show_link(request: Request, token: Token) -> Response:
+    """A button, since programs that look into mails follow links, but press no buttons."""
+    now = utc_now()
+    links.refuse_too_many(address=_address(request), now=now)
+    try:
+        with reading() as session:
+            _, escalation = links.get_linked(session, token, now=now)
+    except (Gone, NotFound) as refused:
+        return _page(request, status_code=refused.status, refused=refused.detail)
+    return _page(request, escalation=escalation, token=token)
+
+
+@router.post(links.PREFIX + "/{token}", dependencies=[BY_LINK])
+def acknowledge(request: Request, token: Token) -> Response:
+    """The reader of the mail takes the alert in hand. The link proves who it is, and works once."""
+    now = utc_now()
+    links.refuse_too_many(address=_address(request), now=now)
+    try:
+        with transaction() as session:
+            notice, escalation = links.get_linked(session, token, locked=True, now=now)
+            person = session.get_one(Person, notice.person_id)
+            hand = Hand(person_id=person.id, name=person.name, how="by the link in a mail")
+            with spoken_by(
+                Origin(
+                    actor=f"person:{person.id}",
+                    name=person.name,
+                    email=person.email,
+                    address=_address(request),
+                    client=request.headers.get("user-agent", ""),
+                )
+            ):
+                taken = escalating.acknowledge(session, escalation, hand, now=now)
+            if taken:
+                notice.link_used_at = now
+    except (Gone, NotFound) as refused:
+        return _page(request, status_code=refused.status, refused=refused.detail)
+    return _page(request, escalation=escalation, taken=taken)
+
+
+@router.get("/on-call/feeds/{key}.ics", dependencies=[BY_KEY])
+def read_feed(session: Session, key: Annotated[str, Path(max_length=100)]) -> Response:
+    """The shifts as a calendar (RFC 5545)."""
+    return Response(
+        feeds.written(session, key, now=utc_now()),
+        media_type="text/calendar",
+        headers={"cache-control": "private, max-age=300", "x-robots-tag": "noindex"},
+    )
+
+
+def _page(request: Request, *, status_code: int = 200, **context: object) -> Response:
+    answer = render(
+        request,
+        "on_call/link.html",
+        status_code=status_code,
+        **{
+            "refused": "",
+            "escalation": None,
+            "token": "",
+            "taken": None,
+            "ACKNOWLEDGED": EscalationState.ACKNOWLEDGED,
+            "now": utc_now(),
+            **context,
+        },
+    )
+    answer.headers["cache-control"] = "no-store"
+    answer.headers["referrer-policy"] = "no-referrer"
+    answer.headers["x-robots-tag"] = "noindex"
+    return answer
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

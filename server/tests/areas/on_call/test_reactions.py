@@ -1,0 +1,257 @@
+"""From an alert to three mailboxes, over real SMTP and with a clock that is moved by hand."""
+
+import re
+
+import pytest
+from mainstay_server.areas.on_call.models import EscalationState
+from mainstay_server.areas.on_call.service import escalating, policies, schedules
+from mainstay_server.areas.on_call.service.escalating import Hand
+from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened
+from mainstay_server.contracts.on_call import tell_channel
+from mainstay_server.contracts.remediation import start_remediation
+from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.ports import install_answers
+
+from .worlds import HOUR, MINUTE, Night, a_layer, a_policy, a_schedule, tells, tells_schedule
+
+
+def three_steps(night: Night, **values: object) -> str:
+    """Whoever is on call (Anna), then Ben, then Cara, five minutes apart."""
+    organization_id = night.instance.organization_id
+    with transaction() as session:
+        primary = a_schedule(session, organization_id, a_layer(night.anna.id))
+        steps = (tells_schedule(primary), tells(night.ben), tells(night.cara))
+        return a_policy(session, organization_id, *steps, **values).id
+
+
+def acknowledged(night: Night) -> bool:
+    with transaction() as session:
+        found = session.merge(night.escalation())
+        hand = Hand(person_id=night.ben.id, name="Ben", how="on its page")
+        return escalating.acknowledge(session, found, hand, now=night.now)
+
+
+def test_each_step_waits_for_an_acknowledgement_and_tells_one_person_once(night: Night) -> None:
+    three_steps(night)
+    night.opens()
+    assert night.counts() == (1, 0, 0)
+    night.later(4 * MINUTE)
+    assert night.counts() == (1, 0, 0)
+    night.later(MINUTE)
+    assert night.counts() == (1, 1, 0)
+    night.later(5 * MINUTE)
+    assert night.counts() == (1, 1, 1)
+    night.later(HOUR)
+    assert night.counts() == (1, 1, 1)
+    assert night.escalation().state == EscalationState.UNANSWERED
+    assert night.log() == [
+        "Step 1: told Anna, who is on call in Primary.",
+        "Step 2: told Ben.",
+        "Step 3: told Cara.",
+        "All steps are over, and nobody has acknowledged it.",
+    ]
+
+
+def test_a_mail_says_what_it_is_about_and_links_to_a_page_of_its_own(night: Night) -> None:
+    three_steps(night)
+    night.opens()
+    (mail,) = night.mails(night.anna)
+    assert mail.subject == "[Critical] inspections production is down"
+    assert "It answered 500." in mail.text
+    (link,) = re.findall(r"Acknowledge: (\S+)", mail.text)
+    assert link in mail.html
+    assert f"/dashboard/organization/on-call/escalations/{night.escalation().id}" in mail.text
+
+
+def test_an_acknowledgement_stops_it_for_good(night: Night) -> None:
+    three_steps(night, repeat=3)
+    night.opens()
+    assert acknowledged(night)
+    night.later(3 * HOUR)
+    assert night.counts() == (1, 0, 0)
+    assert not acknowledged(night)
+    assert night.log()[-1] == "Ben has acknowledged it on its page."
+
+
+def test_an_acknowledgement_on_the_alert_itself_stops_it(night: Night) -> None:
+    three_steps(night)
+    night.opens()
+    night.happens(AlertAcknowledged(**night.alert(), by=night.cara.id, name="Cara"))
+    night.later(HOUR)
+    assert night.counts() == (1, 0, 0)
+    assert night.escalation().acknowledged_by == "Cara"
+
+
+def test_an_acknowledgement_that_runs_out_goes_on_with_the_next_step(night: Night) -> None:
+    three_steps(night, acknowledge_timeout_minutes=30)
+    night.opens()
+    night.later(2 * MINUTE)
+    assert acknowledged(night)
+    night.later(29 * MINUTE)
+    assert night.counts() == (1, 0, 0)
+    night.later(MINUTE)
+    assert night.counts() == (1, 1, 0)
+    assert "The acknowledgement by Ben has run out; it goes on." in night.log()
+    assert acknowledged(night)
+
+
+def test_all_steps_come_again_as_often_as_said(night: Night) -> None:
+    three_steps(night, repeat=1)
+    night.opens()
+    night.later(HOUR)
+    assert night.counts() == (2, 2, 2)
+    assert "Step 1, round 2: told Anna, who is on call in Primary." in night.log()
+
+
+def test_the_end_is_told_to_those_who_were_told_and_to_nobody_else(night: Night) -> None:
+    three_steps(night)
+    night.opens()
+    night.later(5 * MINUTE)
+    night.resolves()
+    assert night.counts() == (2, 2, 0)
+    last = night.mails(night.anna)[-1]
+    assert last.subject == "[Over] inspections production is down"
+    assert "Acknowledge" not in last.text
+    night.resolves()
+    night.later(HOUR)
+    assert night.counts() == (2, 2, 0)
+
+
+@pytest.mark.parametrize("values", [{"quiet": True}, {"superseded_by": "another"}])
+def test_a_quiet_end_and_one_that_another_alert_took_the_place_of_tell_nobody(
+    night: Night, values: dict[str, object]
+) -> None:
+    three_steps(night)
+    night.opens()
+    night.resolves(**values)
+    night.later(HOUR)
+    assert night.counts() == (1, 0, 0)
+    assert night.escalation().state == EscalationState.ENDED
+
+
+def test_an_end_that_is_heard_before_the_opening_wakes_nobody(night: Night) -> None:
+    three_steps(night)
+    night.resolves()
+    night.opens()
+    night.later(HOUR)
+    assert night.counts() == (0, 0, 0)
+
+
+def test_changing_or_removing_the_policy_meanwhile_changes_nothing(night: Night) -> None:
+    policy_id = three_steps(night)
+    night.opens()
+    organization_id = night.instance.organization_id
+    with transaction() as session:
+        policy = policies.get_policy(session, organization_id, policy_id)
+        policies.change_policy(session, policy, {"steps": [tells(night.anna)]}, now=night.now)
+    night.later(5 * MINUTE)
+    with transaction() as session:
+        policy = policies.get_policy(session, organization_id, policy_id)
+        policies.remove_policy(session, policy, now=night.now)
+    night.later(5 * MINUTE)
+    assert night.counts() == (1, 1, 1)
+
+
+def test_who_is_on_call_is_asked_when_the_step_comes(night: Night) -> None:
+    with transaction() as session:
+        organization_id = night.instance.organization_id
+        primary = a_schedule(session, organization_id, a_layer(night.anna.id))
+        steps = [tells_schedule(primary), tells_schedule(primary)]
+        a_policy(session, organization_id, *steps)
+    night.opens()
+    with transaction() as session:
+        primary = schedules.get_schedule(session, organization_id, primary.id)
+        span = (night.now, night.now + HOUR)
+        schedules.make_override(session, primary, night.cara.id, span, now=night.now)
+    night.later(5 * MINUTE)
+    assert night.counts() == (1, 0, 1)
+
+
+def test_steps_that_reach_nobody_are_skipped_at_once_with_a_written_word(night: Night) -> None:
+    with transaction() as session:
+        organization_id = night.instance.organization_id
+        empty = a_schedule(session, organization_id, name="Nights")
+        steps = [
+            {"kind": "action", "wait_minutes": 10},
+            {"kind": "channel", "channel_id": "ops", "wait_minutes": 10},
+            tells_schedule(empty),
+            tells(night.cara),
+        ]
+        a_policy(session, organization_id, *steps)
+    night.opens()
+    assert night.counts() == (0, 0, 1)
+    assert night.log() == [
+        "Step 1: skipped, for nothing here can start an automatic action.",
+        "Step 2: skipped, for nothing here can tell a channel.",
+        "Step 3: skipped, for nobody is on call in Nights.",
+        "Step 4: told Cara.",
+    ]
+
+
+def test_an_action_that_is_started_is_waited_for_and_one_that_fits_not_is_skipped(
+    night: Night,
+) -> None:
+    asked = []
+
+    def start(session: object, alert_id: str, *, action: str, now: object) -> bool:
+        asked.append((alert_id, action))
+        return action == "restart"
+
+    def tell(session: object, alert_id: str, channel_id: str, *, now: object) -> bool:
+        asked.append((alert_id, channel_id))
+        return True
+
+    install_answers((start_remediation.answered_by(start), tell_channel.answered_by(tell)))
+    with transaction() as session:
+        steps = [
+            {"kind": "action", "action": "roll back", "wait_minutes": 9},
+            {"kind": "action", "action": "restart", "wait_minutes": 2},
+            {"kind": "channel", "channel_id": "ops", "wait_minutes": 3},
+            tells(night.anna),
+        ]
+        a_policy(session, night.instance.organization_id, *steps)
+    night.opens()
+    assert asked == [(night.alert_id, "roll back"), (night.alert_id, "restart")]
+    night.later(2 * MINUTE)
+    assert asked[2:] == [(night.alert_id, "ops")]
+    night.later(2 * MINUTE)
+    assert night.counts() == (0, 0, 0)
+    night.later(MINUTE)
+    assert night.counts() == (1, 0, 0)
+
+
+def test_what_is_below_the_least_severity_wakes_nobody(night: Night) -> None:
+    three_steps(night, minimum_severity="critical")
+    facts = night.alert(severity="warning")
+    night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    night.later(HOUR)
+    assert night.counts() == (0, 0, 0)
+
+
+def test_a_mail_that_is_refused_for_good_is_written_in_the_log(night: Night) -> None:
+    three_steps(night)
+    night.smtp.refuse_recipient(night.anna.email, "550 5.1.1 no such mailbox")
+    night.opens()
+    assert "The mail to Anna could not be sent" in night.log()[-1]
+    night.later(5 * MINUTE)
+    assert night.counts() == (0, 1, 0)
+
+
+def test_a_mail_that_is_refused_for_now_arrives_once_under_one_id(night: Night) -> None:
+    three_steps(night)
+    night.smtp.refuse("451 4.3.0 not now", "451 4.3.0 not now")
+    night.opens()
+    assert night.counts() == (0, 0, 0)
+    night.later(4 * MINUTE)
+    assert night.counts() == (1, 0, 0)
+
+
+def test_late_steps_are_not_made_up_for_all_at_once(night: Night) -> None:
+    three_steps(night)
+    night.opens()
+    night.now += 6 * HOUR  # the process was away
+    with transaction() as session:
+        escalating.advance_due(session, now=night.now)
+    night.deliver()
+    assert night.counts() == (1, 1, 0)
+    assert night.escalation().due_at == night.now + 5 * MINUTE
