@@ -2,7 +2,6 @@
 
 from mainstay_server.contracts.on_call import who_is_on_call
 from mainstay_server.kernel.area import Area
-from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, jobs, pages, reactions, readiness
 from .service import schedules
@@ -21,6 +20,5 @@ area = Area(
     ),
     readiness=(readiness.somebody_is_woken,),
     answers=(who_is_on_call.answered_by(schedules.who_is_on_call),),
-    settings=(SmtpSettings,),
     organization_menu=(pages.entry,),
 )
