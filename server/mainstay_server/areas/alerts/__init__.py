@@ -9,7 +9,7 @@ from mainstay_server.contracts.alerts import (
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
-from . import api, configured, jobs, pages, reactions, readiness
+from . import api, configured, ingest, jobs, pages, reactions, readiness
 from .service import seen
 from .service.channels import seen_channels
 from .service.firing import acknowledge
@@ -20,9 +20,11 @@ area = Area(
     title="Alerts",
     api=api.router,
     pages=pages.router,
+    plain_routes=ingest.plain_routes,
     jobs=(
         jobs.tell_gathered_alerts,
         jobs.tell_held_alerts,
+        jobs.end_unsent_alerts,
         jobs.watch_error_rates,
         jobs.judge_measure_rules,
         jobs.settle_issue_alerts,

@@ -17,6 +17,7 @@ from .service import (
     judging,
     key_conditions,
     measuring,
+    receiving,
     rules,
     silences,
 )
@@ -72,6 +73,12 @@ def tell_gathered_alerts(*, now: datetime) -> int:
 def tell_held_alerts(*, now: datetime) -> int:
     """Tell what was silenced, muted, inhibited or in maintenance and still lasts without that."""
     return flushing.release_held(now=now)
+
+
+@job(every=timedelta(seconds=15))
+def end_unsent_alerts(session: Session, *, now: datetime) -> int:
+    """End alerts of other systems that nobody sent again in time."""
+    return receiving.end_unsent(session, now=now)
 
 
 @job(every=timedelta(minutes=5))

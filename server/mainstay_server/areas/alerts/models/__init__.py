@@ -36,6 +36,7 @@ class AlertType(StrEnum):
     NO_DATA = "no_data"
     EVENT_SAID = "event_said"
     APP_ALERT = "app_alert"
+    EXTERNAL_ALERT = "external_alert"
 
 
 class Severity(StrEnum):
@@ -319,3 +320,26 @@ class AlertSilence(Base):
     def reach(self) -> Literal["project", "organization"]:
         """Whose alerts it holds: `project` or `organization`."""
         return "project" if self.project_id else "organization"
+
+
+class AlertReceipt(Base):
+    """What is known of an alert that another system sent, beside the alert itself.
+
+    `live_until` is when it is over unless it is sent again, NULL once it is; `end_is_given` says
+    that the sender chose that time. One that a person resolved stays live while it is sent, so that
+    the same firing does not open again.
+    """
+
+    __tablename__ = "alert_receipts"
+    __table_args__ = (sa.Index("ix_alert_receipts_project_print", "project_id", "fingerprint"),)
+
+    alert_id: Mapped[Id] = mapped_column(
+        sa.ForeignKey("alerts.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id", ondelete="CASCADE"))
+    fingerprint: Mapped[str] = mapped_column(sa.String(16))
+    started_at: Mapped[datetime]
+    live_until: Mapped[datetime | None] = mapped_column(index=True)
+    end_is_given: Mapped[bool]
+    generator_url: Mapped[str] = mapped_column(sa.String(2000), default="")
+    heard_at: Mapped[datetime]

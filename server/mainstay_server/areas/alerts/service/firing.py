@@ -38,7 +38,8 @@ LONGEST_TITLE, LONGEST_MESSAGE, LONGEST_RESOLUTION = 200, 2000, 500
 class Firing:
     """What a rule found. `about` tells apart what may be active side by side under one type.
 
-    `labels` are added to those that every alert has (`labels_of`).
+    `labels` are added to those that every alert has (`labels_of`), unless another system says that
+    they are all there are. It may have begun before we hear of it.
     """
 
     type: AlertType
@@ -49,6 +50,8 @@ class Firing:
     supersedes: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    labels_are_all: bool = False
+    began_at: datetime | None = None
 
     @property
     def identity(self) -> str:
@@ -63,6 +66,8 @@ def identity_of(kind: AlertType, about: str = "") -> str:
 
 def labels_of(instance: InstanceRef, firing: Firing, severity: Severity) -> dict[str, str]:
     """What an alert is known by: what its rule says, where it is, and what kind it is."""
+    if firing.labels_are_all:
+        return dict(firing.labels)
     return {
         "alertname": firing.type.value,
         "severity": severity.value,
@@ -107,7 +112,7 @@ def open_alert(
             title=title,
             message=message,
             status=AlertStatus.ACTIVE,
-            opened_at=now,
+            opened_at=firing.began_at or now,
             last_seen_at=now,
             count=1,
             supersedes=firing.supersedes,
@@ -295,7 +300,7 @@ def _say_opened(
         instance_id=instance.id,
         type=firing.type,
         severity=severity,
-        opened_at=now,
+        opened_at=firing.began_at or now,
         supersedes=firing.supersedes,
         **said,
     )

@@ -53,6 +53,7 @@ DEFAULTS = {
         Rule(type=AlertType.NO_DATA, severity=Severity.WARNING),
         Rule(type=AlertType.EVENT_SAID, severity=Severity.INFO),
         Rule(type=AlertType.APP_ALERT, severity=Severity.WARNING),
+        Rule(type=AlertType.EXTERNAL_ALERT, severity=Severity.WARNING),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)

@@ -1,0 +1,17 @@
+"""The way in for alerts of other systems: Alertmanager's API v2, and what it tells a webhook."""
+
+from mainstay_server.areas.alerts.schemas import operations
+from mainstay_server.kernel.area import PlainRoute
+
+from . import alertmanager
+
+plain_routes = tuple(
+    PlainRoute(
+        path=alertmanager.PREFIX,
+        told_as=form,
+        access="Whoever has a member's access token; an ingest key of the project may send alerts.",
+        app=alertmanager.answer,
+        operations=told,
+    )
+    for form, told in operations.FORMS.items()
+)
