@@ -1,21 +1,26 @@
-"""Mail as all of the server sends it: the settings of the one mail server, and handing it over."""
+"""Mail as all of the server sends it: its one way out, SMTP or Resend, and handing it over."""
 
 from email.message import EmailMessage
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from .clock import utc_now
 from .events import Refused, RetryLater
 from .outbound import MailRefused, send_mail_blocking
+from .resend import send_by_resend
 from .settings import Settings, of
 
 LONGEST_PORT = 65535
 TIMEOUT_SECONDS = 30.0
-NOT_SET_UP = "Mail is not set up: give the server MAINSTAY_SMTP_HOST and start it again."
+NOT_SET_UP = (
+    "Mail is not set up: give the server MAINSTAY_SMTP_HOST or MAINSTAY_RESEND_API_KEY"
+    " and start it again."
+)
 
 
 class SmtpSettings(Settings):
-    """`MAINSTAY_SMTP_…`: the mail server that mail is handed to. Without a host, no mail."""
+    """`MAINSTAY_SMTP_…`: the mail server that mail is handed to; or Resend. Else, no mail."""
 
     smtp_host: str = Field("", description="Mail server; empty means that mail is not set up.")
     smtp_port: int = Field(587, ge=1, le=LONGEST_PORT, description="Its port: 587, 465 or 25.")
@@ -26,6 +31,12 @@ class SmtpSettings(Settings):
     )
     smtp_tls: bool = Field(default=False, description="Speak TLS from the first byte (port 465).")
     smtp_from: str = Field("", description="The sender's address; default mainstay@ the host.")
+    resend_api_key: SecretStr = Field(
+        SecretStr(""), description="Send through Resend's HTTP API with this key, not by SMTP."
+    )
+    resend_url: str = Field(
+        "https://api.resend.com", pattern="^https?://", description="Where that API is."
+    )
 
     @property
     def sender(self) -> str:
@@ -36,6 +47,27 @@ class SmtpSettings(Settings):
     def domain(self) -> str:
         """The domain of that address, in which messages are named."""
         return self.sender.rpartition("@")[2].rstrip(">")
+
+    @property
+    def ready(self) -> bool:
+        """Whether mail can leave at all."""
+        return bool(self.smtp_host or self.resend_api_key.get_secret_value())
+
+    @model_validator(mode="after")
+    def _refuse_two_ways_and_a_sender_that_resend_does_not_know(self) -> Self:
+        if not self.resend_api_key.get_secret_value():
+            return self
+        if self.smtp_host:
+            raise ValueError(
+                "MAINSTAY_SMTP_HOST and MAINSTAY_RESEND_API_KEY are two ways for the same mail;"
+                " give one of them"
+            )
+        if not self.smtp_from:
+            raise ValueError(
+                "MAINSTAY_RESEND_API_KEY needs MAINSTAY_SMTP_FROM: an address of a domain that"
+                " was verified at Resend"
+            )
+        return self
 
     @model_validator(mode="after")
     def _refuse_half_a_sign_in(self) -> Self:
@@ -49,18 +81,21 @@ class SmtpSettings(Settings):
 
 def why_no_mail() -> str:
     """Why no mail can leave, with the next step; empty when it can."""
-    return "" if of(SmtpSettings).smtp_host else NOT_SET_UP
+    return "" if of(SmtpSettings).ready else NOT_SET_UP
 
 
 def hand_over(message: EmailMessage) -> None:
-    """Hand a message to the mail server, for a sender; a try that may have arrived is repeated.
+    """Hand a message to the mail server or to Resend, for a sender, who repeats what may be lost.
 
     Raises `RetryLater` when the server cannot take it now or there is none yet, `Refused` when it
     never will.
     """
     smtp = of(SmtpSettings)
-    if not smtp.smtp_host:
+    if not smtp.ready:
         raise RetryLater(NOT_SET_UP)
+    if key := smtp.resend_api_key.get_secret_value():
+        send_by_resend(message, api_key=key, base_url=smtp.resend_url, now=utc_now())
+        return
     try:
         send_mail_blocking(
             message,
