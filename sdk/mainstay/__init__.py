@@ -1,5 +1,6 @@
 """Mainstay in your app: its guard, metrics and health, with nothing but the standard library."""
 
+from mainstay._internal.alerts import send_alert
 from mainstay._internal.asgi import ASGIMiddleware
 from mainstay._internal.client import close, flush, init
 from mainstay._internal.guard.base import Guard
@@ -29,4 +30,5 @@ __all__ = [
     "init",
     "limit",
     "scopes",
+    "send_alert",
 ]

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
+from mainstay._internal.alert_box import AlertBox, SentAlert
 from mainstay._internal.backlog import Backlog
 from mainstay._internal.clock import Clock
 from mainstay._internal.dsn import Dsn, guard_key_in, parse_dsn
@@ -63,7 +64,9 @@ class Client:
         self.backlog = Backlog(
             options.max_queue, path=dsn.requests_path, key=dsn.key, origin=options.origin
         )
-        outboxes: list[Outbox] = [self.backlog]
+        self.alerts = AlertBox(path=dsn.alerts_path, key=dsn.key, origin=options.origin)
+        # Alerts first: they are few, and somebody waits for them.
+        outboxes: list[Outbox] = [self.alerts, self.backlog]
         if options.guard_key:
             self.passages = Passages(
                 options.max_queue,
@@ -83,6 +86,13 @@ class Client:
         self.backlog.add(request)
         if not self.sender.has_begun:
             self.sender.start_once()
+
+    def alert(self, alert: SentAlert) -> bool:
+        """Queue an alert for delivery; False when too many wait."""
+        queued = self.alerts.add(alert)
+        if not self.sender.has_begun:
+            self.sender.start_once()
+        return queued
 
     def report(self, passage: Passage, route: str, status: int) -> None:
         """Count what became of a guarded request; without a guard key nobody may be told."""

@@ -28,6 +28,11 @@ class Dsn(NamedTuple):
         return f"{self.prefix}/api/{self.number}/requests/"
 
     @property
+    def alerts_path(self) -> str:
+        """The path that takes alerts of the app itself."""
+        return f"{self.prefix}/api/{self.number}/alerts/"
+
+    @property
     def report_path(self) -> str:
         """The path that takes reports of what passed the guard."""
         return f"{self.prefix}/api/guard/report"

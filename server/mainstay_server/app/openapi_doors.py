@@ -50,6 +50,18 @@ BATCH = {
         }
     ],
 }
+ALERTS = {
+    "environment": "production",
+    "alerts": [
+        {
+            "id": "8f14e45fceea467fae6a3c1c5b0a1c11",
+            "severity": "high",
+            "title": "Payments are refused",
+            "message": "The provider answered 503 five times in a row.",
+            "metadata": {"provider": "acme"},
+        }
+    ],
+}
 _TAKEN: Json = {
     "description": "Stored",
     "content": {
@@ -205,10 +217,57 @@ _CHECK_IN: Json = {
         "responses": {"202": {"description": "Stored"}, "4XX": _REFUSED, "503": _REFUSED},
     }
 }
+DOORS["alerts/"] = {
+    "post": _door(
+        "sendAlerts",
+        "Send alerts of an app",
+        "What `mainstay.send_alert` sends: an alert is heard once by its id, and one at most is"
+        " active of a title. Beyond the hourly number of the rule `app_alert` one stands for the"
+        " rest. 200 means stored.",
+        "application/json",
+        {
+            "schema": {
+                "type": "object",
+                "required": ["alerts"],
+                "properties": {
+                    "environment": {"type": "string", "default": "production", "maxLength": 64},
+                    "release": {"type": "string", "maxLength": 200},
+                    "serverName": {"type": "string", "maxLength": 200},
+                    "sentAt": {"type": "string", "format": "date-time"},
+                    "sdk": {"type": "object"},
+                    "alerts": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 50,
+                        "items": {
+                            "type": "object",
+                            "required": ["id", "severity", "title"],
+                            "properties": {
+                                "id": {"type": "string", "minLength": 8, "maxLength": 64},
+                                "at": {"type": "string", "format": "date-time"},
+                                "severity": {
+                                    "enum": ["info", "low", "medium", "warning", "high", "critical"]
+                                },
+                                "title": {"type": "string", "minLength": 1, "maxLength": 200},
+                                "message": {"type": "string", "maxLength": 1500},
+                                "metadata": {
+                                    "type": "object",
+                                    "maxProperties": 20,
+                                    "additionalProperties": {"type": "string", "maxLength": 500},
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+            "example": ALERTS,
+        },
+    )
+}
 _BY_QUERY = {k: v for k, v in _CHECK_IN["post"].items() if k != "requestBody"}
 _BY_QUERY |= {"operationId": "sendCheckInByQuery", "summary": "Send a check-in by a query"}
 DOORS["cron/"] = {"get": _BY_QUERY, **_CHECK_IN}
-DOORS["requests/"]["post"]["responses"] = {
+DOORS["alerts/"]["post"]["responses"] = DOORS["requests/"]["post"]["responses"] = {
     "200": {
         "description": "Stored",
         "content": {"application/json": {"schema": {"type": "object"}, "example": {}}},

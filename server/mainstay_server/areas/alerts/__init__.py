@@ -21,6 +21,7 @@ area = Area(
     api=api.router,
     pages=pages.router,
     plain_routes=ingest.plain_routes,
+    doors=ingest.doors,
     jobs=(
         jobs.tell_gathered_alerts,
         jobs.tell_held_alerts,
@@ -30,6 +31,7 @@ area = Area(
         jobs.settle_issue_alerts,
         jobs.settle_key_reminders,
         jobs.settle_limit_alerts,
+        jobs.settle_app_alerts,
         jobs.forget_old_alerts,
     ),
     reactions=(

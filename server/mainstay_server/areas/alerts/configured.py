@@ -84,6 +84,7 @@ class RuleShape(Shape):
     minimum_count: int | None = Field(
         None, ge=0, le=1_000_000, description="Default: that of the type."
     )
+    runbook: str = Field("", max_length=500)
 
     @model_validator(mode="after")
     def _has_the_values_of_its_type(self) -> Self:
@@ -177,6 +178,7 @@ def export_rules(session: Session, project: ConfiguredProject) -> Sequence[Held]
                 threshold=row.threshold,
                 window_seconds=row.window_seconds,
                 minimum_count=row.minimum_count,
+                runbook=row.runbook,
             ),
         )
         for row in rules.changed_rules(session, project.id)

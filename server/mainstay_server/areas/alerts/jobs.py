@@ -10,6 +10,7 @@ from mainstay_server.kernel.jobs import job
 from mainstay_server.kernel.settings import of
 
 from .service import (
+    app_alerts,
     conditions,
     effective,
     guard_conditions,
@@ -97,6 +98,12 @@ def settle_key_reminders(session: Session, *, now: datetime) -> int:
 def settle_limit_alerts(session: Session, *, now: datetime) -> int:
     """End alerts of rate limits that refused nobody for a while."""
     return guard_conditions.settle_limits(session, now=now)
+
+
+@job(every=timedelta(minutes=15))
+def settle_app_alerts(session: Session, *, now: datetime) -> int:
+    """End alerts that apps sent and did not send again for a day."""
+    return app_alerts.settle(session, now=now)
 
 
 @job(cron="40 3 * * *", task="cleanup")

@@ -23,6 +23,7 @@ RULE = {
     "threshold": 5,
     "windowSeconds": 300,
     "minimumCount": 20,
+    "runbook": "",
 }
 
 
@@ -84,5 +85,6 @@ def _rule(rule: Rule) -> RuleAnswer:
         threshold=rule.threshold,
         window_seconds=rule.window_seconds,
         minimum_count=rule.minimum_count,
+        runbook=rule.runbook,
         changed=rule.changed or None,
     )

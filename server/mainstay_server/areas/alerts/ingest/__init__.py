@@ -1,10 +1,11 @@
-"""The way in for alerts of other systems: Alertmanager's API v2, and what it tells a webhook."""
+"""The ways in for alerts of apps, and of other systems as if to Alertmanager."""
 
 from mainstay_server.areas.alerts.schemas import operations
 from mainstay_server.kernel.area import PlainRoute
 
-from . import alertmanager
+from . import alertmanager, app_alerts
 
+doors = (app_alerts.door,)
 plain_routes = tuple(
     PlainRoute(
         path=alertmanager.PREFIX,

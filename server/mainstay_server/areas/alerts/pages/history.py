@@ -92,7 +92,8 @@ def resolve_alert(
                 name=caller.person_name,
                 now=utc_now(),
             )
-            page = "monitoring" if back == "monitoring" else "alerts"
+            pages = {"monitoring": "monitoring", "alert": f"alerts/{alert_id}"}
+            page = pages.get(back, "alerts")
             return redirect_with(url_of(project, page, instance), "Resolved.")
     return redirect_with(url_of(project, "alerts"), "There is no such alert any more.", "warn")
 

@@ -61,6 +61,7 @@ class Rule:
     threshold: float = 0
     window_seconds: int = 300
     minimum_count: int = 0
+    runbook: str = ""
     changed: Literal["", "project", "instance"] = ""
 
 
@@ -327,6 +328,7 @@ class RuleAnswer(Answer):
     threshold: float
     window_seconds: int
     minimum_count: int
+    runbook: str
     changed: str | None = None
 
 
@@ -344,6 +346,9 @@ class RuleChange(Body):
     threshold: float | None = Field(None, ge=0, le=1_000_000)
     window_seconds: WindowSeconds | None = None
     minimum_count: int | None = Field(None, ge=0, le=1_000_000)
+    runbook: str | None = Field(
+        None, max_length=500, description="The name of a runbook of the project, or a URL."
+    )
 
 
 class TestAnswer(Answer):

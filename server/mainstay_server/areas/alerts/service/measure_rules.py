@@ -28,7 +28,7 @@ from mainstay_server.tenancy.subjects import ProjectRef
 
 from .default_rules import DEFAULT_RULES, DefaultRule
 from .effective import families, measures
-from .runbooks import check_runbook
+from .runbook_names import check_runbook
 
 MOST_RULES = 100
 FACTS = tuple(MeasureRuleValue.model_fields)

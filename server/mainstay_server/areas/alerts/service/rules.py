@@ -21,6 +21,8 @@ from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid
 
+from .runbook_names import check_runbook
+
 # They hold for every instance without a row being written. Percent, alerts per hour, refusals, or
 # a score of CVSS.
 DEFAULTS = {
@@ -52,15 +54,15 @@ DEFAULTS = {
         Rule(type=AlertType.THRESHOLD_PASSED, severity=Severity.WARNING),
         Rule(type=AlertType.NO_DATA, severity=Severity.WARNING),
         Rule(type=AlertType.EVENT_SAID, severity=Severity.INFO),
-        Rule(type=AlertType.APP_ALERT, severity=Severity.WARNING),
         Rule(type=AlertType.EXTERNAL_ALERT, severity=Severity.WARNING),
+        Rule(type=AlertType.APP_ALERT, severity=Severity.WARNING, threshold=20),
     )
 }
 RATES = (AlertType.HIGH_ERROR_RATE,)
-PER_HOUR = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED)
+PER_HOUR = (AlertType.NEW_ISSUE, AlertType.ISSUE_REGRESSED, AlertType.APP_ALERT)
 MOST_PERCENT = 100
 HIGHEST_SCORE = 10
-SETTABLE = ("enabled", "severity", "threshold", "window_seconds", "minimum_count")
+SETTABLE = ("enabled", "severity", "threshold", "window_seconds", "minimum_count", "runbook")
 
 
 def rules_for(session: Session, project_id: str, instance_id: str | None) -> dict[AlertType, Rule]:
@@ -107,6 +109,7 @@ def change_rule(
     before = rules_for(session, project_id, instance_id)[kind]
     rule = replace(before, **changes, changed="project" if instance_id is None else "instance")
     _refuse_nonsense(rule)
+    check_runbook(session, project_id, rule.runbook)
     values = {**{name: getattr(rule, name) for name in SETTABLE}, "changed_at": now}
     wide = instance_id is None
     row = {"id": new_id(), "project_id": project_id, "instance_id": instance_id, "type": kind}
@@ -202,5 +205,6 @@ def _rule(row: AlertRule) -> Rule:
         threshold=row.threshold,
         window_seconds=row.window_seconds,
         minimum_count=row.minimum_count,
+        runbook=row.runbook,
         changed="project" if row.instance_id is None else "instance",
     )
