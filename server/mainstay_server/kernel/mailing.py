@@ -1,5 +1,6 @@
 """Mail as all of the server sends it: its one way out, SMTP or Resend, and handing it over."""
 
+import re
 from email.message import EmailMessage
 from typing import Self
 
@@ -13,10 +14,19 @@ from .settings import Settings, of
 
 LONGEST_PORT = 65535
 TIMEOUT_SECONDS = 30.0
+BAD_ADDRESS = re.compile(r"\b5\.(1\.\d{1,3}|2\.1)\b")
+POLICY = re.compile(r"\b5\.7\.\d{1,3}\b")
 NOT_SET_UP = (
     "Mail is not set up: give the server MAINSTAY_SMTP_HOST or MAINSTAY_RESEND_API_KEY"
     " and start it again."
 )
+
+
+class RecipientRefused(Refused):
+    """The receiver will never take mail for this address; the fault is not ours or the message's.
+
+    It refused the address itself, or said so by a code such as 5.1.1 (RFC 3463, section 3.2).
+    """
 
 
 class SmtpSettings(Settings):
@@ -88,7 +98,7 @@ def hand_over(message: EmailMessage) -> None:
     """Hand a message to the mail server or to Resend, for a sender, who repeats what may be lost.
 
     Raises `RetryLater` when the server cannot take it now or there is none yet, `Refused` when it
-    never will.
+    never will, and `RecipientRefused` when that is because of the address.
     """
     smtp = of(SmtpSettings)
     if not smtp.ready:
@@ -109,5 +119,17 @@ def hand_over(message: EmailMessage) -> None:
             trusted=True,
         )
     except MailRefused as error:
-        failure = Refused if error.permanent else RetryLater
-        raise failure(error.reason) from None
+        raise _failure(error) from None
+
+
+def _failure(error: MailRefused) -> Refused | RetryLater:
+    """What a sender makes of it: an address that is no good, a refusal for good, or only for now.
+
+    A refusal by policy (5.7.x) says nothing of the address, wherever in the conversation it comes.
+    """
+    if not error.permanent:
+        return RetryLater(error.reason)
+    of_address = error.at_recipient and not POLICY.search(error.reason)
+    if of_address or BAD_ADDRESS.search(error.reason):
+        return RecipientRefused(error.reason)
+    return Refused(error.reason)

@@ -34,9 +34,11 @@ class MailRefused(Exception):
 
     `permanent` means that the same message will be refused again (a reply of 5xx, RFC 5321 section
     4.2.1); otherwise (4xx, no connection) it is worth another attempt.
+    `at_recipient` tells that it was the recipients who were refused, and not the message or us.
     """
 
-    def __init__(self, reason: str, *, permanent: bool) -> None:
+    def __init__(self, reason: str, *, permanent: bool, at_recipient: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
+        self.at_recipient = at_recipient

@@ -179,4 +179,5 @@ def _all_refused(error: aiosmtplib.SMTPRecipientsRefused) -> MailRefused:
     return MailRefused(
         f"No recipient was accepted ({replies})",
         permanent=all(no.code >= FIRST_PERMANENT_REPLY for no in error.recipients),
+        at_recipient=True,
     )
