@@ -7,6 +7,7 @@ import { ThemeSwitch } from "./elements/theme-switch";
 import { TimeChart } from "./elements/time-chart";
 import { startKeyboard } from "./keyboard";
 import { startLiveUpdates } from "./live";
+import { startPreviews } from "./previews";
 import { startTicking } from "./ticking";
 
 startLiveUpdates();
@@ -17,4 +18,5 @@ customElements.define("theme-switch", ThemeSwitch);
 customElements.define("time-chart", TimeChart);
 startDialogs();
 startKeyboard();
+startPreviews();
 startTicking();

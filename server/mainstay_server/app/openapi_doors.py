@@ -275,3 +275,49 @@ DOORS["alerts/"]["post"]["responses"] = DOORS["requests/"]["post"]["responses"] 
     "4XX": {"$ref": "#/components/responses/Refusal"},
     "503": {"$ref": "#/components/responses/Refusal"},
 }
+DOORS["emails/"] = {
+    "post": {
+        "tags": ["Sending"],
+        "summary": "Send mail by DSN",
+        "description": "What `POST /api/emails` takes, with an ingest key instead of an access"
+        " token, where the project lets its DSN send mail. 202 means stored. `Idempotency-Key`"
+        " as there.",
+        "operationId": "sendEmailByDsn",
+        "security": _KEYS,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/EmailBody"},
+                    "example": {
+                        "to": "ann@example.com",
+                        "template": "task_finished",
+                        "data": {"userName": "Ann Smith", "status": "pass"},
+                    },
+                }
+            },
+        },
+        "responses": {
+            "202": {
+                "description": "Stored",
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/AcceptedAnswer"},
+                        "example": {
+                            "id": "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+                            "emails": [
+                                {
+                                    "id": "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+                                    "to": "ann@example.com",
+                                    "state": "queued",
+                                }
+                            ],
+                        },
+                    }
+                },
+            },
+            "4XX": {"$ref": "#/components/responses/Refusal"},
+            "503": {"$ref": "#/components/responses/Refusal"},
+        },
+    }
+}

@@ -28,6 +28,39 @@ def alert_channels(session: Session, instance_id: str) -> Sequence[AlertChannelS
     raise NotImplementedError
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlertSummary:
+    """One alert as a report tells of it; `resolved_at` is None while it is active."""
+
+    project_name: str
+    environment: str
+    severity: str
+    title: str
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertsOver:
+    """The alerts of a span of time: how many began and ended in it, and the gravest of them."""
+
+    opened: int
+    resolved: int
+    active: int
+    gravest: Sequence[AlertSummary]
+
+
+@port
+def alerts_over(
+    session: Session, organization_id: str, *, since: datetime, until: datetime, limit: int
+) -> AlertsOver:
+    """What became of an organization's alerts from `since` to before `until`.
+
+    `active` is how many of all alerts were active at its end; `gravest` are those that began in it.
+    """
+    raise NotImplementedError
+
+
 @port
 def acknowledge_alert(
     session: Session, alert_id: str, *, by: str, name: str, now: datetime

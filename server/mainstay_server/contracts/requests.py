@@ -47,3 +47,25 @@ def count_bad_requests(
     step is a number of whole minutes.
     """
     raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointFigures:
+    """One endpoint of an instance over a span of time; `p95_ms` is its 95th percentile."""
+
+    instance_id: str
+    path: str
+    requests: int
+    p95_ms: float
+
+
+@port
+def slowest_endpoints(
+    instance_ids: Sequence[str], *, since: datetime, until: datetime, limit: int
+) -> Sequence[EndpointFigures]:
+    """The slowest endpoints of some instances by their 95th percentile, the slowest first.
+
+    Of each instance only its 50 busiest endpoints with at least 10 requests are looked at: one slow
+    request says little.
+    """
+    raise NotImplementedError

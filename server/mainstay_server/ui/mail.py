@@ -115,22 +115,27 @@ class _Reader(HTMLParser):
             return
         if tag == "img":
             self._say(given.get("alt") or "")
-            if "logo" in classes:
-                self._break("\n\n")
-        elif tag == "table":
-            self._separators.append(": " if "facts" in classes else " | ")
-        elif tag in ("td", "th"):
-            self._between = self._separators[-1] if self._separators else " | "
-            self._in_figure = "figure" in classes
         elif tag == "a":
             self._links.append((given.get("href") or "", len(self.said)))
-        elif tag == "li":
+        elif tag in ("table", "td", "th"):
+            self._begin_table_or_cell(tag, classes)
+        self._break_before(tag, classes)
+
+    def _begin_table_or_cell(self, tag: str, classes: list[str]) -> None:
+        if tag == "table":
+            self._separators.append(": " if "facts" in classes else " | ")
+        else:
+            self._between = self._separators[-1] if self._separators else " | "
+            self._in_figure = "figure" in classes
+
+    def _break_before(self, tag: str, classes: list[str]) -> None:
+        if tag == "li":
             self.said.append("\n- ")
-        if tag == "br" and self._in_figure:
+        elif tag == "br" and self._in_figure:
             self.said.append(" ")
         elif tag in ("br", "tr"):
             self._break("\n")
-        elif tag in _BLOCKS and not self._separators[1:]:
+        elif "logo" in classes or (tag in _BLOCKS and not self._separators[1:]):
             self._break("\n\n")
 
     @override

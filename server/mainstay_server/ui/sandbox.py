@@ -118,9 +118,7 @@ def render_untrusted(
 
 def _refusal(field: str, what: str) -> Invalid:
     message = f"The template cannot be used: {what}. Mend it and look at its preview."
-    return Invalid(
-        message, code="invalid-template", errors=[{"field": field, "message": what}]
-    )
+    return Invalid(message, code="invalid-template", errors=[{"field": field, "message": what}])
 
 
 def _joined(chunks: Iterable[str]) -> str:
@@ -321,19 +319,21 @@ def _refuse_what_is_not_listed(tree: nodes.Template, parts: frozenset[str]) -> N
 def _fault_of(node: nodes.Node, parts: frozenset[str]) -> str:
     if not isinstance(node, NODES):
         return f"{type(node).__name__.lower()} is not allowed in mails"
-    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        return f"there is no filter {node.name!r}"
-    if isinstance(node, nodes.Test) and node.name not in TESTS:
-        return f"there is no test {node.name!r}"
+    if isinstance(node, nodes.Filter | nodes.Test):
+        known = FILTERS if isinstance(node, nodes.Filter) else TESTS
+        return "" if node.name in known else f"there is no {node.name!r} in mails"
     if isinstance(node, nodes.For) and (node.recursive or node.test is not None):
         return "loops are plain: {% for each in list %}"
-    if isinstance(node, nodes.Call):
-        if not isinstance(node.node, nodes.Name) or node.node.name not in parts:
-            return f"only {', '.join(sorted(parts)) or 'nothing'} can be called"
-        if node.dyn_args is not None or node.dyn_kwargs is not None:
-            return "a part is called with plain values"
     if isinstance(node, nodes.Name) and (node.name == "self" or _hides_a_part(node, parts)):
         return f"{node.name} has a meaning of its own"
+    return _fault_of_call(node, parts) if isinstance(node, nodes.Call) else ""
+
+
+def _fault_of_call(call: nodes.Call, parts: frozenset[str]) -> str:
+    if not isinstance(call.node, nodes.Name) or call.node.name not in parts:
+        return f"only {', '.join(sorted(parts)) or 'nothing'} can be called"
+    if call.dyn_args is not None or call.dyn_kwargs is not None:
+        return "a part is called with plain values"
     return ""
 
 
@@ -347,7 +347,7 @@ def _guard(tree: nodes.Template) -> None:
         steps = nodes.Const(sum(1 for _ in loop.find_all(nodes.Node)), lineno=loop.lineno)
         loop.iter = _through("counted", loop.iter, steps)
     for each in list(tree.find_all(nodes.Filter)):
-        if each.name in OF_TEXTS and each.node is not None:
+        if each.name in OF_TEXTS and isinstance(each.node, nodes.Expr):
             each.node = _through("single", each.node)
     for compare in list(tree.find_all(nodes.Compare)):
         compare.expr = _through("single", compare.expr)

@@ -20,6 +20,8 @@ NOT_AUDITED = {
     "endOtherSessions": "there are no others here; each that ends is said",
     "makeUploadUrl": "reserves room for a file; apps do so all the time",
     "previewMaintenance": "works out what would be; nothing is kept",
+    "previewEmailTemplate": "renders; nothing is kept",
+    "sendEmail": "sends, as often as an app does; each mail is listed with who made it",
     "planConfiguration": "asks what would change; it is undone",
     "removeStorageFiles": "the example's file is not there; those that are deleted are said",
     "reportLeakedApiKeys": "the example's key is nobody's; one that is found is revoked, and said",

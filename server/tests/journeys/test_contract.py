@@ -48,6 +48,8 @@ REMOVING = {
     "removeBackupDestination",
     "removeBackupTarget",
     "removeBucket",
+    "removeEmailSuppression",
+    "removeEmailTemplate",
     "removeHealthCheck",
     "removeHeartbeat",
     "removeHeartbeatKey",

@@ -3,6 +3,7 @@
 from mainstay_server.contracts.alerts import (
     acknowledge_alert,
     alert_channels,
+    alerts_over,
     find_alert,
     recent_alerts,
 )
@@ -13,6 +14,7 @@ from . import api, configured, ingest, jobs, pages, reactions, readiness
 from .service import seen
 from .service.channels import seen_channels
 from .service.firing import acknowledge
+from .service.reporting import alerts_over as alerts_over_span
 from .settings import AlertSettings
 
 area = Area(
@@ -82,6 +84,7 @@ area = Area(
         acknowledge_alert.answered_by(acknowledge),
         find_alert.answered_by(seen.find_seen),
         recent_alerts.answered_by(seen.recent_seen),
+        alerts_over.answered_by(alerts_over_span),
     ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),

@@ -1,6 +1,10 @@
 """Requests: what an app served, how fast, and how often it failed."""
 
-from mainstay_server.contracts.requests import count_bad_requests, count_requests
+from mainstay_server.contracts.requests import (
+    count_bad_requests,
+    count_requests,
+    slowest_endpoints,
+)
 from mainstay_server.kernel.area import Area
 
 from . import api, ingest, jobs, pages, readiness, service
@@ -22,6 +26,7 @@ area = Area(
     answers=(
         count_requests.answered_by(service.count_requests),
         count_bad_requests.answered_by(service.count_bad_requests),
+        slowest_endpoints.answered_by(service.slowest_endpoints),
     ),
     panels=(pages.panel,),
     tiles=pages.tiles,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.requests import RequestCount, RequestSlice
+from mainstay_server.contracts.requests import EndpointFigures, RequestCount, RequestSlice
 from mainstay_server.kernel.clock import SenderClock
 from mainstay_server.kernel.measures import Measure, MeasureFamily, Reading
 from mainstay_server.kernel.problems import Invalid
@@ -24,6 +24,8 @@ from .schemas import (
 )
 
 ENDPOINTS_SHOWN = 20
+ENDPOINTS_COMPARED = 50
+LEAST_TO_COMPARE = 10
 MOST_BUCKETS = 3000
 PERCENT = 100
 # An app has fewer routes than that. One that reports raw paths has as many as it has requests, and
@@ -245,6 +247,26 @@ def count_bad_requests(
         )
         for row in rows
     ]
+
+
+def slowest_endpoints(
+    instance_ids: Sequence[str], *, since: datetime, until: datetime, limit: int
+) -> Sequence[EndpointFigures]:
+    """Answer the port of the same name."""
+    found = [
+        EndpointFigures(
+            instance_id=instance_id,
+            path=row["path"],
+            requests=row["total"],
+            p95_ms=row["percentiles"][1],
+        )
+        for instance_id in instance_ids
+        for row in columns.figures(
+            instance_id, since=since, until=until, endpoints=ENDPOINTS_COMPARED
+        )[1:]
+        if row["total"] >= LEAST_TO_COMPARE
+    ]
+    return sorted(found, key=lambda each: -each.p95_ms)[:limit]
 
 
 def summaries(instance_ids: Sequence[str], *, now: datetime) -> Mapping[str, Mapping[str, Any]]:

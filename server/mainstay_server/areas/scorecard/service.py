@@ -1,10 +1,11 @@
 """Scorecard: a fold over the readiness checks that every area declares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.contracts.scorecard import OpenFinding
 from mainstay_server.kernel.area import Area, installed
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.readiness import Finding, NotApplicable, Passed, ReadinessCheck, Weight
@@ -30,6 +31,22 @@ def score(session: Session, instance: InstanceRef, *, now: datetime) -> Scorecar
         asked=len(counted),
         checks=results,
     )
+
+
+def open_findings(
+    session: Session, instance: InstanceRef, *, now: datetime
+) -> Sequence[OpenFinding]:
+    """Answer the port of the same name."""
+    return [
+        OpenFinding(
+            question=result.question,
+            problem=result.evidence,
+            fix=result.fix,
+            blocks=_blocks(result),
+        )
+        for result in score(session, instance, now=now).checks
+        if result.status is Status.FAILED
+    ]
 
 
 def _ask_all(session: Session, instance: InstanceRef, now: datetime) -> Iterator[CheckResult]:

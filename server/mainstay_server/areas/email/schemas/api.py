@@ -13,12 +13,12 @@ LONGEST_BODY = 200_000
 SOURCE = 32_000
 Address = Annotated[str, Field(min_length=3, max_length=254)]
 TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}$")]
-A_MAIL = {
+A_MAIL: dict[str, Any] = {
     "to": "ann@example.com",
     "template": "task_finished",
     "data": {"userName": "Ann Smith", "locationName": "Floor 1, room A", "status": "pass"},
 }
-A_TEMPLATE = {
+A_TEMPLATE: dict[str, Any] = {
     "kind": "transactional",
     "subject": "Your order {{ order.number }}",
     "html": "<h1>Thank you, {{ name }}</h1>\n"

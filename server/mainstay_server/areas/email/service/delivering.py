@@ -34,7 +34,7 @@ class Parcel:
 
 
 def find_parcel(session: Session, email_id: str) -> Parcel | None:
-    """What to hand over; None when there is nothing left to do, or its address is kept from mail."""
+    """What to hand over; None when it is decided already, or its address is kept from mail."""
     email = session.get(Email, email_id)
     if email is None or email.state != EmailState.QUEUED:
         return None
@@ -167,15 +167,13 @@ def forget_old(session: Session, *, now: datetime) -> int:
 
 
 def _kept(session: Session, email: Email) -> str:
-    found = suppressing.suppressed_among(
-        session, email.organization_id, [email.recipient], EmailKind(email.kind)
-    )
+    # Who chose a report did so in Mainstay: not wanting an app's mails does not end it.
+    kind = EmailKind.TRANSACTIONAL if email.person_id else EmailKind(email.kind)
+    found = suppressing.suppressed_among(session, email.organization_id, [email.recipient], kind)
     return next(iter(found.values()), "")
 
 
-def _end(
-    session: Session, email: Email, state: EmailState, reason: str, *, now: datetime
-) -> None:
+def _end(session: Session, email: Email, state: EmailState, reason: str, *, now: datetime) -> None:
     email.state, email.reason, email.changed_at = state, reason[:LONGEST_REASON], now
     say(
         session,

@@ -53,12 +53,16 @@ def change_look(
     Raises:
         Invalid: a colour, URL or address that is none.
     """
-    checked = {name: _checked(name, str(value).strip()) for name, value in wanted.items()
-               if value is not None}
+    checked = {
+        name: _checked(name, str(value).strip())
+        for name, value in wanted.items()
+        if value is not None
+    }
     session.execute(
         insert(EmailLook)
-        .values(organization_id=organization_id, name="", colour="", logo_url="", footer="",
-                reply_to="")
+        .values(
+            organization_id=organization_id, name="", colour="", logo_url="", footer="", reply_to=""
+        )
         .on_conflict_do_nothing()
     )
     look = session.get_one(EmailLook, organization_id, with_for_update=True)
@@ -67,7 +71,11 @@ def change_look(
         setattr(look, name, value)
     session.flush()
     changes = changes_between(before, facts_of(look, FACTS))
-    _say(session, organization_id, "look", changes, now=now)
+    say(
+        session,
+        EmailSetupChanged(organization_id=organization_id, name="look", changes=changes),
+        now=now,
+    )
     return look
 
 
@@ -95,16 +103,6 @@ def allow_dsn(session: Session, project: ProjectRef, *, allowed: bool, now: date
             name="sending by DSN",
             changes=changes,
         ),
-        now=now,
-    )
-
-
-def _say(
-    session: Session, organization_id: str, name: str, changes: Any, *, now: datetime  # noqa: ANN401 - what `changes_between` gives
-) -> None:
-    say(
-        session,
-        EmailSetupChanged(organization_id=organization_id, name=name, changes=changes),
         now=now,
     )
 

@@ -45,7 +45,7 @@ def facts(pairs: Any) -> Markup:  # noqa: ANN401 - whatever the data holds
 def table(columns: Any, rows: Any) -> Markup:  # noqa: ANN401 - whatever the data holds
     """Rows of data under their heads: `table(["Name", "Count"], rows)`, each row a list."""
     if not isinstance(columns, list) or not isinstance(rows, list):
-        raise ValueError("table(…) takes a list of heads and a list of rows")
+        raise TypeError("table(…) takes a list of heads and a list of rows")
     if len(columns) * len(rows) > MOST_CELLS or any(
         not isinstance(row, list) or len(row) != len(columns) for row in rows
     ):
@@ -73,7 +73,7 @@ def _cell(value: Any) -> str | int | float | Markup:  # noqa: ANN401 - whatever 
 def _plain(value: Any) -> str:  # noqa: ANN401 - whatever the data holds
     """A single value as text; what is HTML already, such as a badge in a table, stays that."""
     if isinstance(value, Mapping | list | tuple) or callable(value):
-        raise ValueError("a part takes single values")
+        raise TypeError("a part takes single values")
     if value is None:
         return "–"  # noqa: RUF001 - the typographic sign for "no value"
     return value if isinstance(value, str) else str(value)

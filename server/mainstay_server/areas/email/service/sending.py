@@ -196,9 +196,7 @@ def _store(  # noqa: PLR0913 - all that a request is made of
     return emails
 
 
-def _claim(
-    session: Session, project_id: str, key: str, body: EmailBody, *, now: datetime
-) -> bool:
+def _claim(session: Session, project_id: str, key: str, body: EmailBody, *, now: datetime) -> bool:
     """Take a key for this request; False if another has it, which has then committed."""
     session.execute(
         sa.delete(EmailRequest).where(

@@ -12,7 +12,6 @@ from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.pagination import Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, NotFound
-
 from mainstay_server.tenancy.models import Organization
 
 from .addresses import checked_address, folded

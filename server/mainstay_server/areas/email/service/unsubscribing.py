@@ -7,12 +7,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.email.models import Email, Period, Reason
 from mainstay_server.kernel.settings import ServerSettings, of
-from mainstay_server.kernel.web.signing import sign, unsign
+from mainstay_server.kernel.web.signing import sign_for_good, unsign_for_good
 
 from . import suppressing, wishes
 
 PURPOSE = "email-unsubscribe"
-YEARS = 20 * 366 * 86_400  # a link at the end of an old mail has to work
 MEMBERS = 4
 
 
@@ -55,13 +54,13 @@ def base_address() -> str:
 
 def address_of(subscription: Subscription) -> str:
     """Where a reader ends what they no longer want."""
-    token = sign(list(astuple(subscription)), purpose=PURPOSE)
+    token = sign_for_good(list(astuple(subscription)), purpose=PURPOSE)
     return f"{base_address()}/email/unsubscribe/{token}"
 
 
 def find_by_token(token: str) -> Subscription | None:
     """What a link ends; None for one that nobody was given."""
-    found = unsign(token, purpose=PURPOSE, max_age_seconds=YEARS)
+    found = unsign_for_good(token, purpose=PURPOSE)
     if not isinstance(found, list) or len(found) != MEMBERS:
         return None
     organization_id, address, template, person_id = map(str, found)

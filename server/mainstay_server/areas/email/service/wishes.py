@@ -107,9 +107,7 @@ def end_wish(session: Session, organization_id: str, person_id: str, period: Per
     column = "weekly_due_at" if period is Period.WEEKLY else "monthly_due_at"
     session.execute(
         sa.update(ReportWish)
-        .where(
-            ReportWish.organization_id == organization_id, ReportWish.person_id == person_id
-        )
+        .where(ReportWish.organization_id == organization_id, ReportWish.person_id == person_id)
         .values({column: None})
     )
 
