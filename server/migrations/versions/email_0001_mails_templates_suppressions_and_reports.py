@@ -206,7 +206,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_emails_recipient", ["recipient", "id"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("emails", schema=None) as batch_op:
         batch_op.drop_index("ix_emails_recipient")
