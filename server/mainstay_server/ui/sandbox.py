@@ -347,7 +347,7 @@ def _guard(tree: nodes.Template) -> None:
         steps = nodes.Const(sum(1 for _ in loop.find_all(nodes.Node)), lineno=loop.lineno)
         loop.iter = _through("counted", loop.iter, steps)
     for each in list(tree.find_all(nodes.Filter)):
-        if each.name in OF_TEXTS and isinstance(each.node, nodes.Expr):
+        if each.name in OF_TEXTS and each.node is not None:
             each.node = _through("single", each.node)
     for compare in list(tree.find_all(nodes.Compare)):
         compare.expr = _through("single", compare.expr)
@@ -357,7 +357,8 @@ def _guard(tree: nodes.Template) -> None:
     _replace_concats(tree)
 
 
-def _through(name: str, value: nodes.Expr, *more: nodes.Expr) -> nodes.Filter:
+def _through(name: str, value: nodes.Node, *more: nodes.Expr) -> nodes.Filter:
+    assert isinstance(value, nodes.Expr), "only values are guarded"
     return nodes.Filter(value, name, list(more), [], None, None, lineno=value.lineno)
 
 

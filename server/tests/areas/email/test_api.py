@@ -92,7 +92,7 @@ def test_what_cannot_be_sent_is_refused_and_nothing_is_stored(
 def test_a_mail_in_ones_own_words_stands_in_the_layout_and_a_whole_page_stays_as_it_is(
     world: World, smtp: SmtpServer
 ) -> None:
-    words = {"template": None, "data": {}, "subject": "Hello\r\nBcc: x"}
+    words: dict[str, Any] = {"template": None, "data": {}, "subject": "Hello\r\nBcc: x"}
     sent(world, **words, html="<p class='soft'>Good <b>day</b></p>")
     sent(world, **words, html="<!doctype html><style>p{color:red}</style><p>Mine</p>")
     sent(world, **words, text="Only text")
