@@ -94,8 +94,10 @@ def why_no_mail() -> str:
     return "" if of(SmtpSettings).ready else NOT_SET_UP
 
 
-def hand_over(message: EmailMessage) -> None:
+def hand_over(message: EmailMessage) -> str:
     """Hand a message to the mail server or to Resend, for a sender, who repeats what may be lost.
+
+    Returns what Resend calls the mail, "" by SMTP.
 
     Raises `RetryLater` when the server cannot take it now or there is none yet, `Refused` when it
     never will, and `RecipientRefused` when that is because of the address.
@@ -104,8 +106,7 @@ def hand_over(message: EmailMessage) -> None:
     if not smtp.ready:
         raise RetryLater(NOT_SET_UP)
     if key := smtp.resend_api_key.get_secret_value():
-        send_by_resend(message, api_key=key, base_url=smtp.resend_url, now=utc_now())
-        return
+        return send_by_resend(message, api_key=key, base_url=smtp.resend_url, now=utc_now())
     try:
         send_mail_blocking(
             message,
@@ -120,6 +121,7 @@ def hand_over(message: EmailMessage) -> None:
         )
     except MailRefused as error:
         raise _failure(error) from None
+    return ""
 
 
 def _failure(error: MailRefused) -> Refused | RetryLater:

@@ -34,10 +34,11 @@ NOT_PASSED_ON = frozenset(
 )
 
 
-def send_by_resend(message: EmailMessage, *, api_key: str, base_url: str, now: datetime) -> None:
+def send_by_resend(message: EmailMessage, *, api_key: str, base_url: str, now: datetime) -> str:
     """Hand a message to Resend, under an idempotency key made from its Message-ID.
 
-    Resend answers a repetition within 24 hours as the first time and sends nothing more. Raises
+    Resend answers a repetition within 24 hours as the first time and sends nothing more. Returns
+    its own id of the mail, which its webhooks name, or "" when it told none. Raises
     `RetryLater` when it cannot take the message now or wants another key of the operator's,
     `Refused` when it never will.
     """
@@ -51,6 +52,7 @@ def send_by_resend(message: EmailMessage, *, api_key: str, base_url: str, now: d
     if posted.status == CONFLICT:
         _judge_conflict(posted)
     posted.accept()
+    return _id_of(posted)
 
 
 def key_of(message: EmailMessage) -> str:
@@ -99,6 +101,19 @@ def _attached(part: Any) -> dict[str, str]:  # noqa: ANN401 - a part of any kind
         "content": base64.b64encode(raw).decode(),
         "content_type": part.get_content_type(),
     }
+
+
+class _Taken(msgspec.Struct):
+    """What Resend answers to what it takes."""
+
+    id: str = ""
+
+
+def _id_of(posted: Posted) -> str:
+    try:
+        return msgspec.json.decode(posted.body, type=_Taken).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 class _Problem(msgspec.Struct):

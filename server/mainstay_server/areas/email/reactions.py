@@ -28,7 +28,7 @@ def send_email(event: EmailDue, *, delivery: Delivery) -> None:
             delivering.record_held_back(session, event.email_id, now=utc_now())
         return
     try:
-        hand_over(parcel.message)
+        provider_id = hand_over(parcel.message)
     except (RetryLater, Refused) as failure:
         with transaction() as session:
             delivering.record_failure(
@@ -41,4 +41,6 @@ def send_email(event: EmailDue, *, delivery: Delivery) -> None:
             )
         raise
     with transaction() as session:
-        delivering.record_sent(session, event.email_id, delivery=delivery, now=utc_now())
+        delivering.record_sent(
+            session, event.email_id, delivery=delivery, provider_id=provider_id, now=utc_now()
+        )
