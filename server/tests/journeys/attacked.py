@@ -32,6 +32,7 @@ HIS = "rivals"
 FOLDER = "her-reports"
 UNCHECKED = {
     "{number}",
+    "/alertmanager/",
     "/api/guard/check",
     "/api/guard/keys",
     "/api/guard/policy",

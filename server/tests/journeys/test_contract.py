@@ -41,6 +41,7 @@ AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
 EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 6}
 # What may be refused however well it is asked, since the test keeps what it asks about.
 REMOVING = {
+    "amExpireSilence",
     "deleteInstance",
     "deleteProject",
     "removeAlertChannel",
@@ -99,6 +100,10 @@ ABOUT_WHAT_IS_NOT_THERE = {
 # one that is meant has to be named, and so do jobs by their slug and targets of probes.
 HARD_TO_GUESS = {"createAlertChannel", "createProjectAlertChannel", "sendEnvelope"} | {
     "addHeartbeat",
+    "amPutSilence",
+    "changeSilence",
+    "createSilence",
+    "previewSilence",
     "pingByName",
     "pingByNameWithBody",
     "previewHeartbeatSchedule",

@@ -30,7 +30,7 @@ def make_what_is_watched(mainstay: Mainstay, made: Made, instance: str) -> dict[
 
 
 def make_what_is_planned(mainstay: Mainstay, made: Made) -> dict[str, str]:
-    """Maintenance with its next window, an objective, and a probe elsewhere."""
+    """Maintenance with its next window, an objective, a probe elsewhere, and a silence."""
     project = f"/api/projects/{PROJECT}"
     night = {"name": "Patch night", "schedule": "0 2 * * SUN#1", "durationMinutes": 60}
     plan = made(f"{project}/maintenance", night)
@@ -43,12 +43,15 @@ def make_what_is_planned(mainstay: Mainstay, made: Made) -> dict[str, str]:
     }
     objective = made(f"{project}/objectives", promise)
     probe = made("/api/probes", {"name": "fra-1", "location": "Frankfurt"})
+    quiet = {"matchers": "team=night", "endsAt": LATER["endsAt"], "comment": "Asleep"}
+    silence = made(f"{project}/alert-silences", quiet)
     return {
         "maintenanceId": plan["id"],
         "windowId": windows[0]["id"],
         "objectiveId": objective["id"],
         "probeId": probe["id"],
         "told:probe": probe["token"],
+        "silenceId": silence["id"],
     }
 
 

@@ -164,6 +164,22 @@ def test_a_silence_holds_is_changed_replaced_and_ended(world: World, token: str)
     assert alerts_of(world, token, "?active=false") == []
 
 
+def test_what_a_graver_alert_or_a_person_holds_back_is_told_as_suppressed(
+    world: World, token: str
+) -> None:
+    thing = {"health_check": "front page", "project": "inspections", "environment": "production"}
+    grave = {"alertname": "Down", "severity": "critical", **thing}
+    send(
+        world, {"labels": grave}, {"labels": {"alertname": "Slow", "severity": "warning", **thing}}
+    )
+
+    (held,) = alerts_of(world, token, "?filter=alertname%3DSlow")
+    assert held["status"]["state"] == "suppressed"
+    assert held["status"]["inhibitedBy"] == [fingerprint(grave)]
+    told = alerts_of(world, token, "?inhibited=false")
+    assert [alert["labels"]["alertname"] for alert in told] == ["Down"]
+
+
 def test_groups_receivers_and_status_have_the_shapes_that_clients_read(
     world: World, token: str
 ) -> None:

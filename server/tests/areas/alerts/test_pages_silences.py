@@ -85,3 +85,14 @@ def test_only_who_administers_may_silence_the_whole_organization(world: World) -
     assert world.alice.post(path(world), data=form).status_code == 303
     assert "/expire" not in world.bob.get(path(world)).text
     assert "/expire" in world.alice.get(path(world)).text
+
+
+def test_an_alert_leads_to_the_form_that_silences_it(world: World) -> None:
+    alert = {"type": "backup_failed", "severity": "critical", "title": "Empty"}
+    world.bob.post(f"/api/instances/{world.instance.id}/alerts", json=alert)
+    history = world.bob.get(f"/dashboard/projects/{world.project}/alerts").text
+    (link,) = re.findall(r'href="([^"]*/silences/new[^"]*)"', history)
+
+    form = world.bob.get(link.replace("&amp;", "&")).text
+
+    assert "alertname=&#34;backup_failed&#34;,environment=&#34;production&#34;" in form

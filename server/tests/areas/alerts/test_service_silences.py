@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mainstay_server.areas.alerts.models import AlertSilence, AlertType
-from mainstay_server.areas.alerts.service import firing, silences
+from mainstay_server.areas.alerts.service import firing, silence_previews, silences
 from mainstay_server.areas.alerts.service.silences import Reach, SilenceState, Wanted
 from mainstay_server.contracts.alerts import (
     AlertSilenceChanged,
@@ -153,7 +153,6 @@ def test_expiring_what_has_not_begun_leaves_nothing_ahead(harbour: Harbour) -> N
         ({"matchers": parse_matchers('team!="web"')}, "would hold every alert"),
         ({"ends_at": NOON}, "lies ahead"),
         ({"starts_at": NOON + HOUR, "ends_at": NOON + HOUR}, "after it starts"),
-        ({"ends_at": NOON + timedelta(days=400)}, "at most 366 days"),
         ({"by": "  "}, "who makes"),
         ({"comment": ""}, "why alerts are held"),
         ({"comment": "x" * 1001}, "at most 1000 characters"),
@@ -219,10 +218,10 @@ def test_a_preview_tells_what_is_active_and_what_was_in_the_last_week(harbour: H
     harbour.later(timedelta(days=1))
 
     with reading() as session:
-        found = silences.preview(
+        found = silence_previews.preview(
             session, of_project(harbour), parse_matchers('alertname="instance_down"'), now=NOON
         )
-        nothing = silences.preview(
+        nothing = silence_previews.preview(
             session, of_project(harbour), parse_matchers('alertname="x"'), now=NOON
         )
 

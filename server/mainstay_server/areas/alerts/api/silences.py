@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.schemas.silences import (
     SilencePreview,
     SilencePreviewBody,
 )
-from mainstay_server.areas.alerts.service import silences
+from mainstay_server.areas.alerts.service import silence_previews, silences
 from mainstay_server.areas.alerts.service.silences import Reach, SilenceState
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.matchers import parse_matchers, written
@@ -89,7 +89,7 @@ def create_silence(
 def preview_silence(session: Session, project: Written, body: SilencePreviewBody) -> SilencePreview:
     """What a silence would hold of the project's alerts, now and in the last week."""
     matchers = parse_matchers(body.matchers)
-    found = silences.preview(session, _reach(project), matchers, now=utc_now())
+    found = silence_previews.preview(session, _reach(project), matchers, now=utc_now())
     return SilencePreview(
         matchers=written(matchers),
         active=[_held(alert) for alert in found.active],

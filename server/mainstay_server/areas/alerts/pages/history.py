@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
-from mainstay_server.areas.alerts.service import firing, history, notifications
+from mainstay_server.areas.alerts.service import firing, history, notifications, silence_previews
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.callers import Caller
@@ -41,6 +41,7 @@ def show_alerts(request: Request, session: Session, project: Viewed) -> Response
         session,
         frame,
         "history",
+        matchers_of=silence_previews.matchers_for,
         chosen=chosen,
         alerts=page.items,
         next_cursor=page.next_cursor,

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from mainstay_server.areas.alerts.service import silences
+from mainstay_server.areas.alerts.service import silence_previews, silences
 from mainstay_server.areas.alerts.service.silences import Reach, SilenceState
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.matchers import LONGEST_TEXT, parse_matchers, written
@@ -92,7 +92,9 @@ def show_preview(request: Request, session: Session, project: Viewed) -> HTMLRes
     found, problem = None, ""
     try:
         if given:
-            found = silences.preview(session, _reach(project), parse_matchers(given), now=utc_now())
+            found = silence_previews.preview(
+                session, _reach(project), parse_matchers(given), now=utc_now()
+            )
     except Problem as refused:
         problem = refused.detail
     return HTMLResponse(

@@ -159,6 +159,7 @@ def _operation(  # noqa: PLR0913 - what an operation consists of
     schema: Json | None = None,
     takes: tuple[Json, object] | None = None,
     parameters: tuple[Json, ...] = (),
+    sends: bool = False,
 ) -> Json:
     ok: Json = {"description": "Done"}
     if answers is not None:
@@ -169,6 +170,7 @@ def _operation(  # noqa: PLR0913 - what an operation consists of
         "summary": summary,
         "description": about,
         "operationId": name,
+        "security": [{"accessToken": []}, *([{"ingestKey": []}] if sends else [])],
         "parameters": [SLUG, *parameters],
         "responses": {"200": ok, "4XX": REFUSED, "503": REFUSED},
     }
@@ -207,6 +209,7 @@ FORMS: dict[str, dict[str, Json]] = {
             " longer, and it ends when its end has passed: without `endsAt` five minutes after it"
             " was sent last. An ingest key of the project is enough. At most 10,000 and 8 MiB.",
             takes=({"type": "array", "items": ALERT_BODY, "maxItems": 10_000}, [POSTED]),
+            sends=True,
         ),
     },
     f"{BASE}/api/v2/alerts/groups": {
@@ -267,6 +270,7 @@ FORMS: dict[str, dict[str, Json]] = {
                 },
                 WEBHOOK,
             ),
+            sends=True,
         )
     },
 }

@@ -21,9 +21,7 @@ class NewSilence(Body):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {"matchers": MATCHERS, "endsAt": LATER[:2] + "27" + LATER[4:], "comment": "Moving"}
-            ]
+            "examples": [{"matchers": MATCHERS, "endsAt": LATER, "comment": "Moving"}]
         }
     )
 

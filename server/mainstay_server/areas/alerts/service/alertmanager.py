@@ -32,6 +32,8 @@ from mainstay_server.tenancy.subjects import ProjectRef
 
 from . import silences
 from .notifications import dashboard_url
+from .routing import choosing, ground, inhibiting
+from .routing.ground import Ground
 from .silences import Reach, SilenceState, Wanted
 
 MOST_LISTED = 10_000
@@ -78,21 +80,13 @@ def list_alerts(
         .order_by(Alert.id.desc())
         .limit(MOST_LISTED)
     ).all()
-    held = silences.live_silences(session, _reach(project), now=now)
-    channels = _channels(session, project.id)
-    wanted_receiver = compiled(chosen.receiver) if chosen.receiver else None
-    found = []
-    for alert, receipt in rows:
-        if not matches_all(chosen.filters, alert.labels):
-            continue
-        silenced = silences.holding(held, alert.labels)
-        if not (chosen.silenced if silenced else chosen.active):
-            continue
-        receivers = _receivers(channels, alert)
-        if wanted_receiver and not any(map(wanted_receiver.fullmatch, receivers)):
-            continue
-        found.append(_alert(project, alert, receipt, silenced, receivers, now=now))
-    return found
+    seen = _Seen.read(session, project, rows, now=now)
+    found = [
+        seen.told(alert, receipt)
+        for alert, receipt in rows
+        if matches_all(chosen.filters, alert.labels)
+    ]
+    return [alert for alert in found if _is_chosen(alert, chosen)]
 
 
 def group_alerts(alerts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -114,7 +108,7 @@ def group_alerts(alerts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def list_receivers(session: Session, project: ProjectRef) -> list[dict[str, str]]:
     """The names of a project's channels that are on; `mainstay` where there is none."""
-    names = sorted({channel.name for channel in _channels(session, project.id)})
+    names = sorted(set(_channels(session, project.id).values()))
     return [{"name": name} for name in names or [NOBODY]]
 
 
@@ -222,50 +216,101 @@ def _reach(project: ProjectRef) -> Reach:
     return Reach(organization_id=project.organization_id, project_id=project.id)
 
 
-def _channels(session: Session, project_id: str) -> Sequence[AlertChannel]:
-    return session.scalars(
-        sa.select(AlertChannel)
+def _is_chosen(alert: Mapping[str, Any], chosen: Chosen) -> bool:
+    standing = alert["status"]
+    if standing["silencedBy"] and not chosen.silenced:
+        return False
+    if standing["inhibitedBy"] and not chosen.inhibited:
+        return False
+    if standing["state"] == "active" and not chosen.active:
+        return False
+    if not chosen.receiver:
+        return True
+    fits = compiled(chosen.receiver).fullmatch
+    return any(fits(receiver["name"]) for receiver in alert["receivers"])
+
+
+def _channels(session: Session, project_id: str) -> dict[str, str]:
+    """The names of a project's channels that are on, by their id."""
+    rows = session.execute(
+        sa.select(AlertChannel.id, AlertChannel.name)
         .where(AlertChannel.project_id == project_id, AlertChannel.enabled)
         .order_by(AlertChannel.id)
-    ).all()
+        .limit(ground.MOST_EARS)
+    )
+    return {row.id: row.name for row in rows}
 
 
-def _receivers(channels: Sequence[AlertChannel], alert: Alert) -> list[str]:
-    rank = Severity(alert.severity).rank
-    names = {
-        channel.name
-        for channel in channels
-        if channel.instance_id in (None, alert.instance_id)
-        and Severity(channel.minimum_severity).rank <= rank
-    }
-    return sorted(names) or [NOBODY]
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What decides how each alert of a project is told, read once for all of them."""
 
+    project: ProjectRef
+    ground: Ground
+    sources: Sequence[inhibiting.Source]
+    prints: Mapping[str, str]
+    held: Sequence[silences.Live]
+    names: Mapping[str, str]
+    now: datetime
 
-def _alert(
-    project: ProjectRef,
-    alert: Alert,
-    receipt: AlertReceipt | None,
-    silenced: list[str],
-    receivers: list[str],
-    *,
-    now: datetime,
-) -> dict[str, Any]:
-    ends_at = receipt.live_until if receipt else None
-    generator = receipt.generator_url if receipt else ""
-    return {
-        "annotations": alert.annotations
-        or {"summary": alert.title, **({"description": alert.message} if alert.message else {})},
-        "endsAt": moment(ends_at or now + RESOLVE_TIMEOUT),
-        "fingerprint": alert.fingerprint,
-        "receivers": [{"name": name} for name in receivers],
-        "startsAt": moment(receipt.started_at if receipt else alert.opened_at),
-        "status": {
-            "state": "suppressed" if silenced else "active",
+    @classmethod
+    def read(
+        cls,
+        session: Session,
+        project: ProjectRef,
+        rows: Sequence[sa.Row[Alert, AlertReceipt]],
+        *,
+        now: datetime,
+    ) -> "_Seen":
+        """Read it, for the alerts of these rows."""
+        decides = ground.read_ground(session, project.id)
+        return cls(
+            project=project,
+            ground=decides,
+            sources=decides.sources(session),
+            prints={alert.id: alert.fingerprint for alert, _ in rows},
+            held=silences.live_silences(session, _reach(project), now=now),
+            names=_channels(session, project.id),
+            now=now,
+        )
+
+    def told(self, alert: Alert, receipt: AlertReceipt | None) -> dict[str, Any]:
+        """An alert as Alertmanager writes it."""
+        ends_at = receipt.live_until if receipt else None
+        generator = receipt.generator_url if receipt else ""
+        return {
+            "annotations": alert.annotations or _words(alert),
+            "endsAt": moment(ends_at or self.now + RESOLVE_TIMEOUT),
+            "fingerprint": alert.fingerprint,
+            "receivers": [{"name": name} for name in self._receivers(alert)],
+            "startsAt": moment(receipt.started_at if receipt else alert.opened_at),
+            "status": self._standing(alert),
+            "updatedAt": moment(receipt.heard_at if receipt else alert.last_seen_at),
+            "generatorURL": generator or dashboard_url(f"projects/{self.project.slug}/alerts"),
+            "labels": alert.labels,
+        }
+
+    def _standing(self, alert: Alert) -> dict[str, Any]:
+        silenced = silences.holding(self.held, alert.labels)
+        rules = self.ground.inhibitions
+        source = inhibiting.inhibited_by(alert.id, alert.labels, self.sources, rules)
+        inhibited = [self.prints.get(source.alert_id, "")] if source else []
+        muted = ["muted"] if alert.muted_until and alert.muted_until > self.now else []
+        return {
+            "state": "suppressed" if silenced or inhibited or muted else "active",
             "silencedBy": silenced,
-            "inhibitedBy": [],
-            "mutedBy": [],
-        },
-        "updatedAt": moment(receipt.heard_at if receipt else alert.last_seen_at),
-        "generatorURL": generator or dashboard_url(f"projects/{project.slug}/alerts"),
-        "labels": alert.labels,
-    }
+            "inhibitedBy": inhibited,
+            "mutedBy": muted,
+        }
+
+    def _receivers(self, alert: Alert) -> list[str]:
+        about = (alert.instance_id, Severity(alert.severity))
+        verdicts = choosing.judge(alert.labels, about, self.ground.routes, self.ground.ears)
+        heard = {self.names[each.ear.id] for each in verdicts if each.hears}
+        return sorted(heard) or [NOBODY]
+
+
+def _words(alert: Alert) -> dict[str, str]:
+    """The annotations of an alert of ours, in the words that are common for them."""
+    said = {"summary": alert.title}
+    return {**said, "description": alert.message} if alert.message else said
