@@ -19,6 +19,7 @@ NOT_AUDITED = {
     "checkBackupTarget": "asks a database whether it answers; nothing is kept",
     "endOtherSessions": "there are no others here; each that ends is said",
     "makeUploadUrl": "reserves room for a file; apps do so all the time",
+    "previewSilence": "tells what would be held; nothing is kept",
     "previewMaintenance": "works out what would be; nothing is kept",
     "previewEmailTemplate": "renders; nothing is kept",
     "sendEmail": "sends, as often as an app does; each mail is listed with who made it",

@@ -12,6 +12,7 @@ from mainstay_server.kernel.web import Cursor, Limit, Router
 from pydantic import BaseModel
 
 ALL_AT_ONCE = {
+    "list_measures": "what areas measure, one row each",
     "list_rules": "one row per type of alert",
     "list_plans": "the three plans",
     "list_checkpoints": "the latest ones, which are compared with those that others keep",
