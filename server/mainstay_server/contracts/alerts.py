@@ -318,3 +318,55 @@ class AlertSilenceChanged(AlertSilenceEvent, frozen=True, kw_only=True):
 
 class AlertSilenceExpired(AlertSilenceEvent, frozen=True, kw_only=True):
     """Somebody ended a silence before its time."""
+
+
+class AlertMuted(AlertByHand, frozen=True, kw_only=True):
+    """A person said that nobody is to be told of an alert for a while, or is to be again."""
+
+
+class AlertRouteEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one route."""
+
+    noun: ClassVar[str] = "alert_route"
+    project_id: str
+    route_id: str
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.route_id, self.name)
+
+
+class AlertRouteCreated(AlertRouteEvent, frozen=True, kw_only=True):
+    """Somebody said which alerts go to which channels."""
+
+
+class AlertRouteChanged(AlertRouteEvent, frozen=True, kw_only=True):
+    """Somebody changed which alerts go where and how they are gathered, or muted a route."""
+
+
+class AlertRouteRemoved(AlertRouteEvent, frozen=True, kw_only=True):
+    """Somebody removed a route; channels that no route names any more hear all again."""
+
+
+class AlertInhibitionEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of one rule of inhibition."""
+
+    noun: ClassVar[str] = "alert_inhibition"
+    project_id: str
+    inhibition_id: str
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.inhibition_id, self.name)
+
+
+class AlertInhibitionCreated(AlertInhibitionEvent, frozen=True, kw_only=True):
+    """Somebody said which alerts are not told while a graver one is active."""
+
+
+class AlertInhibitionRemoved(AlertInhibitionEvent, frozen=True, kw_only=True):
+    """Somebody removed a rule of inhibition."""

@@ -2,8 +2,8 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import alerts, channels, measure_rules, notifications, rules, runbooks, silences
+from . import alerts, channels, measure_rules, notifications, routes, rules, runbooks, silences
 
 router = Router()
-for part in (alerts, channels, rules, measure_rules, runbooks, notifications, silences):
+for part in (alerts, channels, rules, measure_rules, runbooks, notifications, routes, silences):
     router.include_router(part.router)

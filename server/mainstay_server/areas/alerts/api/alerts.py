@@ -9,17 +9,20 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import Alert
-from mainstay_server.areas.alerts.schemas import (
+from mainstay_server.areas.alerts.schemas.alerts import (
     AlertAction,
     AlertAnswer,
     AlertList,
     AlertQuery,
     NewAlert,
+    ResolveAlert,
 )
 from mainstay_server.areas.alerts.service import firing, history
+from mainstay_server.areas.alerts.service.routing import explaining, managing
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
+from mainstay_server.kernel.web.bodies import LATER
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Role
@@ -69,8 +72,9 @@ def list_alerts(
         cursor=chosen.cursor,
     )
     names = history.names_of(session, page.items)
+    reasons = explaining.reasons_of(session, [alert.id for alert in page.items])
     return AlertList(
-        alerts=[_alert(alert, names) for alert in page.items],
+        alerts=[_alert(alert, names, reasons) for alert in page.items],
         next_cursor=page.next_cursor,
     )
 
@@ -96,6 +100,7 @@ def act_on_alerts(
             openapi_examples={
                 "resolve": {"value": {"alertId": ALERT["id"], "action": "resolve"}},
                 "acknowledge": {"value": {"alertId": ALERT["id"], "action": "acknowledge"}},
+                "mute": {"value": {"alertId": ALERT["id"], "action": "mute", "until": LATER}},
                 "open": {
                     "value": {
                         "type": "backup_failed",
@@ -108,7 +113,7 @@ def act_on_alerts(
         ),
     ],
 ) -> AlertAnswer:
-    """End an alert: `{"alertId": …, "action": "resolve"}`, take it in hand, or open one by hand.
+    """End an alert: `{"alertId": …, "action": "resolve"}`, take it in hand, mute it, or open one.
 
     What is resolved or acknowledged already stays as it is. Opening one that is active already
     (the same type and title) counts it and answers 200 instead of 201.
@@ -118,13 +123,17 @@ def act_on_alerts(
         found = firing.Firing(type=body.type, title=body.title, message=body.message)
         alert, is_new = firing.open_by_hand(session, instance, found, body.severity, now=now)
         response.status_code = 201 if is_new else 200
-        return _alert(alert, {})
-    caller: Caller = request.state.caller
-    if body.action == "acknowledge":
-        alert = firing.get_alert(session, instance.id, body.alert_id)
-        firing.acknowledge(session, alert.id, by=caller.person_id, name=caller.person_name, now=now)
-    else:
-        alert = firing.resolve_by_hand(
+        return _alert(alert, {}, {})
+    alert = _acted_on(session, instance, request.state.caller, body)
+    reasons = explaining.reasons_of(session, [alert.id])
+    return _alert(alert, history.names_of(session, [alert]), reasons)
+
+
+def _acted_on(session: Session, instance: InstanceRef, caller: Caller, body: ResolveAlert) -> Alert:
+    """An alert after somebody resolved it, took it in hand, or muted it."""
+    now = utc_now()
+    if body.action == "resolve":
+        return firing.resolve_by_hand(
             session,
             instance.id,
             body.alert_id,
@@ -132,10 +141,14 @@ def act_on_alerts(
             name=caller.person_name,
             now=now,
         )
-    return _alert(alert, history.names_of(session, [alert]))
+    alert = firing.get_alert(session, instance.id, body.alert_id)
+    if body.action == "mute":
+        return managing.mute_alert(session, alert, body.until, now=now)
+    firing.acknowledge(session, alert.id, by=caller.person_id, name=caller.person_name, now=now)
+    return alert
 
 
-def _alert(alert: Alert, names: Mapping[str, str]) -> AlertAnswer:
+def _alert(alert: Alert, names: Mapping[str, str], reasons: Mapping[str, str]) -> AlertAnswer:
     return AlertAnswer(
         id=alert.id,
         instance_id=alert.instance_id,
@@ -151,6 +164,8 @@ def _alert(alert: Alert, names: Mapping[str, str]) -> AlertAnswer:
         fingerprint=alert.fingerprint,
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=names.get(alert.acknowledged_by),
+        muted_until=alert.muted_until,
+        not_told_because=reasons.get(alert.id),
         resolved_at=alert.resolved_at,
         resolved_by=names.get(alert.resolved_by),
         resolution=alert.resolution or None,

@@ -151,6 +151,7 @@ def change_channel(
         target=None if body.config is None else channels.merged(channel, body.config),
         enabled=body.enabled,
         minimum_severity=body.minimum_severity,
+        quiet=body.quiet,
         now=utc_now(),
     )
     return _channel(channel)
@@ -226,4 +227,7 @@ def _channel(channel: AlertChannel) -> ChannelAnswer:
         last_error=channel.last_error or None,
         disabled_reason=channel.disabled_reason or None,
         not_ready=KINDS[channel.type].not_ready() or None,
+        muted_until=channel.muted_until,
+        mute_times=channel.mute_times or None,
+        time_zone=channel.time_zone if channel.mute_times else None,
     )

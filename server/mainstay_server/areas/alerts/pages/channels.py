@@ -1,6 +1,7 @@
 """Who is told: the list of channels, adding one, and what its buttons do."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Form
@@ -26,6 +27,7 @@ router = Router(prefix=PREFIX, include_in_schema=False)
 CONFIG = "config."
 LONGEST_VALUE = 2500
 TAKEN_AWAY = "-"
+LONGEST_MUTE_MINUTES = 366 * 1440
 
 
 class ConfigForm(Body):
@@ -67,6 +69,18 @@ class ChangeForm(ConfigForm):
     instance: str = Field("", max_length=64)
     enabled: str = Field("", max_length=3)
     minimum_severity: Severity | None = Field(None, alias="minimum_severity")
+    mute: str = Field("", max_length=6, pattern=r"[0-9]*")
+    mute_times: str = Field("", max_length=500)
+    time_zone: str = Field("UTC", max_length=64)
+
+    def quiet(self, now: datetime) -> dict[str, Any]:
+        """When the channel is to be quiet."""
+        named = self.model_fields_set & {"mute_times", "time_zone"}
+        said: dict[str, Any] = {name: getattr(self, name) for name in sorted(named)}
+        if self.mute:
+            minutes = min(int(self.mute), LONGEST_MUTE_MINUTES)
+            said["muted_until"] = now + timedelta(minutes=minutes) if minutes else None
+        return said
 
 
 @router.get("/channels")
@@ -128,6 +142,7 @@ def change_channel(
             enabled={"on": True, "off": False}.get(form.enabled),
             minimum_severity=form.minimum_severity,
             target=_changed(channel, form.config),
+            quiet=form.quiet(utc_now()),
             now=utc_now(),
         ),
         path=url_of(project, "alerts/channels", form.instance),

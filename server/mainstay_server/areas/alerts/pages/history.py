@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
 from mainstay_server.areas.alerts.service import firing, history, notifications, silence_previews
+from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.callers import Caller
@@ -47,6 +48,7 @@ def show_alerts(request: Request, session: Session, project: Viewed) -> Response
         next_cursor=page.next_cursor,
         names=history.names_of(session, page.items),
         deliveries=history.deliveries_of(session, [alert.id for alert in page.items]),
+        reasons=explaining.reasons_of(session, [alert.id for alert in page.items]),
         environments={instance.id: instance.environment for instance in frame["instances"]},
     )
 
@@ -68,6 +70,7 @@ def show_deliveries(request: Request, session: Session, project: Viewed) -> Resp
         frame_of(request, session, project),
         "deliveries",
         deliveries=page.items,
+        carried=history.carried_counts(session, [sent.id for sent, _, _ in page.items]),
         next_cursor=page.next_cursor,
         state=chosen_of(request, "state", NotificationState),
     )

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Severity
 from mainstay_server.areas.alerts.service import channels, history
+from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.ui import fragment
 
@@ -40,6 +41,7 @@ def draw_panel(asked: PanelRequest) -> str:
         ended=ended,
         names=history.names_of(asked.session, ended),
         deliveries=history.deliveries_of(asked.session, [alert.id for alert in shown]),
+        reasons=explaining.reasons_of(asked.session, [alert.id for alert in active]),
         channels=channels.list_channels(
             asked.session, asked.instance.project_id, asked.instance.id
         ),

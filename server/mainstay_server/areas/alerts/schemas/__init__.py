@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field
 from typing_extensions import override
 
 from mainstay_server.areas.alerts.models import (
-    AlertStatus,
     AlertType,
     Change,
     NotificationState,
     Severity,
 )
 from mainstay_server.kernel.events import Event
-from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
-from mainstay_server.kernel.web.pagination import Cursor, Limit
 
 WINDOWS = (60, 300, 900, 3600)
 
@@ -183,75 +180,6 @@ class Parcel:
     secrets: Sequence[str]
 
 
-class AlertAnswer(Answer):
-    """One alert. `resolvedBy` and `acknowledgedBy` are people's names, absent when nobody did."""
-
-    id: str
-    instance_id: str
-    type: AlertType
-    severity: Severity
-    title: str
-    message: str
-    status: AlertStatus
-    created_at: Instant
-    last_seen_at: Instant
-    count: int
-    labels: dict[str, str]
-    fingerprint: str
-    acknowledged_at: Instant | None = None
-    acknowledged_by: str | None = None
-    resolved_at: Instant | None = None
-    resolved_by: str | None = None
-    resolution: str | None = None
-
-
-class AlertList(Answer):
-    """Alerts, newest first."""
-
-    alerts: list[AlertAnswer]
-    next_cursor: str | None = None
-
-
-class AlertQuery(BaseModel):
-    """Which alerts to list."""
-
-    active: bool | None = Field(None, description="Only active, or only resolved ones.")
-    type: AlertType | None = Field(None, description="Only alerts of this type.")
-    severity: Severity | None = Field(
-        None, description="Only alerts of this rank; medium and warning are one."
-    )
-    q: str = Field("", max_length=200, description="Searched in the title.")
-    limit: Limit = DEFAULT_PER_PAGE
-    cursor: Cursor = ""
-
-
-class ResolveAlert(Body):
-    """Says that an alert is over, or that somebody has taken it in hand."""
-
-    alert_id: str = Field(max_length=36)
-    action: Literal["resolve", "acknowledge"]
-
-
-class NewAlert(Body):
-    """Opens an alert by hand."""
-
-    type: AlertType
-    severity: Severity
-    title: str = Field(min_length=1, max_length=200)
-    message: str = Field("", max_length=2000)
-
-
-def _which(value: object) -> str:
-    known = value if isinstance(value, dict) else {}
-    return "resolve" if "alertId" in known or "action" in known else "create"
-
-
-AlertAction = Annotated[
-    Annotated[ResolveAlert, Tag("resolve")] | Annotated[NewAlert, Tag("create")],
-    Discriminator(_which),
-]
-
-
 class NewChannel(Body):
     """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address.
 
@@ -273,6 +201,21 @@ class ChannelChange(Body):
     )
     enabled: bool | None = None
     minimum_severity: Severity | None = None
+    muted_until: Instant | None = Field(None, description="null ends the mute.")
+    mute_times: str | None = Field(
+        None,
+        max_length=500,
+        examples=["Mon-Fri 18:00-08:00, Sat-Sun"],
+        description="When it is quiet every week; empty: never.",
+    )
+    time_zone: str | None = Field(None, max_length=64, examples=["Europe/Berlin"])
+
+    @property
+    def quiet(self) -> dict[str, Any]:
+        """What is said of when it is quiet; only a mute is ended by `null`."""
+        named = self.model_fields_set & {"muted_until", "mute_times", "time_zone"}
+        said = {name: getattr(self, name) for name in sorted(named)}
+        return {k: v for k, v in said.items() if v is not None or k == "muted_until"}
 
 
 class ChannelAnswer(Answer):
@@ -292,6 +235,9 @@ class ChannelAnswer(Answer):
     last_error: str | None = None
     disabled_reason: str | None = None
     not_ready: str | None = None
+    muted_until: Instant | None = None
+    mute_times: str | None = None
+    time_zone: str | None = None
 
 
 class NewChannelAnswer(ChannelAnswer):

@@ -23,7 +23,11 @@ from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.tenancy.subjects import find_instance
 
+from .routing.managing import checked_quiet, forget_channel
+
 MOST_CHANNELS = 20
+MOST_OF_PROJECT = 400
+QUIET = ("muted_until", "mute_times", "time_zone")
 SECRET_BYTES = 24
 LONGEST_NAME = 100
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
@@ -154,6 +158,16 @@ def seen_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSe
     ]
 
 
+def channels_of_project(session: Session, project_id: str) -> Sequence[AlertChannel]:
+    """All channels of a project and its instances, oldest first; at most 400."""
+    return session.scalars(
+        sa.select(AlertChannel)
+        .where(AlertChannel.project_id == project_id)
+        .order_by(AlertChannel.created_at, AlertChannel.id)
+        .limit(MOST_OF_PROJECT)
+    ).all()
+
+
 def get_channel(
     session: Session, project_id: str, instance_id: str | None, channel_id: str
 ) -> AlertChannel:
@@ -178,9 +192,12 @@ def change_channel(  # noqa: PLR0913 - what can be changed
     minimum_severity: Severity | None = None,
     target: Mapping[str, Any] | None = None,
     secret: str = "",
+    quiet: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> None:
-    """Switch a channel on or off, or change where it leads or from which severity it is told.
+    """Switch a channel on or off, mute it, or change where it leads or what it is told of.
+
+    `quiet` may hold `muted_until`, and `mute_times` of the week on the clock of a `time_zone`.
 
     Switching it on forgets why it was off and that it failed: it gets a new chance. So does
     another target, which gets what still waits for the one before.
@@ -204,6 +221,8 @@ def change_channel(  # noqa: PLR0913 - what can be changed
         channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
     if minimum_severity is not None:
         channel.minimum_severity = minimum_severity
+    for field, value in checked_quiet(quiet or {}).items():
+        setattr(channel, field, value)
     changes = changes_between(before, settings_of(channel))
     say(session, AlertChannelChanged(**about_channel(channel), changes=changes), now=now)
 
@@ -212,6 +231,7 @@ def remove_channel(session: Session, channel: AlertChannel, *, now: datetime) ->
     """Remove a channel with its delivery history; what waits for it is not sent any more."""
     changes = changes_between(settings_of(channel), {})
     say(session, AlertChannelRemoved(**about_channel(channel), changes=changes), now=now)
+    forget_channel(session, channel)
     session.delete(channel)
 
 
@@ -237,7 +257,7 @@ def settings_of(channel: AlertChannel) -> dict[str, object]:
             for name, value in masked(channel.type, channel.config).items()
             if name != kind.FIELDS[0].name
         },
-        **facts_of(channel, ("name", "enabled", "minimum_severity")),
+        **facts_of(channel, ("name", "enabled", "minimum_severity", *QUIET)),
     }
 
 

@@ -144,6 +144,16 @@ def list_notifications(
     return page_of(triples, limit=limit, key=lambda triple: (triple[0].id,))
 
 
+def carried_counts(session: Session, notification_ids: Sequence[str]) -> dict[str, int]:
+    """How many further alerts each message tells of; those about one alert only are absent."""
+    rows = session.execute(
+        sa.select(AlertNotification.carried_by, sa.func.count())
+        .where(AlertNotification.carried_by.in_(notification_ids))
+        .group_by(AlertNotification.carried_by)
+    )
+    return {carried_by: count for carried_by, count in rows}  # noqa: C416 - rows are no pairs
+
+
 def count_failed(session: Session, project_id: str) -> int:
     """How many of a project's tellings are dead letters."""
     failed = (
