@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from . import (
+    alerts,
     audit,
     backup,
     checks,
@@ -44,6 +45,7 @@ app.command("link")(link.link)
 app.command("restore")(restore.restore)
 app.command("run", context_settings={"allow_extra_args": True})(run.run)
 app.command("sync")(sync.sync)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(imports.app, name="import")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

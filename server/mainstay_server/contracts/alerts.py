@@ -252,6 +252,32 @@ class MeasureRuleRemoved(MeasureRuleEvent, frozen=True, kw_only=True):
     """Somebody removed a rule over a measure, or took a default as it ships again."""
 
 
+class EventRuleEvent(Audited, frozen=True, kw_only=True):
+    """The base of what is said of a rule over what people administer."""
+
+    noun: ClassVar[str] = "event_rule"
+    project_id: str
+    rule_id: str
+    name: str
+
+    @property
+    @override
+    def target(self) -> Target:
+        return Target(self.rule_id, self.name)
+
+
+class EventRuleCreated(EventRuleEvent, frozen=True, kw_only=True):
+    """Somebody wrote which audited actions are an alert."""
+
+
+class EventRuleChanged(EventRuleEvent, frozen=True, kw_only=True):
+    """Somebody changed which audited actions are an alert."""
+
+
+class EventRuleRemoved(EventRuleEvent, frozen=True, kw_only=True):
+    """Somebody removed a rule over what people administer."""
+
+
 class RunbookEvent(Audited, frozen=True, kw_only=True):
     """The base of what is said of a runbook of a project."""
 

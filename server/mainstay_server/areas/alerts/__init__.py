@@ -70,6 +70,7 @@ area = Area(
         reactions.open_late_backup,
         reactions.open_small_backup,
         reactions.resolve_backup,
+        reactions.hear_audited,
         reactions.tell_of_opening,
         reactions.tell_of_end,
         reactions.send_notification,
@@ -91,5 +92,11 @@ area = Area(
     tiles=pages.tiles,
     summary=pages.summary,
     menu=(pages.menu,),
-    configured=(configured.CHANNELS, configured.RULES, configured.MEASURE_RULES),
+    configured=(
+        configured.CHANNELS,
+        configured.RULES,
+        configured.MEASURE_RULES,
+        configured.EVENT_RULES,
+        configured.RUNBOOKS,
+    ),
 )

@@ -23,8 +23,10 @@ from mainstay_server.tenancy.subjects import ProjectRef, find_project
 from .models import AlertChannel, AlertType, Severity
 from .providers import KINDS, known_fields, secret_fields
 from .schemas import WindowSeconds
+from .schemas.event_rules import EventRuleValue
 from .schemas.measure_rules import MeasureRuleValue
-from .service import channels, measure_rules, rules
+from .schemas.runbooks import NewRunbook
+from .service import channels, event_rules, measure_rules, rules, runbooks
 
 MOST_CHANNELS = 2_000
 SIGNING_SECRET = "signingSecret"  # noqa: S105 - the name of a field
@@ -257,6 +259,69 @@ def remove_measure_rule(
     measure_rules.remove_rule(session, _ref(session, project), held.id, now=now)
 
 
+class EventRuleShape(Shape, EventRuleValue):
+    """A rule over what people administer in the project."""
+
+
+def export_event_rules(session: Session, project: ConfiguredProject) -> Sequence[Held]:
+    """The rules that the project wrote."""
+    return [
+        Held(id=rule.id, shape=EventRuleShape(**event_rules.value_of(rule).model_dump()))
+        for rule in event_rules.list_rules(session, project.id)
+    ]
+
+
+def write_event_rule(
+    session: Session,
+    project: ConfiguredProject,
+    wanted: EventRuleShape,
+    rule_id: str | None,
+    now: datetime,
+) -> str:
+    """Let a rule be exactly so."""
+    value = EventRuleValue(**wanted.model_dump())
+    about = _ref(session, project)
+    return event_rules.write_rule(session, about, rule_id, value, now=now).id
+
+
+def remove_event_rule(
+    session: Session, project: ConfiguredProject, held: Held, now: datetime
+) -> None:
+    """Remove a rule."""
+    event_rules.remove_rule(session, _ref(session, project), held.id, now=now)
+
+
+class RunbookShape(Shape, NewRunbook):
+    """What to do when an alert fires, in Markdown."""
+
+
+def export_runbooks(session: Session, project: ConfiguredProject) -> Sequence[Held]:
+    """The runbooks that the project wrote."""
+    return [
+        Held(id=each.id, shape=RunbookShape(name=each.name, body=each.body))
+        for each in runbooks.list_runbooks(session, project.id)
+    ]
+
+
+def write_runbook(
+    session: Session,
+    project: ConfiguredProject,
+    wanted: RunbookShape,
+    runbook_id: str | None,
+    now: datetime,
+) -> str:
+    """Let a runbook be exactly so."""
+    about = _ref(session, project)
+    return runbooks.write_runbook(
+        session, about, runbook_id, name=wanted.name, body=wanted.body, now=now
+    ).id
+
+
+def remove_runbook(session: Session, project: ConfiguredProject, held: Held, now: datetime) -> None:
+    """Remove a runbook."""
+    runbooks.remove_runbook(session, _ref(session, project), held.id, now=now)
+
+
 def _ref(session: Session, project: ConfiguredProject) -> ProjectRef:
     found = find_project(session, project.id)
     assert found is not None, "a document is applied to a project that is there"
@@ -294,4 +359,22 @@ MEASURE_RULES = Configured(
     export=export_measure_rules,
     write=write_measure_rule,
     remove=remove_measure_rule,
+)
+EVENT_RULES = Configured(
+    name="eventRules",
+    title="rule over what people administer",
+    order=76,
+    shape=EventRuleShape,
+    export=export_event_rules,
+    write=write_event_rule,
+    remove=remove_event_rule,
+)
+RUNBOOKS = Configured(
+    name="runbooks",
+    title="runbook",
+    order=65,
+    shape=RunbookShape,
+    export=export_runbooks,
+    write=write_runbook,
+    remove=remove_runbook,
 )

@@ -102,7 +102,7 @@ def settle_limit_alerts(session: Session, *, now: datetime) -> int:
 
 @job(every=timedelta(minutes=15))
 def settle_app_alerts(session: Session, *, now: datetime) -> int:
-    """End alerts that apps sent and did not send again for a day."""
+    """End what apps sent and people did, when it was not said again for a day."""
     return app_alerts.settle(session, now=now)
 
 

@@ -1,5 +1,6 @@
 """What alerts do about what others say, and the sender that carries notifications out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -39,7 +40,15 @@ from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitRea
 from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.events import Delivery, Refused, RetryLater, on, sends
+from mainstay_server.kernel.events import (
+    Delivery,
+    Heard,
+    Refused,
+    RetryLater,
+    on,
+    on_audited,
+    sends,
+)
 from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 
 from .models import AlertType
@@ -48,6 +57,7 @@ from .schemas import AlertNotificationDue
 from .service import (
     backup_conditions,
     conditions,
+    event_rules,
     expiry_conditions,
     guard_conditions,
     health_conditions,
@@ -257,6 +267,12 @@ def open_burning(session: Session, event: ErrorBudgetBurning, *, now: datetime) 
 def resolve_burning(session: Session, event: ErrorBudgetCalm, *, now: datetime) -> None:
     """A budget of errors does not burn too fast any more."""
     objective_conditions.record_calm(session, event, now=now)
+
+
+@on_audited
+def hear_audited(session: Session, heard: Sequence[Heard], *, now: datetime) -> None:
+    """Fire for what people administer, where a rule of the project is about it."""
+    event_rules.hear(session, heard, now=now)
 
 
 @on(AlertOpened)

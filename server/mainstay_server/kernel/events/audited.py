@@ -73,6 +73,17 @@ class Audited(Event, frozen=True, kw_only=True):
         return f"{cls.noun}.{words.removeprefix(f'{cls.noun}_')}"
 
 
+def audited_actions() -> list[str]:
+    """The names of all actions that the audit log may hold, in order."""
+    found, waiting = set(), list(Audited.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if kind.noun and not kind.__subclasses__():
+            found.add(kind.action())
+    return sorted(found)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Heard:
     """One event as a reaction to everything audited hears it, with who did it and from where.

@@ -2,8 +2,28 @@
 
 from mainstay_server.kernel.web import Router
 
-from . import alerts, channels, measure_rules, notifications, routes, rules, runbooks, silences
+from . import (
+    alerts,
+    channels,
+    event_rules,
+    measure_rules,
+    notifications,
+    routes,
+    rules,
+    runbooks,
+    silences,
+)
 
 router = Router()
-for part in (alerts, channels, rules, measure_rules, runbooks, notifications, routes, silences):
+for part in (
+    alerts,
+    channels,
+    rules,
+    measure_rules,
+    event_rules,
+    runbooks,
+    notifications,
+    routes,
+    silences,
+):
     router.include_router(part.router)

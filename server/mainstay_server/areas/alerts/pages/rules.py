@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType
 from mainstay_server.areas.alerts.schemas import RuleChange
-from mainstay_server.areas.alerts.service import effective, measure_rules, rules
+from mainstay_server.areas.alerts.service import effective, event_rules, measure_rules, rules
 from mainstay_server.areas.alerts.service.measuring import shown_span
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
@@ -51,6 +51,7 @@ def show_rules(request: Request, session: Session, project: Viewed) -> Response:
         rules=list(found.values()),
         edited=found.get(edited) if edited else None,
         windows=WINDOWS,
+        event_rules=event_rules.list_rules(session, project.id),
         measure_rules=measure_rules.list_rules(session, project.id),
         titles={measure.name: measure.title for measure, _ in effective.measures()},
         shown_span=shown_span,

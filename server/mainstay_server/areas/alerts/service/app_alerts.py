@@ -18,6 +18,7 @@ from .firing import Firing, find_active, fire, identity_of, one_line, resolve_ea
 from .rules import rule_for
 
 KIND = AlertType.APP_ALERT
+OF_A_DAY = (AlertType.APP_ALERT, AlertType.EVENT_SAID)
 HOUR = timedelta(hours=1)
 STAYS = timedelta(hours=24)
 REMEMBERED = timedelta(days=7)
@@ -52,19 +53,19 @@ def record_batch(
 
 
 def settle(session: Session, *, now: datetime) -> int:
-    """End what no app has sent for a day, quietly, and forget old ids; returns how many ended.
+    """End what was not said again for a day, quietly, and forget old ids; returns how many ended.
 
     Nobody says when such a thing is over, so it stands until somebody resolves it or it is old.
     """
     session.execute(sa.delete(AppAlert).where(AppAlert.received_at < now - REMEMBERED))
     over = sa.select(Alert.id).where(
-        Alert.type == KIND,
+        Alert.type.in_(OF_A_DAY),
         Alert.status == AlertStatus.ACTIVE,
         Alert.last_seen_at <= now - STAYS,
         Alert.identity.not_like("%:by-hand:%"),
     )
     ids = list(session.scalars(over.limit(MOST_AT_ONCE)))
-    text = "The app has not sent it again for a day."
+    text = "It was not said again for a day."
     return resolve_each(session, ids, resolution=text, quiet=True, now=now)
 
 
