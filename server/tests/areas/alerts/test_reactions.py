@@ -69,6 +69,7 @@ def test_an_outage_is_told_of_once_and_so_is_its_end(
     harbour.deliver()
 
     down, up = http_receiver.requests
+    page = f"alerts/{harbour.alerts()[0].id}?instance=production#runbook"
     assert json.loads(down.body) == {
         "type": "alert.opened",
         "timestamp": "2026-03-01T12:00:00.000Z",
@@ -89,8 +90,10 @@ def test_an_outage_is_told_of_once_and_so_is_its_end(
         },
         "project": {"slug": "inspections", "name": "Inspections"},
         "url": "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production",
+        "runbookUrl": f"http://127.0.0.1:8000/dashboard/projects/inspections/{page}",
     }
     ended = json.loads(up.body)
+    assert "runbookUrl" not in ended
     assert ended["type"] == "alert.resolved"
     assert ended["alert"]["resolvedAt"] == "2026-03-01T12:12:00.000Z"
     assert ended["alert"]["resolution"] == "It is healthy again after 12 min."

@@ -112,4 +112,5 @@ def _lines(notice: Notice) -> list[str]:
     paragraphs = [notice.headline, *said, notice.message]
     lines = [line for text in paragraphs if text for line in (text, "")]
     facts = [f"{name}: {value}" for name, value in _facts(notice)]
-    return [*lines, *facts, "", f"Open in Mainstay: {notice.url}"]
+    runbook = [f"Runbook: {notice.runbook_url}"] if notice.runbook_url else []
+    return [*lines, *facts, "", f"Open in Mainstay: {notice.url}", *runbook]

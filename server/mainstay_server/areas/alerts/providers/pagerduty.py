@@ -111,6 +111,8 @@ def _event(action: str, alert_id: str, routing_key: str) -> dict[str, Any]:
 
 def _details(notice: Notice) -> dict[str, Any]:
     links = [{"href": notice.url, "text": "Open in Mainstay"}]
+    if notice.runbook_url:
+        links.append({"href": notice.runbook_url, "text": "Runbook"})
     if notice.instance_url:
         links.append({"href": notice.instance_url, "text": "Open the app"})
     return {

@@ -132,6 +132,8 @@ def document(notice: Notice) -> dict[str, Any]:
         "project": {"slug": notice.project_slug, "name": notice.project_name},
         "url": notice.url,
     }
+    if notice.runbook_url:
+        told["runbookUrl"] = notice.runbook_url
     return told | ({"insteadOf": notice.instead_of} if notice.instead_of else {})
 
 

@@ -127,6 +127,8 @@ class Notice:
     repeat: int = 0
     # What the receiver called the message of the beginning, for those who put the end beneath it.
     reply_to: str = ""
+    # Where it says what to do, while the alert lasts.
+    runbook_url: str = ""
     # The channel that should have told it and could not.
     instead_of: str = ""
 
@@ -165,6 +167,8 @@ class Notice:
     def links(self) -> list[tuple[str, str]]:
         """Words and URL of where to look: here, and at the app itself if it has a page."""
         links = [("Open in Mainstay", self.url)]
+        if self.runbook_url:
+            links.append(("Runbook", self.runbook_url))
         if self.instance_url.startswith(("http://", "https://")):
             links.append(("Open the app", self.instance_url))
         return links

@@ -35,6 +35,7 @@ from .channels import about_channel, settings_of
 from .digests import gathered_into
 from .routing import telling
 from .routing.putting import carried_by
+from .runbooks import address_of
 
 LONGEST_ERROR = 500
 LONGEST_RECEIPT = 100
@@ -272,10 +273,18 @@ def _notice(
         resolved_at=alert.resolved_at if resolved else None,
         supersedes=alert.supersedes,
         repeat=notification.turn,
+        runbook_url="" if resolved else _runbook_url(session, alert, instance),
         **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else "alerts"),
     )
     others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
     return gathered_into(session, told, others) if others else told
+
+
+def _runbook_url(session: Session, alert: Alert, instance: InstanceRef) -> str:
+    """Where it says what to do: elsewhere, or on the alert's page; "" when nobody wrote it."""
+    path = f"projects/{instance.project_slug}/alerts/{alert.id}"
+    page = f"{dashboard_url(path)}?instance={quote(instance.environment)}#runbook"
+    return address_of(session, alert, instance, page=page)
 
 
 def _test_notice(

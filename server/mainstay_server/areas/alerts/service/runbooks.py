@@ -151,13 +151,27 @@ def runbook_of(session: Session, alert: Alert, instance: InstanceRef) -> Runbook
     if found is not None:
         shown = filled_in(found.body, values)
         return RunbookShown(source="project", name=found.name, html=shown, runbook_id=found.id)
-    shipped = BY_MEASURE.get(alert.labels.get("measure", ""))
-    shipped = SHIPPED.get(AlertType(alert.type), shipped)
+    shipped = shipped_for(alert)
     if shipped is None:
         return None
     return RunbookShown(
         source="shipped", name=shipped, html=filled_in(shipped_body(shipped), values)
     )
+
+
+def address_of(session: Session, alert: Alert, instance: InstanceRef, *, page: str) -> str:
+    """Where the runbook of an alert is read: elsewhere, or on the page; "" when there is none."""
+    named = named_by(session, alert, instance)
+    if is_url(named):
+        return named
+    own = bool(named) and find_runbook(session, instance.project_id, named) is not None
+    return page if own or shipped_for(alert) else ""
+
+
+def shipped_for(alert: Alert) -> str | None:
+    """The name of the shipped runbook of an alert, by its type or else by its measure."""
+    of_measure = BY_MEASURE.get(alert.labels.get("measure", ""))
+    return SHIPPED.get(AlertType(alert.type), of_measure)
 
 
 def named_by(session: Session, alert: Alert, instance: InstanceRef) -> str:
