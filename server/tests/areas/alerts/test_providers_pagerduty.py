@@ -67,7 +67,9 @@ def test_an_outage_opens_an_incident_and_its_end_closes_it(
 
     opened, closed = enqueued(receiver)
     key = f"mainstay-{harbour.alerts()[0].id}"
-    page = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production"
+    place = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts"
+    page = f"{place}?instance=production"
+    runbook = f"{place}/{harbour.alerts()[0].id}?instance=production#runbook"
     assert opened == {
         "routing_key": KEY,
         "event_action": "trigger",
@@ -89,6 +91,7 @@ def test_an_outage_opens_an_incident_and_its_end_closes_it(
         "client_url": page,
         "links": [
             {"href": page, "text": "Open in Mainstay"},
+            {"href": runbook, "text": "Runbook"},
             {"href": "https://inspections.example", "text": "Open the app"},
         ],
     }

@@ -54,8 +54,11 @@ def test_an_outage_and_its_end_arrive_as_what_people_need_to_read(
     harbour.recovers()
 
     down, up = (json.loads(request.body) for request in http_receiver.requests)
-    page = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production"
-    links = f"<{page}|Open in Mainstay> · <https://inspections.example|Open the app>"
+    place = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts"
+    page = f"{place}?instance=production"
+    runbook = f"{place}/{harbour.alerts()[0].id}?instance=production#runbook"
+    app = "<https://inspections.example|Open the app>"
+    links = f"<{page}|Open in Mainstay> · <{runbook}|Runbook> · {app}"
     assert texts(down) == [
         "[critical] inspections production is down",
         "*inspections production is down*",

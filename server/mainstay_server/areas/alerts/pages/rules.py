@@ -54,6 +54,7 @@ def show_rules(request: Request, session: Session, project: Viewed) -> Response:
         event_rules=event_rules.list_rules(session, project.id),
         measure_rules=measure_rules.list_rules(session, project.id),
         titles={measure.name: measure.title for measure, _ in effective.measures()},
+        windowed={m.name for m, family in effective.measures() if family.windowed},
         shown_span=shown_span,
         environments={each.id: each.environment for each in frame["instances"]},
     )

@@ -193,7 +193,7 @@ def values_of(alert: Alert, instance: InstanceRef) -> dict[str, str]:
         "since": f"{alert.opened_at:%-d %b %Y, %H:%M} UTC",
         "project": instance.project_name,
         "environment": instance.environment,
-        "url": instance.url or UNKNOWN,
+        "url": instance.url or "the app",
     }
 
 
