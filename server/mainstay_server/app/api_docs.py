@@ -284,6 +284,9 @@ def _who(security: list[Json]) -> str:
     for scheme, told in SCHEMES_TOLD.items():
         if scheme in named:
             return f"Whoever has {told}"
+    if "session" not in named:
+        key = " · or an ingest key, to send" if "ingestKey" in named else ""
+        return f"Whoever has a token of the scope {named['accessToken'][0]}{key}"
     role = f"Role {named['session'][0]} or above" if named["session"] else "Whoever is signed in"
     if "accessToken" not in named:
         return f"{role}, with a browser only"

@@ -65,7 +65,7 @@ WEBHOOK = {
 }
 TEXTS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
 TIME: Json = {"type": "string", "format": "date-time"}
-NULLABLE_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
+NULLABLE_TIME: Json = {"anyOf": [TIME, {"type": "null"}]}
 ALERT_BODY: Json = {
     "type": "object",
     "required": ["labels"],
@@ -91,7 +91,7 @@ SILENCE_BODY: Json = {
     "type": "object",
     "required": ["matchers", "startsAt", "endsAt", "createdBy", "comment"],
     "properties": {
-        "id": {"type": ["string", "null"]},
+        "id": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "matchers": {"type": "array", "items": MATCHER_BODY, "minItems": 1, "maxItems": 100},
         "startsAt": TIME,
         "endsAt": TIME,
@@ -163,14 +163,17 @@ def _operation(  # noqa: PLR0913 - what an operation consists of
 ) -> Json:
     ok: Json = {"description": "Done"}
     if answers is not None:
-        kind = {"type": "array" if isinstance(answers, list) else "object"}
+        kind: Json = {"type": "object"}
+        if isinstance(answers, list):
+            kind = {"type": "array", "items": kind}
         ok["content"] = {"application/json": {"schema": schema or kind, "example": answers}}
+    scope = "project:write" if takes or answers is None else "project:read"
     operation: Json = {
         "tags": [TAG],
         "summary": summary,
         "description": about,
         "operationId": name,
-        "security": [{"accessToken": []}, *([{"ingestKey": []}] if sends else [])],
+        "security": [{"accessToken": [scope]}, *([{"ingestKey": []}] if sends else [])],
         "parameters": [SLUG, *parameters],
         "responses": {"200": ok, "4XX": REFUSED, "503": REFUSED},
     }

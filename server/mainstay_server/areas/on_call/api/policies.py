@@ -48,7 +48,7 @@ def make_policy(session: Session, caller: Written, body: PolicyBody) -> PolicyAn
     return policy_answer(made)
 
 
-@router.get(POLICY, summary="One escalation policy")
+@router.get(POLICY, summary="One escalation policy", operation_id="get_escalation_policy")
 def get_policy(session: Session, caller: Seen, policy_id: PolicyId) -> PolicyAnswer:
     """A policy with its steps."""
     return policy_answer(policies.get_policy(session, caller.organization_id, policy_id))
