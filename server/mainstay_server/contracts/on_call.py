@@ -40,6 +40,12 @@ def tell_channel(session: Session, alert_id: str, channel_id: str, *, now: datet
     raise NotImplementedError
 
 
+@port
+def why_alert_is_held(session: Session, alert_id: str, *, now: datetime) -> str:
+    """Why nobody is to be told of an active alert at present, such as a silence; else empty."""
+    raise NotImplementedError
+
+
 class AlertEscalated(Event, frozen=True, kw_only=True):
     """Something happened on the way of an alert through an escalation policy, in words."""
 

@@ -7,6 +7,7 @@ from mainstay_server.contracts.alerts import (
     find_alert,
     recent_alerts,
 )
+from mainstay_server.contracts.on_call import why_alert_is_held
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
@@ -86,6 +87,7 @@ area = Area(
         find_alert.answered_by(seen.find_seen),
         recent_alerts.answered_by(seen.recent_seen),
         alerts_over.answered_by(alerts_over_span),
+        why_alert_is_held.answered_by(seen.why_held_now),
     ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),

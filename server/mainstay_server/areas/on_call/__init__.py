@@ -3,7 +3,7 @@
 from mainstay_server.contracts.on_call import who_is_on_call
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages, reactions, readiness
+from . import api, configured, jobs, pages, reactions, readiness
 from .service import schedules
 
 area = Area(
@@ -21,4 +21,5 @@ area = Area(
     readiness=(readiness.somebody_is_woken,),
     answers=(who_is_on_call.answered_by(schedules.who_is_on_call),),
     organization_menu=(pages.entry,),
+    configured=(configured.POLICIES,),
 )

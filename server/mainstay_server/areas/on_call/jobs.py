@@ -6,13 +6,15 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.kernel.jobs import job
 
-from .service import calendars, escalating
+from .service import calendars, escalating, telling
 
 
 @job(every=timedelta(seconds=5))
 def advance_escalations(session: Session, *, now: datetime) -> int:
     """Take the steps whose time has come, at most five seconds late, each once."""
-    return escalating.advance_due(session, now=now)
+    moved = escalating.advance_due(session, now=now)
+    telling.flush_gathered(session, now=now)
+    return moved
 
 
 @job(every=timedelta(minutes=1), in_transaction=False, is_long=True)

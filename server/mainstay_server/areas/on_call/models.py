@@ -21,8 +21,12 @@ class EscalationState(StrEnum):
 
 
 class NoticeState(StrEnum):
-    """`waiting` until the mail server took it, or no try is left."""
+    """`waiting` until the mail server took it, or no try is left.
 
+    What is `gathered` waits for others, to leave as one mail with them.
+    """
+
+    GATHERED = "gathered"
     WAITING = "waiting"
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -177,6 +181,8 @@ class Escalation(Base):
     position: Mapped[int]
     due_at: Mapped[datetime | None] = mapped_column(index=True)
     opened_at: Mapped[datetime]
+    # Why nobody is to be told at present, such as a silence of the alert.
+    held: Mapped[str] = mapped_column(sa.String(300), default="")
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str] = mapped_column(sa.String(200), default="")
     ended_at: Mapped[datetime | None] = mapped_column(index=True)
@@ -205,19 +211,21 @@ class EscalationNotice(Base):
     __tablename__ = "on_call_notices"
     __table_args__ = (
         sa.UniqueConstraint("escalation_id", "change", "round", "position", "person_id"),
+        sa.Index("ix_on_call_notices_person_created", "person_id", "created_at"),
+        sa.Index("ix_on_call_notices_state", "state"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     escalation_id: Mapped[str] = mapped_column(
         sa.ForeignKey("on_call_escalations.id", ondelete="CASCADE")
     )
-    person_id: Mapped[str] = mapped_column(
-        sa.ForeignKey("people.id", ondelete="CASCADE"), index=True
-    )
+    person_id: Mapped[str] = mapped_column(sa.ForeignKey("people.id", ondelete="CASCADE"))
     change: Mapped[NoticeChange] = mapped_column(sa.String(10))
     round: Mapped[int]
     position: Mapped[int]
     state: Mapped[NoticeState] = mapped_column(sa.String(10), default=NoticeState.WAITING)
+    # The notice whose mail carries this one, too; "" for one that has a mail of its own.
+    carried_by: Mapped[str] = mapped_column(sa.String(36), default="", index=True)
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

@@ -15,12 +15,13 @@ A_PERSON = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c"
 MOST_LAYERS, MOST_TURNS, MOST_STEPS = 20, 50, 20
 MOST_EVERY = {"hourly": 720, "daily": 60, "weekly": 52}
 LONGEST_CALENDAR = 512 * 1024
-# From the least on.
-SEVERITIES = ("info", "low", "medium", "warning", "high", "critical")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 Day = Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+StepKind = Literal["schedule", "person", "channel", "action"]
 Severity = Literal["info", "low", "medium", "warning", "high", "critical"]
+# From the least on.
+SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "warning", "high", "critical")
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Id = Annotated[str, Field(max_length=36)]
 
@@ -224,7 +225,7 @@ class StepBody(Body):
     After it, so many minutes pass for an acknowledgement before the next step.
     """
 
-    kind: Literal["schedule", "person", "channel", "action"]
+    kind: StepKind
     wait_minutes: int = Field(5, ge=0, le=1440)
     schedule_id: Id = ""
     person_id: Id = ""

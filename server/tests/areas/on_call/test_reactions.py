@@ -3,14 +3,16 @@
 import re
 
 import pytest
-from mainstay_server.areas.on_call.models import EscalationState
+import sqlalchemy as sa
+from mainstay_server.areas.on_call.models import EscalationNotice, EscalationState
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.escalating import Hand
 from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened
-from mainstay_server.contracts.on_call import tell_channel
+from mainstay_server.contracts.on_call import tell_channel, why_alert_is_held
 from mainstay_server.contracts.remediation import start_remediation
-from mainstay_server.kernel.database import transaction
+from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.ports import install_answers
+from tests.databases import on_both_stores
 
 from .worlds import HOUR, MINUTE, Night, a_layer, a_policy, a_schedule, tells, tells_schedule
 
@@ -31,6 +33,7 @@ def acknowledged(night: Night) -> bool:
         return escalating.acknowledge(session, found, hand, now=night.now)
 
 
+@on_both_stores
 def test_each_step_waits_for_an_acknowledgement_and_tells_one_person_once(night: Night) -> None:
     three_steps(night)
     night.opens()
@@ -82,6 +85,7 @@ def test_an_acknowledgement_on_the_alert_itself_stops_it(night: Night) -> None:
     assert night.escalation().acknowledged_by == "Cara"
 
 
+@on_both_stores
 def test_an_acknowledgement_that_runs_out_goes_on_with_the_next_step(night: Night) -> None:
     three_steps(night, acknowledge_timeout_minutes=30)
     night.opens()
@@ -103,6 +107,7 @@ def test_all_steps_come_again_as_often_as_said(night: Night) -> None:
     assert "Step 1, round 2: told Anna, who is on call in Primary." in night.log()
 
 
+@on_both_stores
 def test_the_end_is_told_to_those_who_were_told_and_to_nobody_else(night: Night) -> None:
     three_steps(night)
     night.opens()
@@ -255,3 +260,55 @@ def test_late_steps_are_not_made_up_for_all_at_once(night: Night) -> None:
     night.deliver()
     assert night.counts() == (1, 1, 0)
     assert night.escalation().due_at == night.now + 5 * MINUTE
+
+
+def test_what_is_held_back_wakes_nobody_until_nothing_holds_it_any_more(night: Night) -> None:
+    held = ["silenced by Ben: we know"]
+
+    def why(session: object, alert_id: str, *, now: object) -> str:
+        assert alert_id == night.alert_id
+        return held[0]
+
+    install_answers((why_alert_is_held.answered_by(why),))
+    three_steps(night)
+    night.opens()
+    night.later(20 * MINUTE)
+    assert night.counts() == (0, 0, 0)
+    assert night.log() == ["Nobody is told: silenced by Ben: we know."]
+    held[0] = ""
+    night.later(MINUTE)
+    assert night.counts() == (1, 0, 0)
+    night.later(5 * MINUTE)
+    assert night.counts() == (1, 1, 0)
+
+
+@on_both_stores
+def test_a_storm_is_a_few_mails_and_then_one_that_lists_the_rest(night: Night) -> None:
+    three_steps(night)
+    for number in range(40):
+        night.alert_id = new_id()
+        facts = night.alert(title=f"part {number} is down")
+        night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    assert night.counts() == (5, 0, 0)
+    night.later(MINUTE)
+    assert night.counts() == (6, 0, 0)
+    digest = night.mails(night.anna)[-1]
+    assert digest.subject == "[Critical] part 5 is down and 34 more"
+    told = re.findall(
+        r"\[Critical\] part (\d+) is down\s+http\S+/on-call/acknowledge/", digest.text
+    )
+    assert [int(number) for number in told] == list(range(6, 40))
+    night.later(3 * MINUTE)
+    assert night.counts() == (6, 0, 0)
+
+
+def test_a_storm_whose_mail_is_refused_is_written_off_as_a_whole(night: Night) -> None:
+    three_steps(night)
+    for _ in range(8):
+        night.alert_id = new_id()
+        night.opens()
+    night.smtp.refuse_recipient(night.anna.email, "550 5.1.1 no such mailbox")
+    night.later(MINUTE)
+    with reading() as session:
+        states = session.scalars(sa.select(EscalationNotice.state)).all()
+    assert sorted(states) == ["delivered"] * 5 + ["failed"] * 3

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import Alert, AlertStatus
 from mainstay_server.contracts.alerts import AlertSeen
 
+from .routing.ground import read_ground, why_held
+
 
 def find_seen(session: Session, project_id: str, alert_id: str) -> AlertSeen | None:
     """One alert of a project as it is now; None when the project has no such alert."""
@@ -30,6 +32,14 @@ def recent_seen(
         .limit(limit)
     )
     return [_seen(alert) for alert in found]
+
+
+def why_held_now(session: Session, alert_id: str, *, now: datetime) -> str:
+    """Why nobody is to be told of an active alert at present, whatever their channel; or empty."""
+    alert = session.get(Alert, alert_id)
+    if alert is None or alert.status != AlertStatus.ACTIVE:
+        return ""
+    return why_held(session, read_ground(session, alert.project_id), alert, now=now)
 
 
 def _seen(alert: Alert) -> AlertSeen:

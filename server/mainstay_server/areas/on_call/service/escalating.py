@@ -24,7 +24,7 @@ from mainstay_server.contracts.alerts import (
     AlertResolved,
     acknowledge_alert,
 )
-from mainstay_server.contracts.on_call import EscalationAcknowledged
+from mainstay_server.contracts.on_call import EscalationAcknowledged, why_alert_is_held
 from mainstay_server.kernel.database import insert, made_at, new_id
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.pagination import (
@@ -46,6 +46,7 @@ KEPT = timedelta(days=400)
 MOST_FORGOTTEN = 500
 # A round of steps that reach nobody must not come again at once.
 LEAST_ROUND = timedelta(minutes=1)
+HELD_PAUSE = timedelta(seconds=30)
 OPEN = (EscalationState.RUNNING, EscalationState.ACKNOWLEDGED, EscalationState.UNANSWERED)
 AlertWord = AlertChanged | AlertAcknowledged
 
@@ -241,6 +242,7 @@ def _ensure(session: Session, alert: AlertWord, *, now: datetime) -> Escalation 
             position=0,
             due_at=now,
             opened_at=now,
+            held="",
             acknowledged_by="",
         )
         .on_conflict_do_nothing()
@@ -261,6 +263,8 @@ def _advance(session: Session, escalation: Escalation, *, now: datetime) -> None
 
     Times count from now: what was late is not made up for by waking all at once.
     """
+    if escalation.state != EscalationState.RUNNING or _is_held(session, escalation, now=now):
+        return
     steps = steps_of(escalation)
     while escalation.state == EscalationState.RUNNING:
         if escalation.position >= len(steps) and not _next_round(session, escalation, now=now):
@@ -279,6 +283,19 @@ def _advance(session: Session, escalation: Escalation, *, now: datetime) -> None
         escalation.due_at = now + wait
         if wait:
             return
+
+
+def _is_held(session: Session, escalation: Escalation, *, now: datetime) -> bool:
+    """Whether something holds the alert back, such as a silence; then it waits where it stands."""
+    asked = why_alert_is_held.is_answered
+    held = why_alert_is_held(session, escalation.alert_id, now=now)[:300] if asked else ""
+    if held != escalation.held:
+        text = f"Nobody is told: {held}." if held else "Nothing holds it back any more; it goes on."
+        escalation.held = held
+        write_line(session, escalation, text, now=now)
+    if held:
+        escalation.due_at = now + HELD_PAUSE
+    return bool(held)
 
 
 def _next_round(session: Session, escalation: Escalation, *, now: datetime) -> bool:

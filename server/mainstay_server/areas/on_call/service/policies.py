@@ -1,6 +1,6 @@
 """Escalation policies: making and changing them, and which one holds for an alert."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +41,8 @@ def rank_of(severity: str) -> int:
     One that is not known is the highest, so that nobody sleeps through it.
     """
     word = "warning" if severity == "medium" else severity
-    return SEVERITIES.index(word) if word in SEVERITIES else len(SEVERITIES)
+    known: tuple[str, ...] = SEVERITIES
+    return known.index(word) if word in known else len(known)
 
 
 def make_policy(
@@ -114,6 +115,16 @@ def list_policies(
         statement = statement.where(sa.tuple_(*order) > tuple(map(str, after)))
     found = session.scalars(statement.order_by(*order).limit(limit + 1)).all()
     return page_of(found, limit=limit, key=lambda each: (each.name, each.id))
+
+
+def policies_of_project(session: Session, project_id: str) -> Sequence[EscalationPolicy]:
+    """The policies of a project and of its instances, in one order; at most 100."""
+    return session.scalars(
+        sa.select(EscalationPolicy)
+        .where(EscalationPolicy.project_id == project_id)
+        .order_by(EscalationPolicy.instance_id, EscalationPolicy.id)
+        .limit(MOST_POLICIES)
+    ).all()
 
 
 def find_policy_for(

@@ -1,7 +1,7 @@
 """Telling people of an escalation: one mail for each step and person, and what became of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -29,6 +29,12 @@ from mainstay_server.ui.rendering import environment
 from .links import LASTS, PREFIX, token_of
 
 LONGEST_TEXT = 500
+MOST_AT_ONCE = 100
+# So many in a few minutes are read one by one; what is more is a storm, and read as a list.
+ONE_BY_ONE = 5
+LATELY = timedelta(minutes=5)
+GATHERED_FOR = timedelta(seconds=30)
+MOST_TOGETHER = 100
 COLOURS = {"critical": "#c81e3a", "high": "#c81e3a", "warning": "#b25e00", "medium": "#b25e00"}
 OTHERWISE, ENDED = "#2360c4", "#16794c"
 
@@ -49,6 +55,7 @@ class Parcel:
     colour: str
     escalation_id: str
     at: datetime
+    others: list[tuple[str, str]]
 
 
 def write_line(
@@ -79,7 +86,11 @@ def tell(
     *,
     now: datetime,
 ) -> bool:
-    """Have a mail sent to a person, once for each step and round; whether it was not yet."""
+    """Have a mail sent to a person, once for each step and round; whether it was not yet.
+
+    Whoever was told of several things a moment ago gets what follows together in one mail.
+    """
+    is_storm = _told_lately(session, person_id, now=now) >= ONE_BY_ONE
     notice_id = session.scalar(
         insert(EscalationNotice)
         .values(
@@ -90,7 +101,8 @@ def tell(
             # An end is told once, whatever was told before.
             round=escalation.round if change is NoticeChange.OPENED else 0,
             position=escalation.position if change is NoticeChange.OPENED else 0,
-            state=NoticeState.WAITING,
+            state=NoticeState.GATHERED if is_storm else NoticeState.WAITING,
+            carried_by="",
             last_error="",
             created_at=now,
             link_ends_at=now + LASTS,
@@ -100,9 +112,45 @@ def tell(
     )
     if notice_id is None:
         return False
-    due = EscalationNoticeDue(notice_id=notice_id, escalation_id=escalation.id, person_id=person_id)
-    say(session, due, now=now)
+    if is_storm:
+        return True
+    _say_due(session, notice_id, escalation.id, person_id, now=now)
     return True
+
+
+def flush_gathered(session: Session, *, now: datetime) -> int:
+    """Have one mail sent to everybody for whom something was gathered; returns how many mails.
+
+    What waits half a minute leaves with all that came meanwhile, at most 100 in one mail.
+    """
+    people = session.scalars(
+        sa.select(EscalationNotice.person_id)
+        .where(
+            EscalationNotice.state == NoticeState.GATHERED,
+            EscalationNotice.created_at <= now - GATHERED_FOR,
+        )
+        .distinct()
+        .order_by(EscalationNotice.person_id)
+        .limit(MOST_AT_ONCE)
+    ).all()
+    for person_id in people:
+        rows = session.scalars(
+            sa.select(EscalationNotice)
+            .where(
+                EscalationNotice.person_id == person_id,
+                EscalationNotice.state == NoticeState.GATHERED,
+            )
+            .order_by(EscalationNotice.id)
+            .limit(MOST_TOGETHER)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in rows:
+            row.state = NoticeState.WAITING
+            row.carried_by = rows[0].id if row is not rows[0] else ""
+        if rows:
+            _say_due(session, rows[0].id, rows[0].escalation_id, person_id, now=now)
+    session.flush()
+    return len(people)
 
 
 def people_told(session: Session, escalation: Escalation) -> list[str]:
@@ -146,11 +194,13 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
     if is_over and escalation.ended_at:
         facts.append(("Over since", f"{escalation.ended_at:%-d %b %Y, %H:%M} UTC"))
     word = "Over" if is_over else escalation.severity.capitalize()
+    others = _others(session, notice)
+    more = f" and {len(others)} more" if others else ""
     return Parcel(
         address=person.email,
         name=person.name,
         change=NoticeChange(notice.change),
-        headline=f"[{word}] {escalation.title}",
+        headline=f"[{word}] {escalation.title}{more}",
         message=escalation.message,
         lead=lead,
         facts=facts,
@@ -159,6 +209,7 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
         colour=ENDED if is_over else COLOURS.get(escalation.severity, OTHERWISE),
         escalation_id=escalation.id,
         at=notice.created_at,
+        others=others,
     )
 
 
@@ -182,7 +233,8 @@ def mail_of(parcel: Parcel, *, delivery_id: str) -> EmailMessage:
     asks = [f"Acknowledge: {parcel.acknowledge_url}"] if parcel.acknowledge_url else []
     paragraphs = [text for text in (parcel.headline, parcel.message, parcel.lead) if text]
     lines = [line for text in paragraphs for line in (text, "")]
-    message.set_content("\n".join([*lines, *facts, "", *asks, f"Open: {parcel.page_url}"]))
+    told = [line for text, url in parcel.others for line in ("", text, url)]
+    message.set_content("\n".join([*lines, *facts, "", *asks, f"Open: {parcel.page_url}", *told]))
     html = environment().get_template("on_call/mail.html").render(parcel=parcel)
     message.add_alternative(html, subtype="html")
     return message
@@ -215,9 +267,44 @@ def _finish(
     notice = session.get(EscalationNotice, notice_id, with_for_update=True)
     if notice is None or notice.state == NoticeState.DELIVERED:
         return None
-    notice.state, notice.last_error, notice.finished_at = state, error[:LONGEST_TEXT], now
-    session.flush()
+    session.execute(
+        sa.update(EscalationNotice)
+        .where(sa.or_(EscalationNotice.id == notice_id, EscalationNotice.carried_by == notice_id))
+        .values(state=state, last_error=error[:LONGEST_TEXT], finished_at=now)
+    )
     return notice
+
+
+def _told_lately(session: Session, person_id: str, *, now: datetime) -> int:
+    counted = sa.select(sa.func.count()).where(
+        EscalationNotice.person_id == person_id, EscalationNotice.created_at > now - LATELY
+    )
+    return session.scalar(counted) or 0
+
+
+def _say_due(
+    session: Session, notice_id: str, escalation_id: str, person_id: str, *, now: datetime
+) -> None:
+    due = EscalationNoticeDue(notice_id=notice_id, escalation_id=escalation_id, person_id=person_id)
+    say(session, due, now=now)
+
+
+def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]:
+    """What else the mail of a notice tells of: a title, and where to acknowledge or read on."""
+    rows = session.execute(
+        sa.select(EscalationNotice, Escalation)
+        .join(Escalation, Escalation.id == EscalationNotice.escalation_id)
+        .where(EscalationNotice.carried_by == notice.id)
+        .order_by(EscalationNotice.id)
+        .limit(MOST_TOGETHER)
+    ).all()
+    found = []
+    for other, escalation in rows:
+        is_over = other.change == NoticeChange.ENDED
+        word = "Over" if is_over else escalation.severity.capitalize()
+        path = page_of(escalation) if is_over else f"{PREFIX}/{token_of(other.id)}"
+        found.append((f"[{word}] {escalation.title}", _url(path)))
+    return found
 
 
 def _url(path: str) -> str:

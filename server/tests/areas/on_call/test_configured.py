@@ -1,0 +1,90 @@
+"""Escalation policies in documents: schedules by their names, people by their addresses."""
+
+from typing import Any
+
+import pytest
+from mainstay_server.areas.on_call.configured import POLICIES, PolicyShape
+from mainstay_server.areas.on_call.service import policies, schedules
+from mainstay_server.kernel.configured import ConfiguredProject, Held
+from mainstay_server.kernel.problems import Invalid
+from sqlalchemy.orm import Session
+from tests.world import a_project
+
+from .worlds import NOON, a_layer, a_member, a_schedule
+
+
+@pytest.fixture
+def project(session: Session) -> ConfiguredProject:
+    instance = a_project(session, now=NOON)
+    anna = a_member(session, instance.organization_id, "Anna")
+    a_schedule(session, instance.organization_id, a_layer(anna.id))
+    return ConfiguredProject(
+        id=instance.project_id,
+        slug=instance.project_slug,
+        organization_id=instance.organization_id,
+        instances={"production": instance},
+    )
+
+
+def shape(**fields: Any) -> PolicyShape:
+    usual: dict[str, Any] = {
+        "instance": "production",
+        "name": "Wake somebody",
+        "steps": [
+            {"kind": "action", "to": "restart", "waitMinutes": 2},
+            {"kind": "schedule", "to": "Primary"},
+            {"kind": "person", "to": "anna@ships.example", "waitMinutes": 15},
+        ],
+    }
+    return PolicyShape.model_validate(usual | fields)
+
+
+def only(session: Session, project: ConfiguredProject) -> Held:
+    (held,) = POLICIES.export(session, project)
+    return held
+
+
+def test_a_policy_is_held_as_it_was_written(session: Session, project: ConfiguredProject) -> None:
+    POLICIES.write(session, project, shape(), None, NOON)
+    made = only(session, project)
+    assert made.shape == shape()
+    POLICIES.write(session, project, shape(repeat=2, minimumSeverity="low"), made.id, NOON)
+    changed = only(session, project)
+    assert (changed.id, changed.shape) == (made.id, shape(repeat=2, minimumSeverity="low"))
+    POLICIES.remove(session, project, changed, NOON)
+    assert POLICIES.export(session, project) == []
+
+
+def test_one_of_the_whole_project_is_held_and_one_of_all_projects_is_not(
+    session: Session, project: ConfiguredProject
+) -> None:
+    POLICIES.write(session, project, shape(instance=""), None, NOON)
+    everywhere = {"name": "All", "steps": [{"kind": "action"}], "repeat": 0}
+    settings = {"minimum_severity": "low", "acknowledge_timeout_minutes": 0, "enabled": True}
+    policies.make_policy(session, project.organization_id, everywhere | settings, now=NOON)
+    assert only(session, project).shape == shape(instance="")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{"kind": "schedule", "to": "Nights"}, {"kind": "person", "to": "x@ships.example"},
+     {"kind": "person"}],
+)  # fmt: skip
+def test_a_step_that_tells_nobody_known_is_refused(
+    session: Session, project: ConfiguredProject, step: dict[str, str]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        POLICIES.write(session, project, shape(steps=[step]), None, NOON)
+    assert refused.value.errors[0]["field"] == "steps"
+
+
+def test_a_policy_whose_schedule_is_gone_can_still_be_exported(
+    session: Session, project: ConfiguredProject
+) -> None:
+    POLICIES.write(session, project, shape(), None, NOON)
+    (primary,) = schedules.list_schedules(session, project.organization_id).items
+    schedules.remove_schedule(session, primary, now=NOON)
+    session.flush()
+    held = only(session, project).shape
+    assert isinstance(held, PolicyShape)
+    assert [step.to for step in held.steps] == ["restart", "", "anna@ships.example"]

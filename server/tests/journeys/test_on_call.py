@@ -1,0 +1,93 @@
+"""On call as people live it: woken by a real mail, the process killed meanwhile, one click."""
+
+import random
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.journeys.running import EMAIL, Mainstay, running_mainstay
+from tests.servers.smtp import SmtpServer, running_smtp
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+ALERTS, STEPS = 5, 3
+PATIENCE_SECONDS = 180
+
+
+def rows(data: Path, sql: str) -> list[Any]:
+    with sqlite3.connect(f"file:{data / 'mainstay.db'}?mode=ro", uri=True, timeout=10) as database:
+        return database.execute(sql).fetchall()
+
+
+def policy(mainstay: Mainstay) -> None:
+    """The owner is told in three steps, one right after the other."""
+    (owner,) = mainstay.get("/api/members")["members"]
+    step = {"kind": "person", "personId": owner["personId"], "waitMinutes": 0}
+    body = {"name": "Wake the owner", "minimumSeverity": "warning", "steps": [step] * STEPS}
+    made = mainstay.call("POST", "/api/escalation-policies", json=body)
+    assert made.status_code == 201, made.text
+
+
+def open_alert(mainstay: Mainstay, title: str) -> None:
+    body = {"type": "backup_failed", "severity": "critical", "title": title}
+    made = mainstay.call("POST", f"/api/instances/{mainstay.instance_id}/alerts", json=body)
+    assert made.is_success, made.text
+
+
+def texts(smtp: SmtpServer) -> str:
+    return "\n".join(mail.subject + "\n" + mail.text for mail in smtp.messages)
+
+
+def test_kills_lose_no_step_double_none_and_the_link_acknowledges_once(tmp_path: Path) -> None:
+    chance = random.Random(20261126)
+    data = tmp_path / "data"
+    with running_smtp() as smtp:
+        settings = {
+            "MAINSTAY_SMTP_HOST": smtp.host,
+            "MAINSTAY_SMTP_PORT": str(smtp.port),
+            "MAINSTAY_SMTP_FROM": "mainstay@ships.example",
+            "MAINSTAY_LEASE_SECONDS": "3",
+        }
+        with running_mainstay(settings, data_dir=data) as mainstay:
+            policy(mainstay)
+            smtp.refuse("451 4.3.0 not now", "451 4.3.0 not now")
+            for number in range(ALERTS):
+                open_alert(mainstay, f"backup {number} failed")
+                time.sleep(chance.uniform(0, 0.4))
+                mainstay.kill()
+                mainstay.start()
+
+            def all_delivered() -> bool:
+                states = rows(data, "SELECT state FROM on_call_notices")
+                return len(states) == ALERTS * STEPS and {s for (s,) in states} == {"delivered"}
+
+            eventually(all_delivered, within_seconds=PATIENCE_SECONDS)
+            assert {address for mail in smtp.messages for address in mail.recipients} == {EMAIL}
+            sent = {str(mail.message["Message-ID"]) for mail in smtp.messages}
+            (own,) = rows(data, "SELECT count(*) FROM on_call_notices WHERE carried_by = ''")[0]
+            assert len(sent) == own, "each mail has one id, however often it was tried"
+            told = texts(smtp)
+            for number in range(ALERTS):
+                assert f"backup {number} failed" in told
+            lines = rows(
+                data, "SELECT escalation_id, text FROM on_call_lines WHERE text LIKE 'Step%'"
+            )
+            assert len(lines) == len(set(lines)) == ALERTS * STEPS
+
+            path = re.findall(r"(/on-call/acknowledge/\S+)", told)[0]
+            assert mainstay.ask("GET", path).status_code == 200
+            assert open_states(mainstay).count("acknowledged") == 0
+            assert mainstay.ask("POST", path).status_code == 200
+            mainstay.kill()
+            mainstay.start()
+            assert open_states(mainstay).count("acknowledged") == 1
+            assert mainstay.ask("POST", path).status_code == 410
+
+
+def open_states(mainstay: Mainstay) -> list[str]:
+    found = mainstay.get("/api/escalations?status=open")["escalations"]
+    return [str(each["state"]) for each in found]
