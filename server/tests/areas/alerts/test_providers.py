@@ -8,13 +8,16 @@ from email.utils import format_datetime
 
 import msgspec
 import pytest
+from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.providers import KINDS, email, webhook
 from mainstay_server.areas.alerts.schemas import Gathered
+from mainstay_server.areas.alerts.schemas.alertmanager import Webhook, read_posted
 from mainstay_server.kernel import outbound, posting
 from mainstay_server.kernel.events import Refused, RetryLater
+from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 from mainstay_server.kernel.problems import Invalid
-from tests.areas.alerts.conftest import NOON, NOTICE
+from tests.areas.alerts.conftest import MINUTE, NOON, NOTICE
 from tests.servers.http import Answer, HttpReceiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -221,6 +224,37 @@ def test_a_webhook_may_get_the_same_as_a_cloud_event(http_receiver: HttpReceiver
     stamp = request.headers["webhook-timestamp"]
     signed = webhook.signature(SECRET, "msg", stamp, request.body)
     assert request.headers["webhook-signature"] == signed
+
+
+def test_a_webhook_may_get_what_alertmanager_would_tell_it(http_receiver: HttpReceiver) -> None:
+    labels = {"alertname": "instance_down", "severity": "critical"}
+    told = replace(NOTICE, labels=labels, annotations={"summary": "Down"})
+    over = replace(told, change=Change.RESOLVED, resolved_at=NOON + MINUTE)
+    config = webhook.checked({"webhookUrl": f"{http_receiver.url}/hook", "format": "alertmanager"})
+    for notice in (told, over, replace(NOTICE, change=Change.TEST)):
+        webhook.send(notice, config=config, secrets=(SECRET,), delivery_id="msg", now=NOON)
+
+    bodies = [request.body for request in http_receiver.requests]
+    firing, ended, test = (json.loads(body) for body in bodies)
+    assert (firing["version"], firing["status"], firing["truncatedAlerts"]) == ("4", "firing", 0)
+    assert firing["commonLabels"] == labels
+    assert firing["groupLabels"] == {"alertname": "instance_down"}
+    assert firing["alerts"] == [
+        {
+            "status": "firing",
+            "labels": labels,
+            "annotations": {"summary": "Down", "description": "<b>It</b> answered 500."},
+            "startsAt": "2026-03-01T12:00:00.000Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": NOTICE.url,
+            "fingerprint": fingerprint(labels),
+        }
+    ]
+    assert ended["alerts"][0]["endsAt"] == "2026-03-01T12:01:00.000Z"
+    assert (ended["status"], test["status"]) == ("resolved", "resolved")
+    for body in bodies:  # and our own door reads it
+        read, faults = read_posted(list(msgspec.json.decode(body, type=Webhook).alerts), now=NOON)
+        assert (len(read), faults) == (1, [])
 
 
 def test_while_two_secrets_hold_a_message_carries_both_signatures(

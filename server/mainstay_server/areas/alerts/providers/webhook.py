@@ -1,6 +1,7 @@
 """Webhooks: a signed POST of JSON, by the Standard Webhooks specification 1.0.
 
-The body is Mainstay's own, or the same as the data of a CloudEvent 1.0 in structured mode.
+The body is Mainstay's own, the same as the data of a CloudEvent 1.0 in structured mode, or that of
+Alertmanager's webhook in version 4.
 """
 
 import base64
@@ -13,8 +14,9 @@ from typing import Any
 import msgspec
 
 from mainstay_server.areas.alerts.models import AlertStatus, Change
-from mainstay_server.areas.alerts.schemas import ConfigField, Notice
+from mainstay_server.areas.alerts.schemas import ConfigField, Gathered, Notice
 from mainstay_server.kernel.clock import rfc3339
+from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.posting import (
     ReceiverGone,
     ReceiverMissing,
@@ -26,7 +28,12 @@ from mainstay_server.kernel.posting import (
 
 LABEL = "Webhook"
 CLOUDEVENTS = "cloudevents"
-FORMATS = (("mainstay", "Mainstay's JSON"), (CLOUDEVENTS, "CloudEvents 1.0 (structured)"))
+ALERTMANAGER = "alertmanager"
+FORMATS = (
+    ("mainstay", "Mainstay's JSON"),
+    (CLOUDEVENTS, "CloudEvents 1.0 (structured)"),
+    (ALERTMANAGER, "Alertmanager's webhook, version 4"),
+)
 FIELDS: Sequence[ConfigField] = (
     ConfigField(
         name="webhookUrl",
@@ -39,6 +46,7 @@ FIELDS: Sequence[ConfigField] = (
 SIGNED = True
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
+NO_TIME = "0001-01-01T00:00:00Z"  # what Alertmanager writes for an end that is not known
 GONE = 410
 MISSING = 404
 
@@ -51,7 +59,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, str]:
     chosen = str(config.get("format", "")).strip() or FORMATS[0][0]
     if chosen not in dict(FORMATS):
         raise invalid("format", f"must be one of {', '.join(dict(FORMATS))}")
-    return {"webhookUrl": url} | ({"format": chosen} if chosen == CLOUDEVENTS else {})
+    return {"webhookUrl": url} | ({"format": chosen} if chosen != FORMATS[0][0] else {})
 
 
 def shown(config: Mapping[str, Any]) -> str:
@@ -73,8 +81,14 @@ def send(
     now: datetime,
 ) -> str:
     """POST the notice; 2xx is taken, 410 is gone, 404 missing, the rest as `Posted.accept` says."""
-    events = config.get("format") == CLOUDEVENTS
-    body = msgspec.json.encode(cloud_event(notice, delivery_id) if events else document(notice))
+    chosen = config.get("format")
+    events = chosen == CLOUDEVENTS
+    told = document(notice)
+    if events:
+        told = cloud_event(notice, delivery_id)
+    elif chosen == ALERTMANAGER:
+        told = as_alertmanager(notice)
+    body = msgspec.json.encode(told)
     timestamp = str(int(now.timestamp()))
     signatures = [signature(secret, delivery_id, timestamp, body) for secret in secrets]
     headers = {
@@ -171,4 +185,48 @@ def cloud_event(notice: Notice, delivery_id: str) -> dict[str, Any]:
         "time": rfc3339(notice.at),
         "datacontenttype": "application/json",
         "data": document(notice),
+    }
+
+
+def as_alertmanager(notice: Notice) -> dict[str, Any]:
+    """The same as Alertmanager tells a webhook, version 4; a test is told as something over."""
+    lasts = notice.change is Change.OPENED
+    alerts = [_alert_of(one, notice, lasts=lasts) for one in notice.gathered or (notice,)]
+    common = _common([alert["labels"] for alert in alerts])
+    return {
+        "version": "4",
+        "groupKey": f"{notice.project_slug}:{notice.alert_id}",
+        "truncatedAlerts": max(0, notice.gathered_count - len(alerts)),
+        "status": "firing" if lasts else "resolved",
+        "receiver": "mainstay",
+        "groupLabels": {name: common[name] for name in ("alertname",) if name in common},
+        "commonLabels": common,
+        "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
+        "externalURL": notice.url.partition("?")[0],
+        "alerts": alerts,
+    }
+
+
+def _alert_of(one: Notice | Gathered, notice: Notice, *, lasts: bool) -> dict[str, Any]:
+    labels = dict(one.labels) or {"alertname": one.type, "severity": one.severity}
+    words = {"summary": one.title, "description": one.message, "runbook_url": notice.runbook_url}
+    ended = one.resolved_at or notice.at
+    return {
+        "status": "firing" if lasts else "resolved",
+        "labels": labels,
+        "annotations": {name: text for name, text in words.items() if text} | dict(one.annotations),
+        "startsAt": rfc3339(one.opened_at),
+        "endsAt": NO_TIME if lasts else rfc3339(ended),
+        "generatorURL": notice.url,
+        "fingerprint": fingerprint(labels),
+    }
+
+
+def _common(several: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What all of some sets of texts have alike."""
+    first, *others = several
+    return {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
     }

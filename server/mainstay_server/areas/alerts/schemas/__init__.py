@@ -1,7 +1,7 @@
 """Shapes: what a provider is told, what the area says to itself, what the API takes and gives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -75,6 +75,8 @@ class Gathered:
     opened_at: datetime
     resolved_at: datetime | None
     resolution: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,8 @@ class Notice:
     runbook_url: str = ""
     # The channel that should have told it and could not.
     instead_of: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:

@@ -39,6 +39,8 @@ def gathered_into(session: Session, told: Notice, others: Sequence[str]) -> Noti
             opened_at=alert.opened_at,
             resolved_at=alert.resolved_at if over else None,
             resolution=alert.resolution if over else "",
+            labels=alert.labels,
+            annotations=alert.annotations,
         )
         for alert in alerts
     )

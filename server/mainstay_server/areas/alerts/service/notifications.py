@@ -274,6 +274,8 @@ def _notice(
         supersedes=alert.supersedes,
         repeat=notification.turn,
         runbook_url="" if resolved else _runbook_url(session, alert, instance),
+        labels=alert.labels,
+        annotations=alert.annotations,
         **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else "alerts"),
     )
     others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
