@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -73,7 +74,7 @@ def world(client_for: Callable[..., World]) -> World:
 def fill(path: str, world: World, *, theirs: bool = False) -> str:
     instance = world.charlies_instance if theirs else world.instance
     values = {"instance_id": instance.id, "slug": instance.project_slug}
-    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: values.get(m[1], "0" * 36), path)
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: values.get(m[1], str(UUID(int=0))), path)
 
 
 def how_final(parameter: Any) -> int:

@@ -95,7 +95,7 @@ def remove_route(session: Session, project: Written, route_id: RouteId) -> None:
     summary="Try alert routes",
     operation_id="test_alert_routes",
 )
-def test_routes(session: Session, project: Viewed, body: RouteTest) -> RouteTestAnswer:
+def test_routes(session: Session, project: Written, body: RouteTest) -> RouteTestAnswer:
     """Which channels would hear of an alert with these labels now, why, and why not the others."""
     found = explaining.explain(session, project.id, body.labels, now=utc_now())
     return RouteTestAnswer(

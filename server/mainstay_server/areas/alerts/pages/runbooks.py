@@ -87,7 +87,7 @@ def show_form(request: Request, session: Session, project: Viewed, runbook_id: s
 
 @router.post("/runbook-preview")
 def preview(
-    request: Request, project: Viewed, form: Annotated[RunbookForm, Form()]
+    request: Request, project: Written, form: Annotated[RunbookForm, Form()]
 ) -> HTMLResponse:
     """What an alert would show, with values of an example."""
     _ = project

@@ -76,7 +76,7 @@ def remove_email_template(session: Session, caller: Member, name: Name) -> None:
 
 
 @router.post(ONE + "/preview", summary="Preview a template", operation_id="preview_email_template")
-def preview_email_template(caller: Viewer, name: Name, body: PreviewBody) -> PreviewAnswer:
+def preview_email_template(caller: Member, name: Name, body: PreviewBody) -> PreviewAnswer:
     """A template as a mail, with its own example or other data; nothing is kept or sent."""
     with reading() as session:
         brand = looks.brand_of(session, caller.organization_id)
