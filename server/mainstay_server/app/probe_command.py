@@ -13,6 +13,11 @@ import typer
 
 from mainstay_server.areas.health_checks.service.buffer import Buffer, BufferInUse
 from mainstay_server.areas.health_checks.service.outpost import Outpost, OutpostOptions, Refused
+from mainstay_server.areas.remediation.service.commander import (
+    Commander,
+    CommanderOptions,
+    commands_in,
+)
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.clock import utc_now
 
@@ -26,7 +31,7 @@ TOKEN = "MAINSTAY_PROBE_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_FOLDER = Path("~/.local/state/mainstay-probe")
 
 
-def probe(
+def probe(  # noqa: PLR0913 - one option each
     server: Annotated[str, typer.Option(help="Where the server is, as https://…")],
     token: Annotated[
         str, typer.Option(help="The probe's token.", envvar=TOKEN, show_envvar=True)
@@ -36,6 +41,10 @@ def probe(
     ] = DEFAULT_FOLDER,
     buffer_mib: Annotated[int, typer.Option(min=1, max=10_240, help="How much may wait.")] = 64,
     *,
+    commands: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file of what remediation may run here, by name."),
+    ] = None,
     public_only: Annotated[
         bool, typer.Option("--public-only", help="Ask no private addresses.")
     ] = False,
@@ -51,6 +60,7 @@ def probe(
             token=_checked_token(token),
             version=VERSION,
         )
+        commander = _commander(options, commands)
         buffer = Buffer(data_dir.expanduser(), most_bytes=buffer_mib * MIB)
     except (BufferInUse, ValueError, OSError) as refusal:
         _refuse(str(refusal), EXIT_BAD_SETTING)
@@ -59,7 +69,7 @@ def probe(
         allow_private=not public_only, ca_pem=os.environ.get("MAINSTAY_OUTBOUND_CA")
     )
     try:
-        asyncio.run(_work(options, buffer))
+        asyncio.run(_work(options, buffer, commander))
     except Refused as refusal:
         _refuse(str(refusal), EXIT_REFUSED)
     finally:
@@ -67,12 +77,26 @@ def probe(
         outbound.close_outbound()
 
 
-async def _work(options: OutpostOptions, buffer: Buffer) -> None:
+async def _work(options: OutpostOptions, buffer: Buffer, commander: Commander | None) -> None:
     stop = asyncio.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(ending, stop.set)
     typer.echo(f"This probe works for {options.server}; it ends with Ctrl-C.")
-    await Outpost(options, buffer, clock=utc_now).run(stop)
+    commanding = None if commander is None else asyncio.create_task(commander.run(stop))
+    try:
+        await Outpost(options, buffer, clock=utc_now).run(stop)
+    finally:
+        stop.set()
+        if commanding is not None:
+            await commanding
+
+
+def _commander(options: OutpostOptions, path: Path | None) -> Commander | None:
+    """What runs commands here, if a file says which. Raises `ValueError` with what is wrong."""
+    if path is None:
+        return None
+    allowed = commands_in(path.expanduser())
+    return Commander(CommanderOptions(server=options.server, token=options.token, commands=allowed))
 
 
 def _checked_server(server: str, *, allow_plain: bool) -> str:

@@ -74,18 +74,20 @@ class AlertSeen:
     """An alert as others may see it; `ended_at` is None while it is active."""
 
     id: str
+    project_id: str
     instance_id: str
     type: str
     severity: str
     title: str
+    labels: Mapping[str, str]
     opened_at: datetime
     acknowledged_at: datetime | None
     ended_at: datetime | None
 
 
 @port
-def find_alert(session: Session, project_id: str, alert_id: str) -> AlertSeen | None:
-    """One alert of a project as it is now; None when the project has no such alert."""
+def find_alert(session: Session, alert_id: str) -> AlertSeen | None:
+    """One alert as it is now, or None; who asks for somebody looks at whose `project_id` it is."""
     raise NotImplementedError
 
 

@@ -1,10 +1,12 @@
 """What health checks say: an instance stopped answering, answers slowly, or is well again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 import msgspec
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target, Value
@@ -156,6 +158,28 @@ def response_times(
     Steps are whole multiples of `step_seconds` since the epoch and named by their start; one in
     which nothing was answered is not there.
     """
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSeen:
+    """A probe as others may see it: whose it is, what it is called, and where it runs."""
+
+    id: str
+    organization_id: str
+    name: str
+    location: str
+
+
+@port
+def probe_behind(session: Session, authorization: str) -> ProbeSeen:
+    """The probe whose token an `Authorization` header holds. Raises `Unauthenticated`."""
+    raise NotImplementedError
+
+
+@port
+def probes_of(session: Session, organization_id: str) -> Sequence[ProbeSeen]:
+    """The probes of an organization by location; at most 50."""
     raise NotImplementedError
 
 

@@ -1,11 +1,11 @@
 """Health checks: ask the app at set times, know its state to the second, say what changed."""
 
-from mainstay_server.contracts.health_checks import response_times
+from mainstay_server.contracts.health_checks import probe_behind, probes_of, response_times
 from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
 from .columns import HEALTH_RESULTS
-from .service import measures, timing, vitals, watches
+from .service import measures, probes, timing, vitals, watches
 from .settings import HealthCheckSettings
 
 area = Area(
@@ -31,7 +31,11 @@ area = Area(
     ),
     settings=(HealthCheckSettings,),
     tables=(HEALTH_RESULTS,),
-    answers=(response_times.answered_by(timing.response_times),),
+    answers=(
+        response_times.answered_by(timing.response_times),
+        probe_behind.answered_by(probes.seen_behind),
+        probes_of.answered_by(probes.list_seen),
+    ),
     panels=(pages.panel,),
     tiles=pages.tiles,
     summary=pages.summary,

@@ -61,6 +61,7 @@ class EntryKind(StrEnum):
     ALERT_JOINED = "alert_joined"
     ALERT_LEFT = "alert_left"
     HEALTH = "health"
+    REMEDIATION = "remediation"
     TOLD = "told"
     POSTMORTEM = "postmortem"
 

@@ -18,6 +18,11 @@ from mainstay_server.contracts.heartbeats import (
     HeartbeatRecovered,
     HeartbeatWentDown,
 )
+from mainstay_server.contracts.remediation import (
+    RemediationFailed,
+    RemediationStarted,
+    RemediationSucceeded,
+)
 from mainstay_server.kernel.events import on
 
 from .service import alerts, notes
@@ -81,6 +86,29 @@ def note_badly_reported(session: Session, event: HeartbeatDegraded, *, now: date
 def note_reported(session: Session, event: HeartbeatRecovered, *, now: datetime) -> None:
     """A job of an instance with an open incident reports again."""
     _note_job(session, event, "reports again", tone="ok", now=now)
+
+
+@on(RemediationStarted)
+def note_remediation(session: Session, event: RemediationStarted, *, now: datetime) -> None:
+    """An action has begun for an alert of an incident."""
+    title = f"Remediation {event.action} began"
+    alerts.record_remediation(session, event.alert_id, title, at=now, tone="info")
+
+
+@on(RemediationSucceeded)
+def note_remedy(session: Session, event: RemediationSucceeded, *, now: datetime) -> None:
+    """An alert of an incident was over while an action was at work on it."""
+    title = f"Remediated by {event.action}, tries: {event.tries}"
+    alerts.record_remediation(session, event.alert_id, title, at=now, tone="ok")
+
+
+@on(RemediationFailed)
+def note_failed_remedy(session: Session, event: RemediationFailed, *, now: datetime) -> None:
+    """An action could not put an alert of an incident right."""
+    title = f"Remediation {event.action} has given up, tries: {event.tries}"
+    alerts.record_remediation(
+        session, event.alert_id, title, body=event.reason, at=now, tone="critical"
+    )
 
 
 def _note_check(

@@ -12,10 +12,10 @@ from mainstay_server.contracts.alerts import AlertSeen
 from .routing.ground import read_ground, why_held
 
 
-def find_seen(session: Session, project_id: str, alert_id: str) -> AlertSeen | None:
-    """One alert of a project as it is now; None when the project has no such alert."""
+def find_seen(session: Session, alert_id: str) -> AlertSeen | None:
+    """One alert as it is now, or None."""
     alert = session.get(Alert, alert_id)
-    return None if alert is None or alert.project_id != project_id else _seen(alert)
+    return None if alert is None else _seen(alert)
 
 
 def recent_seen(
@@ -45,10 +45,12 @@ def why_held_now(session: Session, alert_id: str, *, now: datetime) -> str:
 def _seen(alert: Alert) -> AlertSeen:
     return AlertSeen(
         id=alert.id,
+        project_id=alert.project_id,
         instance_id=alert.instance_id,
         type=alert.type,
         severity=alert.severity,
         title=alert.title,
+        labels=alert.labels,
         opened_at=alert.opened_at,
         acknowledged_at=alert.acknowledged_at,
         ended_at=alert.resolved_at,

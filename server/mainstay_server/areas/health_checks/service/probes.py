@@ -16,6 +16,7 @@ from mainstay_server.contracts.health_checks import (
     HealthProbeRemoved,
     ProbeChanged,
     ProbeReturned,
+    ProbeSeen,
     ProbeWentSilent,
 )
 from mainstay_server.kernel.credentials import is_well_formed, new_credential
@@ -103,6 +104,16 @@ def authenticate(session: Session, authorization: str) -> Probe:
     return probe
 
 
+def seen_behind(session: Session, authorization: str) -> ProbeSeen:
+    """The same, as other areas may see it."""
+    return _seen(authenticate(session, authorization))
+
+
+def list_seen(session: Session, organization_id: str) -> Sequence[ProbeSeen]:
+    """The probes of an organization, as other areas may see them."""
+    return [_seen(probe) for probe in list_probes(session, organization_id)]
+
+
 def note_seen(session: Session, probe: Probe, *, now: datetime, version: str = "") -> None:
     """A probe was heard of just now; if it was missed, that is over, which is said once."""
     lately = probe.last_seen_at is not None and now - probe.last_seen_at < SEEN_EVERY
@@ -167,6 +178,15 @@ def count_checks(session: Session, organization_id: str) -> dict[str, int]:
         .group_by(CheckPlace.location)
     )
     return dict(rows.all())
+
+
+def _seen(probe: Probe) -> ProbeSeen:
+    return ProbeSeen(
+        id=probe.id,
+        organization_id=probe.organization_id,
+        name=probe.name,
+        location=probe.location,
+    )
 
 
 def _hash(credential: str) -> str:

@@ -48,7 +48,7 @@ def record_opened(session: Session, event: AlertOpened, *, now: datetime) -> Non
         incident = _opened(session, project, event, now=now)
     if incident is None:
         return
-    seen = find_alert(session, project.id, event.alert_id) if find_alert.is_answered else None
+    seen = find_alert(session, event.alert_id) if find_alert.is_answered else None
     add_alert(session, incident, _of_event(event) if seen is None else seen, now=now)
     if seen is not None and seen.ended_at is not None:
         _settle(session, incident, choices, at=seen.ended_at)
@@ -81,6 +81,16 @@ def record_resolved(session: Session, event: AlertResolved, *, now: datetime) ->
     if not event.superseded_by:
         choices = choices_of(session, incident.project_id)
         _settle(session, incident, choices, at=event.resolved_at)
+
+
+def record_remediation(
+    session: Session, alert_id: str, title: str, *, body: str = "", at: datetime, tone: str
+) -> None:
+    """Write down what was done by itself about an alert, if it is part of an incident."""
+    alert = session.get(IncidentAlert, alert_id)
+    if alert is not None:
+        incident = incident_of(session, alert)
+        write(session, incident, EntryKind.REMEDIATION, title, at=at, body=body, tone=tone)
 
 
 def add_alert(
@@ -207,10 +217,12 @@ def _settle(session: Session, incident: Incident, choices: Choices, *, at: datet
 def _of_event(event: AlertOpened) -> AlertSeen:
     return AlertSeen(
         id=event.alert_id,
+        project_id=event.project_id,
         instance_id=event.instance_id,
         type=event.type,
         severity=event.severity,
         title=event.title,
+        labels=event.labels,
         opened_at=event.opened_at,
         acknowledged_at=None,
         ended_at=None,

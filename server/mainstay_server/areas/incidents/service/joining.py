@@ -27,10 +27,8 @@ def join_alert(session: Session, incident: Incident, alert_id: str, *, now: date
         NotFound: the project has no such alert.
         Conflict: the incident has 500 alerts.
     """
-    seen = None
-    if find_alert.is_answered:
-        seen = find_alert(session, incident.project_id, alert_id)
-    if seen is None:
+    seen = find_alert(session, alert_id) if find_alert.is_answered else None
+    if seen is None or seen.project_id != incident.project_id:
         raise NotFound("The project has no such alert; GET …/alerts of its instances lists them.")
     present = session.get(IncidentAlert, alert_id)
     if present is not None and present.incident_id == incident.id:

@@ -1,0 +1,1 @@
+"""The rules of remediation: what is allowed, when it begins, how it goes on, where it ends."""
