@@ -28,7 +28,7 @@ for part in (
     runbooks,
     routes,
     silences,
-    alert,
+    alert,  # last, since its path fits those of all others
 ):
     router.include_router(part.router)
 menu = MenuEntry(label="Alerts", page="alerts", icon="alert", group="respond", order=10)

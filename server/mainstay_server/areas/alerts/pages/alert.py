@@ -1,7 +1,5 @@
 """One alert: what it is, what to do about it, what became of it."""
 
-from uuid import UUID
-
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -21,10 +19,10 @@ router = Router(prefix=PREFIX, include_in_schema=False)
 HIDDEN = ("runbook", "runbook_url")
 
 
-@router.get("/{alert_id:uuid}")
-def show_alert(request: Request, session: Session, project: Viewed, alert_id: UUID) -> Response:
+@router.get("/{alert_id}")
+def show_alert(request: Request, session: Session, project: Viewed, alert_id: str) -> Response:
     """The alert with its runbook, filled in with its values, and its timeline."""
-    alert = timeline.get_alert_of_project(session, project.id, str(alert_id))
+    alert = timeline.get_alert_of_project(session, project.id, alert_id)
     instance = find_instance(session, alert.instance_id)
     if instance is None:
         raise NotFound("The instance of this alert is gone.")
@@ -44,12 +42,12 @@ def show_alert(request: Request, session: Session, project: Viewed, alert_id: UU
     )
 
 
-@router.post("/{alert_id:uuid}/acknowledge")
+@router.post("/{alert_id}/acknowledge")
 def acknowledge_alert(
-    request: Request, session: Session, project: Written, alert_id: UUID
+    request: Request, session: Session, project: Written, alert_id: str
 ) -> Response:
     """Take an alert in hand."""
-    alert = timeline.get_alert_of_project(session, project.id, str(alert_id))
+    alert = timeline.get_alert_of_project(session, project.id, alert_id)
     caller: Caller = request.state.caller
     taken = firing.acknowledge(
         session, alert.id, by=caller.person_id, name=caller.person_name, now=utc_now()
