@@ -8,6 +8,7 @@ from mainstay._internal.guard.marks import aidentify, cost, identify, limit, sco
 from mainstay._internal.guard.passage import Passage, current_request
 from mainstay._internal.guard.refusals import Refused
 from mainstay._internal.health import Health
+from mainstay._internal.mail import send_email
 from mainstay._internal.message import SDK_VERSION
 from mainstay._internal.wsgi import WSGIMiddleware
 
@@ -31,4 +32,5 @@ __all__ = [
     "limit",
     "scopes",
     "send_alert",
+    "send_email",
 ]

@@ -58,6 +58,11 @@ class Client:
             )
         self.start_fresh()
 
+    @property
+    def dsn(self) -> Dsn:
+        """Where this process sends, and as whom."""
+        return self._dsn
+
     def start_fresh(self) -> None:
         """Begin with an empty queue and no thread; what the parent queued, the parent sends."""
         dsn, options = self._dsn, self._options
