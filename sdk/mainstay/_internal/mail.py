@@ -57,31 +57,29 @@ def send_email(  # noqa: PLR0913 - what a mail is made of
     logger ``mainstay``; nothing is raised.
     """
     with SHIELD:
-        client = active_client()
-        if client is None:
-            logger.warning("Mainstay is off, so no mail was sent: call mainstay.init first.")
-            return ""
-        body = {
-            "to": to if isinstance(to, str) else list(to),
-            "template": template,
-            "data": dict(data or {}),
-            "subject": subject,
-            "html": html,
-            "text": text,
-            "replyTo": reply_to,
-            "project": project,
-        }
-        given = {name: value for name, value in body.items() if value}
+        addresses = to if isinstance(to, str) else list(to)
+        words = {"subject": subject, "html": html, "text": text, "replyTo": reply_to}
+        body = {"to": addresses, "template": template, "data": dict(data or {}), **words}
         key = idempotency_key or uuid.uuid4().hex
-        secret = token or os.environ.get("MAINSTAY_TOKEN") or ""
-        return hand_over(
-            client.dsn,
-            json.dumps(given, allow_nan=False).encode(),
-            key=key,
-            token=secret,
-            timeout_seconds=timeout_seconds,
+        return _send(
+            {**body, "project": project}, key=key, token=token, timeout_seconds=timeout_seconds
         )
     return ""
+
+
+def _send(body: dict[str, Any], *, key: str, token: str | None, timeout_seconds: float) -> str:
+    client = active_client()
+    if client is None:
+        logger.warning("Mainstay is off, so no mail was sent: call mainstay.init first.")
+        return ""
+    given = {name: value for name, value in body.items() if value}
+    return hand_over(
+        client.dsn,
+        json.dumps(given, allow_nan=False).encode(),
+        key=key,
+        token=token or os.environ.get("MAINSTAY_TOKEN") or "",
+        timeout_seconds=timeout_seconds,
+    )
 
 
 def hand_over(
