@@ -22,7 +22,7 @@ class EventRuleValue(Body):
     what an event tells beside them, and `changes.…` for the new value of what was changed.
     """
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, examples=["A backup target was removed"])
     action: Action = Field(examples=["backup_target.removed"])
     fields: Fields = Field(default_factory=dict, examples=[{"actor": "ann*"}])
     severity: Severity = Severity.WARNING

@@ -50,7 +50,11 @@ class MeasureRuleFields(Body):
         description='Empty: the whole instance; "*": each part by itself; else the one part.',
     )
     compares: Compares = Field("above", description="absent: nothing came over the window.")
-    levels: list[RuleLevel] = Field(min_length=1, max_length=MOST_LEVELS)
+    levels: list[RuleLevel] = Field(
+        min_length=1,
+        max_length=MOST_LEVELS,
+        examples=[[{"severity": "warning", "threshold": 800}]],
+    )
     window_seconds: WindowSeconds = 300
     for_seconds: Duration = Field(0, description="So long it has to be so before anybody is told.")
     clear_seconds: Duration = Field(300, description="So long it has to be well to be over.")
@@ -88,7 +92,7 @@ class MeasureRuleFields(Body):
 class MeasureRuleValue(MeasureRuleFields):
     """A rule over a measure with its name."""
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["Checkout is slow"])
 
 
 class NewMeasureRule(MeasureRuleValue):

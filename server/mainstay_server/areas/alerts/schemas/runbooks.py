@@ -12,7 +12,7 @@ LONGEST_BODY = 20_000
 class NewRunbook(Body):
     """What to do when an alert fires, in Markdown; `{{ message }}` stands for the alert's own."""
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, examples=["Checkout is slow"])
     body: str = Field(
         max_length=LONGEST_BODY, examples=["# {{ project }} is slow\n\n1. Look at the queue."]
     )
