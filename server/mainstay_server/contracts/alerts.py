@@ -353,17 +353,17 @@ class AlertMuted(AlertByHand, frozen=True, kw_only=True):
 
 
 class AlertRouteEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of one route."""
+    """The base of what is said of one route, or of one rule of what mutes what."""
 
     noun: ClassVar[str] = "alert_route"
     project_id: str
-    route_id: str
+    setting_id: str
     name: str
 
     @property
     @override
     def target(self) -> Target:
-        return Target(self.route_id, self.name)
+        return Target(self.setting_id, self.name)
 
 
 class AlertRouteCreated(AlertRouteEvent, frozen=True, kw_only=True):
@@ -378,22 +378,18 @@ class AlertRouteRemoved(AlertRouteEvent, frozen=True, kw_only=True):
     """Somebody removed a route; channels that no route names any more hear all again."""
 
 
-class AlertInhibitionEvent(Audited, frozen=True, kw_only=True):
+class AlertInhibitionEvent(AlertRouteEvent, frozen=True, kw_only=True):
     """The base of what is said of one rule of inhibition."""
 
     noun: ClassVar[str] = "alert_inhibition"
-    project_id: str
-    inhibition_id: str
-    name: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.inhibition_id, self.name)
 
 
 class AlertInhibitionCreated(AlertInhibitionEvent, frozen=True, kw_only=True):
     """Somebody said which alerts are not told while a graver one is active."""
+
+
+class AlertInhibitionChanged(AlertInhibitionEvent, frozen=True, kw_only=True):
+    """Somebody changed which alerts mute which."""
 
 
 class AlertInhibitionRemoved(AlertInhibitionEvent, frozen=True, kw_only=True):

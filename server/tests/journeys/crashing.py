@@ -25,6 +25,7 @@ from typing_extensions import override
 
 LEASE_SECONDS = 3
 INTERVAL_SECONDS = 5
+GATHERED_SECONDS = 3
 APPS = 3
 FINISHED_SECONDS = 60 + PATIENCE_SECONDS  # the job that counts what a crash left runs once a minute
 TOLD_SECONDS = 60 + PATIENCE_SECONDS
@@ -115,7 +116,13 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
         apps = [stack.enter_context(running_http()) for _ in range(APPS)]
         receiver = stack.enter_context(flaky_receiver(seed))
         mainstay = stack.enter_context(
-            running_mainstay({"MAINSTAY_LEASE_SECONDS": str(LEASE_SECONDS)}, data_dir=data)
+            running_mainstay(
+                {
+                    "MAINSTAY_LEASE_SECONDS": str(LEASE_SECONDS),
+                    "MAINSTAY_ALERTS_GROUP_INTERVAL_SECONDS": str(GATHERED_SECONDS),
+                },
+                data_dir=data,
+            )
         )
         instances = [watch(mainstay, app, receiver, f"crash-{n}") for n, app in enumerate(apps)]
         instances.append(told_of_issues(mainstay, receiver))
@@ -134,7 +141,7 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
         restarted = time.time()
         eventually(lambda: finished_since(data, restarted), within_seconds=FINISHED_SECONDS)
         due = all_told(mainstay, instances, receiver)
-        opened = {told.alert_id for told in due}
+        opened = {alert["id"] for one in instances for alert in alerts_of(mainstay, one)}
         time.sleep(LEASE_SECONDS)
         running = held_by_others(data, mainstay.pid)
         issues = issues_of(mainstay)
@@ -145,7 +152,7 @@ def endure(folder: Path, *, kills: int, seed: int, senders: int = 200) -> Afterm
             issues=issues,
             stored=stored_in(data),
             due=due,
-            taken={told_by(received.body) for received in receiver.taken()},
+            taken=taken_by(receiver),
             keys=keys_of(receiver),
             lost_alerts=[alert for alert in alerts if alert not in opened],
             still_running=[*running, *held_by_others(data, 0)],
@@ -255,20 +262,32 @@ def all_told(
     """Wait until all that is due was taken, or the time is over; returns what is due."""
     deadline = time.monotonic() + TOLD_SECONDS
     while True:
-        due = {told for instance in instances for told in due_of(mainstay, instance)}
-        missing = due - {told_by(received.body) for received in receiver.taken()}
-        if not missing or time.monotonic() > deadline:
+        taken = taken_by(receiver)
+        due = {told for instance in instances for told in due_of(mainstay, instance, taken)}
+        if due <= taken or time.monotonic() > deadline:
             return due
         time.sleep(0.5)
 
 
-def due_of(mainstay: Mainstay, instance_id: str) -> Iterator[Notified]:
-    """The notifications that the alert history says are due; the apps answer fast, so none of the
-    alerts takes another's place."""
-    for alert in listed(mainstay, f"/api/instances/{instance_id}/alerts?limit=100", "alerts"):
-        yield Notified(alert_id=alert["id"], change="alert.opened")
-        if alert.get("resolvedAt"):
-            yield Notified(alert_id=alert["id"], change="alert.resolved")
+def due_of(mainstay: Mainstay, instance_id: str, taken: set[Notified]) -> Iterator[Notified]:
+    """The notifications that the alert history says are due.
+
+    What lasts is told. What is over is told with its end or not at all, for it may have ended while
+    it was gathered. The apps answer fast, so none of the alerts takes another's place.
+    """
+    for alert in alerts_of(mainstay, instance_id):
+        opened = Notified(alert_id=alert["id"], change="alert.opened")
+        resolved = Notified(alert_id=alert["id"], change="alert.resolved")
+        if not alert.get("resolvedAt"):
+            yield opened
+        elif opened in taken or resolved in taken:
+            yield opened
+            yield resolved
+
+
+def alerts_of(mainstay: Mainstay, instance_id: str) -> Iterator[dict[str, Any]]:
+    """Every alert of an instance."""
+    return listed(mainstay, f"/api/instances/{instance_id}/alerts?limit=100", "alerts")
 
 
 def listed(mainstay: Mainstay, path: str, name: str) -> Iterator[dict[str, Any]]:
@@ -286,11 +305,24 @@ def told_by(body: bytes) -> Notified:
     return Notified(alert_id=message["alert"]["id"], change=message["type"])
 
 
+def all_told_by(body: bytes) -> set[Notified]:
+    """Every notification that a webhook's body is: one, or those that it gathers."""
+    message = json.loads(body)
+    gathered = message.get("digest", {"alerts": [message["alert"]]})["alerts"]
+    return {Notified(alert_id=alert["id"], change=message["type"]) for alert in gathered}
+
+
+def taken_by(receiver: FlakyReceiver) -> set[Notified]:
+    """Every notification that the receiver answered with success."""
+    return {told for received in receiver.taken() for told in all_told_by(received.body)}
+
+
 def keys_of(receiver: FlakyReceiver) -> dict[Notified, set[str]]:
     """The idempotency keys under which each notification came, whatever was answered."""
     keys: dict[Notified, set[str]] = defaultdict(set)
     for received, _ in receiver.answered:
-        keys[told_by(received.body)].add(received.headers["idempotency-key"])
+        for told in all_told_by(received.body):
+            keys[told].add(received.headers["idempotency-key"])
     return keys
 
 

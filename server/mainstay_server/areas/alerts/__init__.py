@@ -12,6 +12,7 @@ from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, configured, ingest, jobs, pages, reactions, readiness
+from .configured.routing import INHIBITIONS, ROUTES
 from .service import seen
 from .service.channels import seen_channels
 from .service.firing import acknowledge
@@ -100,5 +101,7 @@ area = Area(
         configured.MEASURE_RULES,
         configured.EVENT_RULES,
         configured.RUNBOOKS,
+        ROUTES,
+        INHIBITIONS,
     ),
 )

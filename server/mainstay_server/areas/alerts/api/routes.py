@@ -11,6 +11,7 @@ from mainstay_server.areas.alerts.schemas.routing import (
     GroupList,
     HearingAnswer,
     InhibitionAnswer,
+    InhibitionChange,
     InhibitionList,
     NewInhibition,
     NewRoute,
@@ -173,6 +174,18 @@ def create_inhibition(session: Session, project: Written, body: NewInhibition) -
     """Say which alerts are not told while a graver one is active."""
     about = (project.organization_id, project.id)
     return _rule(managing.create_inhibition(session, about, body.model_dump(), now=utc_now()))
+
+
+@router.patch(
+    INHIBITION, summary="Change a rule of inhibition", operation_id="change_alert_inhibition"
+)
+def change_inhibition(
+    session: Session, project: Written, inhibition_id: RuleId, body: InhibitionChange
+) -> InhibitionAnswer:
+    """Change a rule, or switch it off; what is left out stays."""
+    rule = managing.get_inhibition(session, project.id, inhibition_id)
+    changes = body.model_dump(exclude_none=True)
+    return _rule(managing.change_inhibition(session, rule, changes, now=utc_now()))
 
 
 @router.delete(

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.service import firing, history, runbooks, timeline
+from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.web import Router
@@ -39,6 +40,7 @@ def show_alert(request: Request, session: Session, project: Viewed, alert_id: st
         names=names,
         facts=[(name, value) for name, value in alert.annotations.items() if name not in HIDDEN],
         deliveries=history.deliveries_of(session, [alert.id]),
+        reasons=explaining.reasons_of(session, [alert.id]),
     )
 
 

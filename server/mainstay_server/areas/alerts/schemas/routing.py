@@ -173,6 +173,18 @@ class NewInhibition(Body):
     enabled: bool = True
 
 
+class InhibitionChange(Body):
+    """What to change of a rule of inhibition; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
+
+    name: str | None = Field(None, min_length=1, max_length=100)
+    source: str | None = Field(None, min_length=1, max_length=LONGEST_TEXT)
+    target: str | None = Field(None, min_length=1, max_length=LONGEST_TEXT)
+    equal: list[Name] | None = Field(None, max_length=20)
+    enabled: bool | None = None
+
+
 class InhibitionAnswer(Answer):
     """One rule of inhibition."""
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import Alert, AlertChannel
 from mainstay_server.areas.alerts.models.routing import AlertInhibition, AlertRoute
 from mainstay_server.contracts.alerts import (
+    AlertInhibitionChanged,
     AlertInhibitionCreated,
     AlertInhibitionRemoved,
     AlertMuted,
@@ -48,14 +49,21 @@ class RouteNames(TypedDict):
 
     organization_id: str
     project_id: str
-    route_id: str
+    setting_id: str
     name: str
 
 
 def create_route(
-    session: Session, about: tuple[str, str], wanted: Mapping[str, Any], *, now: datetime
+    session: Session,
+    about: tuple[str, str],
+    wanted: Mapping[str, Any],
+    *,
+    in_order: bool = True,
+    now: datetime,
 ) -> AlertRoute:
     """Add a route to the routes of `(organization id, project id)`, last unless it says where.
+
+    The others make room and are numbered anew, unless all of their places are told (`in_order`).
 
     Raises:
         Invalid: matchers or times that cannot be read, or a channel that the project does not have.
@@ -76,14 +84,21 @@ def create_route(
         **values,
     )
     session.add(route)
-    _put_at(session, route, position)
+    session.flush()
+    if in_order:
+        _put_at(session, route, position)
     changes = changes_between({}, facts_of(route, ROUTE_FACTS))
     say(session, AlertRouteCreated(**about_route(route), changes=changes), now=now)
     return route
 
 
 def change_route(
-    session: Session, route: AlertRoute, changes: Mapping[str, Any], *, now: datetime
+    session: Session,
+    route: AlertRoute,
+    changes: Mapping[str, Any],
+    *,
+    in_order: bool = True,
+    now: datetime,
 ) -> AlertRoute:
     """Change a route; what is left out stays. What waits already is told as it now says.
 
@@ -92,7 +107,7 @@ def change_route(
     before = facts_of(route, ROUTE_FACTS)
     others = [one for one in routes_of(session, route.project_id) if one.id != route.id]
     values = _checked(session, route.project_id, changes, others)
-    position = values.pop("position", None)
+    position = values.pop("position", None) if in_order else None
     for name, value in values.items():
         setattr(route, name, value)
     if position is not None:
@@ -109,9 +124,6 @@ def remove_route(session: Session, route: AlertRoute, *, now: datetime) -> None:
     changes = changes_between(facts_of(route, ROUTE_FACTS), {})
     say(session, AlertRouteRemoved(**about_route(route), changes=changes), now=now)
     session.delete(route)
-    session.flush()
-    for position, each in enumerate(routes_of(session, route.project_id), start=1):
-        each.position = position
 
 
 def get_route(session: Session, project_id: str, route_id: str) -> AlertRoute:
@@ -148,8 +160,8 @@ def create_inhibition(
         organization_id=organization_id,
         project_id=project_id,
         name=name,
-        source=_matchers("source", wanted["source"], empty=False),
-        target=_matchers("target", wanted["target"], empty=False),
+        source=kept_matchers("source", wanted["source"], empty=False),
+        target=kept_matchers("target", wanted["target"], empty=False),
         equal=_names("equal", wanted.get("equal", ())),
         enabled=wanted.get("enabled", True),
         created_at=now,
@@ -159,6 +171,30 @@ def create_inhibition(
     changes = changes_between({}, facts_of(rule, INHIBITION_FACTS))
     said = AlertInhibitionCreated(**_about_inhibition(rule), changes=changes)
     say(session, said, now=now)
+    return rule
+
+
+def change_inhibition(
+    session: Session, rule: AlertInhibition, changes: Mapping[str, Any], *, now: datetime
+) -> AlertInhibition:
+    """Change a rule of inhibition; what is left out stays. Raises as `create_inhibition` does."""
+    before = facts_of(rule, INHIBITION_FACTS)
+    values = dict(changes)
+    if "name" in values:
+        others = {one.name for one in inhibitions_of(session, rule.project_id)} - {rule.name}
+        values["name"] = _name(values["name"], others)
+    for field in ("source", "target"):
+        if field in values:
+            values[field] = kept_matchers(field, values[field], empty=False)
+    if "equal" in values:
+        values["equal"] = _names("equal", values["equal"])
+    for name, value in values.items():
+        setattr(rule, name, value)
+    session.flush()
+    changed = changes_between(before, facts_of(rule, INHIBITION_FACTS))
+    if changed:
+        said = AlertInhibitionChanged(**_about_inhibition(rule), changes=changed)
+        say(session, said, now=now)
     return rule
 
 
@@ -225,7 +261,7 @@ def about_route(route: AlertRoute) -> RouteNames:
     return {
         "organization_id": route.organization_id,
         "project_id": route.project_id,
-        "route_id": route.id,
+        "setting_id": route.id,
         "name": route.name,
     }
 
@@ -234,7 +270,7 @@ def _about_inhibition(rule: AlertInhibition) -> dict[str, str]:
     return {
         "organization_id": rule.organization_id,
         "project_id": rule.project_id,
-        "inhibition_id": rule.id,
+        "setting_id": rule.id,
         "name": rule.name,
     }
 
@@ -250,7 +286,7 @@ def _checked(
     if "name" in values:
         values["name"] = _name(values["name"], {one.name for one in others})
     if "matchers" in values:
-        values["matchers"] = _matchers("matchers", values["matchers"], empty=True)
+        values["matchers"] = kept_matchers("matchers", values["matchers"], empty=True)
     if "channel_ids" in values:
         values["channel_ids"] = _channels(session, project_id, values["channel_ids"])
     if "group_by" in values:
@@ -277,7 +313,7 @@ def _name(name: str, taken: set[str]) -> str:
     return wanted
 
 
-def _matchers(field: str, text: str, *, empty: bool) -> str:
+def kept_matchers(field: str, text: str, *, empty: bool) -> str:
     """Matchers as they are kept: in one spelling, without the braces."""
     try:
         found = parse_matchers(text)

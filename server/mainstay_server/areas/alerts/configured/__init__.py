@@ -9,6 +9,19 @@ from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
+from mainstay_server.areas.alerts.models import AlertChannel, AlertType, Severity
+from mainstay_server.areas.alerts.providers import KINDS, known_fields, secret_fields
+from mainstay_server.areas.alerts.schemas import WindowSeconds
+from mainstay_server.areas.alerts.schemas.event_rules import EventRuleValue
+from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
+from mainstay_server.areas.alerts.schemas.runbooks import NewRunbook
+from mainstay_server.areas.alerts.service import (
+    channels,
+    event_rules,
+    measure_rules,
+    rules,
+    runbooks,
+)
 from mainstay_server.kernel.configured import (
     KEPT,
     Configured,
@@ -19,14 +32,6 @@ from mainstay_server.kernel.configured import (
 )
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.tenancy.subjects import ProjectRef, find_project
-
-from .models import AlertChannel, AlertType, Severity
-from .providers import KINDS, known_fields, secret_fields
-from .schemas import WindowSeconds
-from .schemas.event_rules import EventRuleValue
-from .schemas.measure_rules import MeasureRuleValue
-from .schemas.runbooks import NewRunbook
-from .service import channels, event_rules, measure_rules, rules, runbooks
 
 MOST_CHANNELS = 2_000
 SIGNING_SECRET = "signingSecret"  # noqa: S105 - the name of a field
