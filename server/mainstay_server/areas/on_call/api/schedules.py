@@ -36,6 +36,7 @@ A_FORTNIGHT = timedelta(days=14)
 router = Router()
 
 ScheduleId = Annotated[str, Path(description="The id of the schedule.", max_length=36)]
+OverrideId = Annotated[str, Path(description="The id of the override.", max_length=36)]
 
 
 @router.get(SCHEDULES, summary="List on-call schedules")
@@ -156,7 +157,7 @@ def make_override(
 
 @router.delete(OVERRIDES + "/{override_id}", summary="Remove an override", status_code=204)
 def remove_override(
-    session: Session, caller: Written, schedule_id: ScheduleId, override_id: str
+    session: Session, caller: Written, schedule_id: ScheduleId, override_id: OverrideId
 ) -> None:
     """What the layers and calendars say holds again."""
     found = schedules.get_schedule(session, caller.organization_id, schedule_id)
