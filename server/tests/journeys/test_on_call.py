@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-ALERTS, STEPS = 5, 3
+ALERTS, STEPS = 3, 3
 PATIENCE_SECONDS = 180
 
 
