@@ -146,9 +146,12 @@ def test_an_alertmanager_that_stays_tells_of_beginning_and_end(
 
 
 class Prometheus:
-    """A real Prometheus, set up as the guide says, that looks at its rules every second."""
+    """A real Prometheus, set up as the guide says, that looks at its rules every second.
 
-    def __init__(self, mainstay: Mainstay, folder: Path) -> None:
+    What fires it sends again after `resend`, with an end that is four times as far ahead.
+    """
+
+    def __init__(self, mainstay: Mainstay, folder: Path, resend: str) -> None:
         self._rules = folder / "rules.yml"
         self.says(of_guide("rules.yml"))
         config = yaml.safe_load(of_guide("prometheus.yml"))
@@ -166,7 +169,7 @@ class Prometheus:
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={self.url.removeprefix('http://')}",
-                "--rules.alert.resend-delay=1s",
+                f"--rules.alert.resend-delay={resend}",
                 "--web.enable-lifecycle",
             ],
             log=folder / "prometheus.log",
@@ -181,8 +184,10 @@ class Prometheus:
 
 
 @pytest.fixture
-def prometheus(mainstay: Mainstay, folder: Path) -> Iterator[Prometheus]:
-    running = Prometheus(mainstay, folder)
+def prometheus(
+    mainstay: Mainstay, folder: Path, request: pytest.FixtureRequest
+) -> Iterator[Prometheus]:
+    running = Prometheus(mainstay, folder, request.param)
     try:
         running.server.start()
         yield running
@@ -190,6 +195,7 @@ def prometheus(mainstay: Mainstay, folder: Path) -> Iterator[Prometheus]:
         running.server.stop(signal_number=signal.SIGKILL)
 
 
+@pytest.mark.parametrize("prometheus", ["6s"], indirect=True)
 def test_a_rule_of_prometheus_fires_here_and_is_over_when_prometheus_is_gone(
     mainstay: Mainstay, prometheus: Prometheus
 ) -> None:
@@ -205,7 +211,7 @@ def test_a_rule_of_prometheus_fires_here_and_is_over_when_prometheus_is_gone(
 
     (kept,) = ours()
     assert (kept["severity"], kept["title"]) == ("critical", "A disk is full")
-    # It is sent again every second, which opens nothing.
+    # It is sent again and again, which opens nothing.
     eventually(lambda: ours()[0]["lastSeenAt"] > kept["lastSeenAt"])
     assert len(ours()) == 1
 
@@ -217,6 +223,7 @@ def test_a_rule_of_prometheus_fires_here_and_is_over_when_prometheus_is_gone(
     assert ended["resolution"] == "Its sender has stopped sending it."
 
 
+@pytest.mark.parametrize("prometheus", ["20s"], indirect=True)
 def test_a_rule_that_holds_no_more_ends_its_alert(
     mainstay: Mainstay, prometheus: Prometheus
 ) -> None:
