@@ -191,7 +191,8 @@ def make_override(
     """Have somebody take over from a start to an end.
 
     Raises:
-        Invalid: the span cannot be, or the person is no member.
+        Invalid: the span cannot be.
+        NotFound: the person is no member.
         Conflict: the schedule has as many as it may.
     """
     started_at, ended_at = span
@@ -199,7 +200,8 @@ def make_override(
         raise Invalid("startsAt must be before endsAt, by at most 366 days.")
     if ended_at <= now:
         raise Invalid("An override that is over changes nothing; choose an end that lies ahead.")
-    refuse_strangers(session, schedule.organization_id, [person_id])
+    if person_id not in members_of(session, schedule.organization_id):
+        raise NotFound("There is no such member; GET /api/members lists them.")
     session.get_one(OnCallSchedule, schedule.id, with_for_update=True)
     counted = sa.select(sa.func.count()).where(
         OnCallOverride.schedule_id == schedule.id, OnCallOverride.ended_at > now
