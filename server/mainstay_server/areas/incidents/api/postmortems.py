@@ -49,7 +49,12 @@ def write_postmortem(
     responses={
         200: {
             "description": "The Markdown, as a file.",
-            "content": {"text/markdown": {"example": "# Payments time out\n"}},
+            "content": {
+                "text/markdown": {
+                    "schema": {"type": "string"},
+                    "example": "# Payments time out\n",
+                }
+            },
         }
     },
 )
