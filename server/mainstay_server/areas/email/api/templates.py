@@ -29,7 +29,7 @@ Member = Annotated[Caller, access.organization(Role.MEMBER, about="project")]
 Name = Annotated[
     str,
     Path(
-        pattern=r"^[a-z][a-z0-9_-]{0,59}$",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$",
         description="Its name: small letters, digits, _ and -.",
         examples=["order_paid"],
     ),

@@ -12,7 +12,7 @@ MOST_RECIPIENTS = 50
 LONGEST_BODY = 200_000
 SOURCE = 32_000
 Address = Annotated[str, Field(min_length=3, max_length=254)]
-TemplateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}$")]
+TemplateName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 A_MAIL: dict[str, Any] = {
     "to": "ann@example.com",
     "template": "task_finished",

@@ -24,7 +24,7 @@ from . import sending, writing
 from .writing import BUILT_IN, Letter, Source
 
 MOST_TEMPLATES = 200
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 FACTS = ("kind", "subject", "html", "text")
 
 
@@ -55,7 +55,7 @@ def checked_name(name: str) -> str:
     """A template's name, as requests call it. Raises `Invalid` for any other."""
     name = name.strip()
     if not NAME.fullmatch(name):
-        message = "name must be small letters, digits, _ and -, beginning with a letter."
+        message = "name must be small letters, digits, _ and -, beginning with neither of the last."
         raise Invalid(message, errors=[{"field": "name", "message": message}])
     return name
 
