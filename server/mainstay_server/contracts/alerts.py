@@ -56,7 +56,7 @@ def alerts_over(
 ) -> AlertsOver:
     """What became of an organization's alerts from `since` to before `until`.
 
-    `active` is how many of all alerts were active at its end; `gravest` are those that began in it.
+    `active` counts all that were active at its end; `gravest` are those that began in it.
     """
     raise NotImplementedError
 
@@ -126,10 +126,7 @@ class AlertOpened(AlertChanged, frozen=True, kw_only=True):
 
 
 class AlertResolved(AlertChanged, frozen=True, kw_only=True):
-    """What the alert was about is over, by itself or by hand.
-
-    Superseded means that another alert took its place, such as a slow app that went down.
-    """
+    """What the alert was about is over, or another took its place, as when a slow app goes down."""
 
     resolved_at: datetime
     superseded_by: str = ""
@@ -183,10 +180,7 @@ class AlertNotificationResent(Audited, frozen=True, kw_only=True):
 
 
 class AlertChannelEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of one channel; `shown` is its target, masked where it is secret.
-
-    `instance_id` is "" for a channel of the whole project.
-    """
+    """The base of what is said of one channel; `shown` is its target, `instance_id` may be ""."""
 
     noun: ClassVar[str] = "alert_channel"
     project_id: str
@@ -206,6 +200,10 @@ class AlertChannelCreated(AlertChannelEvent, frozen=True, kw_only=True):
 
 class AlertChannelChanged(AlertChannelEvent, frozen=True, kw_only=True):
     """Somebody switched a channel on or off, or changed from which severity on it is told."""
+
+
+class AlertChannelSecretRotated(AlertChannelEvent, frozen=True, kw_only=True):
+    """Somebody gave a webhook another secret; the one before signs too for a day."""
 
 
 class AlertChannelTested(AlertChannelEvent, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from mainstay_server.kernel.events import (
     Delivery,
     DeliveryStatus,
     Event,
+    NotYet,
     Origin,
     OutboxDelivery,
     OutboxEvent,
@@ -17,6 +18,7 @@ from mainstay_server.kernel.events import (
     Refused,
     RetryLater,
     dead_letters,
+    hasten,
     install_reactions,
     on,
     origin,
@@ -137,6 +139,47 @@ def test_a_sender_keeps_its_idempotency_key_over_all_tries(database: None) -> No
 
     assert len(keys) == 4
     assert len(set(keys)) == 1
+
+
+def test_waiting_for_a_turn_is_no_try_and_loses_nothing(database: None) -> None:
+    tries: list[int] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        tries.append(delivery.attempt)
+        if delivery.at < NOON + 40 * MINUTE:
+            raise NotYet("others first", seconds=60)
+
+    install_reactions([send])
+    ring("noon")
+    for minute in range(45):
+        run_waiting(now=NOON + minute * MINUTE)
+
+    assert tries == [1] * 41, "more often than there are tries, and none was counted"
+    with reading() as session:
+        assert session.scalars(sa.select(OutboxDelivery.status)).all() == [DeliveryStatus.DONE]
+
+
+def test_what_waits_for_its_next_try_can_have_it_now(database: None) -> None:
+    tries: list[str] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        tries.append(delivery.id)
+        if len(tries) == 1:
+            raise RetryLater("busy", after_seconds=3600)
+
+    install_reactions([send])
+    ring("noon")
+    run_waiting(now=NOON)
+    run_waiting(now=NOON + MINUTE)
+    assert len(tries) == 1
+    with transaction() as session:
+        assert hasten(session, tries, now=NOON + MINUTE) == 1
+        assert hasten(session, tries, now=NOON + MINUTE) == 0
+    run_waiting(now=NOON + MINUTE)
+
+    assert len(tries) == 2
 
 
 def test_a_refusal_goes_to_the_dead_letters_is_told_once_and_can_be_sent_again(

@@ -43,6 +43,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import (
     Delivery,
     Heard,
+    NotYet,
     Refused,
     RetryLater,
     on,
@@ -67,6 +68,7 @@ from .service import (
     objective_conditions,
     probe_conditions,
     storage_conditions,
+    turns,
     vulnerability_conditions,
 )
 
@@ -302,9 +304,11 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> Non
     """Carry one notification to its channel, at least once, always under `delivery.id`."""
     try:
         with reading() as session:
-            parcel = notifications.find_parcel(session, event.notification_id)
+            parcel = notifications.find_parcel(session, event.notification_id, now=delivery.at)
         if parcel is None:
             return
+        if parcel.limited:
+            _wait_for_turn(event, now=delivery.at)
         receipt = KINDS[parcel.kind].send(
             parcel.notice,
             config=parcel.config,
@@ -328,6 +332,14 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> Non
         notifications.record_delivered(
             session, event.notification_id, delivery=delivery, receipt=receipt, now=utc_now()
         )
+
+
+def _wait_for_turn(event: AlertNotificationDue, *, now: datetime) -> None:
+    """Go on when it is the notification's turn; otherwise come back then."""
+    with transaction() as session:
+        seconds = turns.take_turn(session, event.notification_id, now=now)
+    if seconds > 0:
+        raise NotYet("The channel takes only so many messages a minute.", seconds=seconds)
 
 
 def _judged(failure: RetryLater | Refused, delivery: Delivery) -> RetryLater | Refused:

@@ -16,11 +16,12 @@ from .audited import (
     on_audited,
 )
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
-from .outbox import dead_letters, resend, said_events, say
+from .outbox import dead_letters, hasten, resend, said_events, say
 from .pruning import prune_outbox
 from .reactions import (
     Delivery,
     Event,
+    NotYet,
     Origin,
     Reaction,
     Refused,
@@ -42,6 +43,7 @@ __all__ = [
     "DeliveryStatus",
     "Event",
     "Heard",
+    "NotYet",
     "Origin",
     "OutboxDelivery",
     "OutboxEvent",
@@ -56,6 +58,7 @@ __all__ = [
     "dead_letters",
     "event_kinds",
     "facts_of",
+    "hasten",
     "install_reactions",
     "on",
     "on_audited",

@@ -104,3 +104,18 @@ def resend(session: Session, delivery_id: str, *, now: datetime) -> bool:
             .values(status=DeliveryStatus.WAITING, attempts=0, due_at=now, done_at=None),
         )
     )
+
+
+def hasten(session: Session, delivery_ids: Sequence[str], *, now: datetime) -> int:
+    """Let deliveries that wait for their next try have it now; returns how many that were."""
+    after_commit(session, "outbox", ring)
+    return rows_changed(
+        session,
+        sa.update(OutboxDelivery)
+        .where(
+            OutboxDelivery.id.in_(delivery_ids),
+            OutboxDelivery.status == DeliveryStatus.WAITING,
+            OutboxDelivery.due_at > now,
+        )
+        .values(due_at=now),
+    )

@@ -47,13 +47,15 @@ class Origin:
 class Delivery:
     """One try of a sender. `id` stays the same over all tries: the idempotency key.
 
-    `last` is true when no other try follows: what fails now goes to the dead letters.
+    `last` is true when no other try follows: what fails now goes to the dead letters. `at` is when
+    this try began.
     """
 
     id: str
     attempt: int
     last: bool
     said_at: datetime
+    at: datetime
 
 
 class RetryLater(Exception):
@@ -62,6 +64,14 @@ class RetryLater(Exception):
     def __init__(self, reason: str, *, after_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.after_seconds = after_seconds
+
+
+class NotYet(Exception):
+    """It is not this delivery's turn: no try was made, and none is counted. Again in `seconds`."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 class Refused(Exception):
@@ -105,7 +115,7 @@ def on(event: type[Said]) -> Callable[[Callable[..., None]], Reaction]:
 def sends(
     event: type[Said], *, given_up: Callable[..., None] | None = None
 ) -> Callable[[Callable[..., None]], Reaction]:
-    """Mark `def f(event, *, delivery)` as a sender; it may raise `RetryLater` or `Refused`.
+    """Mark `def f(event, *, delivery)` as a sender; it may raise `RetryLater`, `Refused`, `NotYet`.
 
     `given_up(session, event, *, reason, now)` runs when no try is left.
     """

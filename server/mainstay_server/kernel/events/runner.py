@@ -24,6 +24,7 @@ from .outbox import new_bell, ring
 from .reactions import (
     Delivery,
     Event,
+    NotYet,
     Origin,
     Reaction,
     Refused,
@@ -245,9 +246,10 @@ def send_one(delivery: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> 
                 attempt=delivery.attempt,
                 last=delivery.attempt >= MOST_ATTEMPTS,
                 said_at=delivery.said_at,
+                at=clock(),
             ),
         )
-    except (RetryLater, Refused) as error:
+    except (RetryLater, Refused, NotYet) as error:
         failure = error
     except Exception as error:  # the runner's one place: a bug must not stop the others
         log.exception("sender %s failed", delivery.reaction.name)
@@ -354,9 +356,13 @@ def _finish(
     delivery = deliveries[0]
     values: dict[str, object] = {"owner": "", "leased_until": None}
     reason = (str(failure) or type(failure).__name__)[:LONGEST_ERROR] if failure else ""
-    give_up = isinstance(failure, Refused) or delivery.attempt >= MOST_ATTEMPTS
+    waits = isinstance(failure, NotYet)
+    give_up = isinstance(failure, Refused) or (delivery.attempt >= MOST_ATTEMPTS and not waits)
     if failure is None:
         values |= {"status": DeliveryStatus.DONE, "done_at": now, "last_error": ""}
+    elif isinstance(failure, NotYet):
+        due = now + timedelta(seconds=failure.seconds)
+        values |= {"due_at": due, "attempts": delivery.attempt - 1}
     elif give_up:
         values |= {"status": DeliveryStatus.DEAD, "done_at": now, "last_error": reason}
     else:

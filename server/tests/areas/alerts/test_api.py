@@ -408,3 +408,59 @@ def test_a_channel_s_config_and_name_are_changed_and_what_is_not_named_stays(wor
     assert world.bob.patch(one, json={"config": {"topic": "x"}}).status_code == 400
     taken = world.bob.patch(one, json={"config": {"accessToken": ""}})
     assert taken.json()["config"] == {"topicUrl": "https://ntfy.example/…"}
+
+
+def test_a_webhook_s_secret_is_rotated_by_members_and_shown_in_that_answer_only(
+    world: World,
+) -> None:
+    made = a_webhook(world)
+    rotate = path(world, f"alert-channels/{made['id']}/rotate-secret")
+
+    rotated = world.bob.post(rotate)
+
+    assert rotated.status_code == 200, rotated.text
+    assert rotated.json()["secret"].startswith("whsec_")
+    assert rotated.json()["secret"] != made["secret"]
+    (listed,) = world.bob.get(path(world, "alert-channels")).json()["channels"]
+    assert listed["previousSecretUntil"] == rotated.json()["previousSecretUntil"]
+    assert "secret" not in listed
+    assert world.charlie.post(rotate).status_code == 403
+    mail = {"type": "email", "config": {"email": "team@ships.example"}}
+    other = world.bob.post(path(world, "alert-channels"), json=mail).json()
+    refused = world.bob.post(path(world, f"alert-channels/{other['id']}/rotate-secret"))
+    assert refused.status_code == 409
+
+
+def test_a_fallback_and_a_limit_are_given_over_http(world: World) -> None:
+    made = a_webhook(world)
+    mail = {
+        "type": "email",
+        "config": {"email": "team@ships.example"},
+        "fallbackId": made["id"],
+        "perMinute": 30,
+    }
+    added = world.bob.post(path(world, "alert-channels"), json=mail)
+    assert (added.json()["fallbackId"], added.json()["perMinute"]) == (made["id"], 30)
+    one = path(world, f"alert-channels/{added.json()['id']}")
+    lifted = world.bob.patch(one, json={"fallbackId": "", "perMinute": 0}).json()
+    assert (lifted.get("fallbackId"), lifted["perMinute"]) == (None, 0)
+    assert world.bob.patch(one, json={"fallbackId": NOBODY}).status_code == 400
+    assert world.bob.patch(one, json={"perMinute": 100_000}).status_code in (400, 422)
+
+
+def test_dead_letters_are_resent_all_at_once_by_members_only(
+    world: World, http_receiver: HttpReceiver
+) -> None:
+    made = a_webhook(world, f"{http_receiver.url}/hook")
+    http_receiver.answer(Answer(status=422), Answer(status=422))
+    for _ in range(2):
+        world.bob.post(path(world, f"alert-channels/{made['id']}/test"))
+    run_waiting(now=utc_now())
+    resend = f"/api/projects/{world.project}/alert-notifications/resend"
+
+    assert world.charlie.post(resend, json={}).status_code == 404
+    assert world.bob.post(resend, json={"channelId": NOBODY}).json() == {"resent": 0, "left": 0}
+    assert world.bob.post(resend, json={}).json() == {"resent": 2, "left": 0}
+    run_waiting(now=utc_now())
+    states = world.bob.get(f"/api/projects/{world.project}/alert-notifications").json()
+    assert {each["state"] for each in states["notifications"]} == {"delivered"}

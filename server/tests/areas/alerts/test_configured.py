@@ -20,6 +20,7 @@ from mainstay_server.contracts.alerts import (
 )
 from mainstay_server.kernel.configured import ConfiguredProject, Held
 from mainstay_server.kernel.events import Event
+from mainstay_server.kernel.problems import Invalid
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.conftest import Said
@@ -165,3 +166,34 @@ def test_rules_over_measures_are_held_with_the_defaults_that_were_changed(
     for each in held:
         MEASURE_RULES.remove(session, project, each, NOON)
     assert MEASURE_RULES.export(session, project) == []
+
+
+def test_a_channel_names_its_fallback_and_a_name_that_nobody_has_is_refused(
+    session: Session, project: ConfiguredProject
+) -> None:
+    mail = channel(name="mail", type="email", config={"email": "team@ships.example"})
+    chat = channel(instance="production", fallback="mail", perMinute=30)
+    ids = [CHANNELS.write(session, project, each, None, NOON) for each in (chat, mail)]
+    wrote = [Held(id=id_, shape=shape) for id_, shape in zip(ids, (chat, mail), strict=True)]
+    assert CHANNELS.finish is not None
+    CHANNELS.finish(session, project, wrote, NOON)
+
+    held = {one.shape.key: one.shape for one in CHANNELS.export(session, project)}
+    assert held["production", "chat"] == chat
+    assert held["", "mail"] == mail
+    nobody = [Held(id=ids[0], shape=channel(instance="production", fallback="pigeon"))]
+    with pytest.raises(Invalid, match="pigeon"):
+        CHANNELS.finish(session, project, nobody, NOON)
+
+
+def test_a_channel_of_several_fields_is_held_with_its_secrets_and_their_places(
+    session: Session, project: ConfiguredProject
+) -> None:
+    chat = {"chatId": "-1001", "botToken": "123456:AAbbCCddEEffGGhhIIjjKKllMMnn"}
+    CHANNELS.write(session, project, channel(type="telegram", config=chat), None, NOON)
+    shape = only(session, project).shape
+    assert isinstance(shape, ChannelShape)
+    assert shape.config == chat
+    assert shape.secret_paths() == (("config", "botToken"),)
+    kept = channel(type="telegram", config={"chatId": "-1002", "botToken": "kept"})
+    assert kept.config["botToken"] == "kept"

@@ -1,5 +1,6 @@
 """The panel, the tile and the pages: what people read, and what their buttons do."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -154,7 +155,7 @@ def test_a_test_that_failed_is_shown_beside_its_channel_and_resent_from_the_dead
 
     assert "no such room" in world.bob.get(url(world, "alerts/channels")).text
     dead = world.bob.get(url(world, "alerts/deliveries?state=failed")).text
-    path = dead.split("/alerts/deliveries/")[1].split("/resend")[0]
+    (path,) = re.findall(r"/alerts/deliveries/([0-9a-f-]{36})/resend", dead)
     assert world.bob.post(url(world, f"alerts/deliveries/{path}/resend")).status_code == 303
     run_waiting(now=utc_now())
     assert "Delivers" in world.bob.get(url(world, "alerts/channels")).text
@@ -327,3 +328,47 @@ def test_a_field_longer_than_any_is_refused(world: World) -> None:
     assert world.bob.post(url(world, "alerts/channels"), data=form).status_code in (303, 400)
     with reading() as session:
         assert channels.list_channels(session, world.instance.project_id, None) == []
+
+
+def test_another_signing_secret_is_shown_once_and_a_fallback_and_a_limit_are_set(
+    world: World,
+) -> None:
+    channel_id, other = (
+        a_channel(world, "https://hooks.example/a"),
+        a_channel(world, "https://b.example"),
+    )
+    base = url(world, f"alerts/channels/{channel_id}")
+
+    rotated = world.bob.post(f"{base}/rotate")
+    assert rotated.status_code == 200, rotated.text
+    assert "whsec_" in rotated.text
+    assert "a second signature" in rotated.text
+    form = {"fallbackId": other, "perMinute": "12"}
+    assert world.bob.post(f"{base}/change", data=form).status_code == 303
+
+    page = world.bob.get(url(world, f"alerts/channels?edit={channel_id}")).text
+    assert "whsec_" not in page
+    assert "at most 12 a minute" in page
+    assert "else webhook-2" in page
+    assert "Two secrets sign until" in page
+    assert world.bob.post(f"{base}/change", data={"perMinute": "-1"}).status_code in (400, 422)
+
+
+def test_all_dead_letters_of_a_channel_are_resent_with_one_button(
+    world: World, http_receiver: HttpReceiver
+) -> None:
+    http_receiver.answer(Answer(status=422), Answer(status=422))
+    channel_id = a_channel(world, f"{http_receiver.url}/hook")
+    for _ in range(2):
+        world.bob.post(url(world, f"alerts/channels/{channel_id}/test"))
+    run_waiting(now=utc_now())
+    failed = world.bob.get(url(world, f"alerts/deliveries?state=failed&channel={channel_id}")).text
+    assert "Resend all" in failed
+
+    resend = url(world, "alerts/deliveries/resend")
+    assert world.charlie.post(resend, data={"channel_id": channel_id}).status_code == 404
+    assert world.bob.post(resend, data={"channel_id": channel_id}).status_code == 303
+    run_waiting(now=utc_now())
+
+    assert len(http_receiver.requests) == 4
+    assert "Resend all" not in world.bob.get(url(world, "alerts/deliveries?state=failed")).text

@@ -350,7 +350,7 @@ def test_a_process_killed_after_sending_sends_again_under_the_same_key(
     with transaction() as session:
         (claimed,) = claim_for_sending(session, now=harbour.now, lease=MINUTE, limit=1)
         assert isinstance(claimed.event, AlertNotificationDue)
-        parcel = notifications.find_parcel(session, claimed.event.notification_id)
+        parcel = notifications.find_parcel(session, claimed.event.notification_id, now=harbour.now)
     assert parcel is not None
     # What a kill between the answer and its being written down leaves: sent, and still waiting.
     webhook.send(

@@ -7,16 +7,17 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel
 from mainstay_server.areas.alerts.providers import KINDS, masked
-from mainstay_server.areas.alerts.schemas import (
+from mainstay_server.areas.alerts.schemas.channels import (
     ChannelAnswer,
     ChannelChange,
     ChannelFieldAnswer,
     ChannelList,
     NewChannel,
     NewChannelAnswer,
+    RotatedAnswer,
     TestAnswer,
 )
-from mainstay_server.areas.alerts.service import channels, notifications
+from mainstay_server.areas.alerts.service import channels, notifications, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
@@ -41,6 +42,7 @@ CHANNEL = {
     "config": {"webhookUrl": "https://hooks.example/services/…"},
     "enabled": True,
     "minimumSeverity": "info",
+    "perMinute": 0,
     "createdAt": "2026-03-01T12:00:00.000Z",
 }
 EMAIL = {
@@ -152,6 +154,8 @@ def change_channel(
         enabled=body.enabled,
         minimum_severity=body.minimum_severity,
         quiet=body.quiet,
+        fallback_id=body.fallback_id,
+        per_minute=body.per_minute,
         now=utc_now(),
     )
     return _channel(channel)
@@ -182,6 +186,23 @@ def test_channel(session: Session, instance: Written, channel_id: str) -> TestAn
     return TestAnswer.model_validate(notifications.send_test(session, channel, now=utc_now()))
 
 
+@router.post(
+    "/api/instances/{instance_id}/alert-channels/{channel_id}/rotate-secret",
+    summary="Rotate the signing secret of a webhook",
+    operation_id="rotate_alert_channel_secret",
+    responses=example({"secret": "whsec_…", "previousSecretUntil": "2026-03-02T12:00:00.000Z"}),
+)
+def rotate_secret(session: Session, instance: Written, channel_id: str) -> RotatedAnswer:
+    """Give a webhook another secret, shown this once. Both sign its messages for a day.
+
+    The receiver sees two signatures with a space between and accepts the message if one is right,
+    as Standard Webhooks says; so it can change its secret at any moment of that day.
+    """
+    channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+    until = channels.rotate_secret(session, channel, now=utc_now())
+    return RotatedAnswer(secret=channel.secret, previous_secret_until=until)
+
+
 def _listed(found: Sequence[AlertChannel], *, limit: int, cursor: str) -> ChannelList:
     page = page_within(
         found,
@@ -206,6 +227,8 @@ def _create(
         body.config,
         name=body.name,
         minimum_severity=body.minimum_severity,
+        fallback_id=body.fallback_id,
+        per_minute=body.per_minute,
         now=utc_now(),
     )
     return NewChannelAnswer(**_channel(made).model_dump(), secret=made.secret or None)
@@ -221,11 +244,14 @@ def _channel(channel: AlertChannel) -> ChannelAnswer:
         config=masked(channel.type, channel.config),
         enabled=channel.enabled,
         minimum_severity=channel.minimum_severity,
+        fallback_id=channel.fallback_id or None,
+        per_minute=turns.limit_of(channel),
         created_at=channel.created_at,
         last_delivered_at=channel.last_delivered_at,
         failing_since=channel.failing_since,
         last_error=channel.last_error or None,
         disabled_reason=channel.disabled_reason or None,
+        previous_secret_until=channel.previous_secret_until,
         not_ready=KINDS[channel.type].not_ready() or None,
         muted_until=channel.muted_until,
         mute_times=channel.mute_times or None,

@@ -12,8 +12,13 @@ from mainstay_server.areas.alerts.models import (
     NotificationState,
 )
 from mainstay_server.areas.alerts.providers import KINDS
-from mainstay_server.areas.alerts.schemas import NotificationAnswer, NotificationList
-from mainstay_server.areas.alerts.service import history, notifications
+from mainstay_server.areas.alerts.schemas import (
+    NotificationAnswer,
+    NotificationList,
+    ResendAll,
+    ResentAnswer,
+)
+from mainstay_server.areas.alerts.service import dead_letters, history, notifications
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Router
@@ -80,6 +85,27 @@ def resend(
     notifications.resend(session, notification_id, project_id=project.id, now=utc_now())
 
 
+@router.post(
+    "/api/projects/{slug}/alert-notifications/resend",
+    summary="Resend all dead letters",
+    operation_id="resend_alert_notifications",
+    responses={200: {"content": {"application/json": {"example": {"resent": 12, "left": 0}}}}},
+)
+def resend_all(
+    session: Session,
+    project: Annotated[ProjectRef, access.project(Role.MEMBER)],
+    body: ResendAll,
+) -> ResentAnswer:
+    """Give all dead letters of a project or one channel their tries back, at most 200 at once.
+
+    What another channel stood in for, and what belongs to channels that are off, is left alone.
+    """
+    done = dead_letters.resend_all(
+        session, project_id=project.id, channel_id=body.channel_id, now=utc_now()
+    )
+    return ResentAnswer(resent=done.resent, left=done.left)
+
+
 def _notification(
     notification: AlertNotification, channel: AlertChannel, alert: Alert | None
 ) -> NotificationAnswer:
@@ -95,4 +121,6 @@ def _notification(
         created_at=notification.created_at,
         finished_at=notification.finished_at,
         last_error=notification.last_error or None,
+        stands_in_for=notification.stands_in_for or None,
+        slot_at=notification.slot_at,
     )

@@ -12,24 +12,19 @@ from typing_extensions import override
 from mainstay_server.areas.alerts.models import AlertChannel, AlertType, Severity
 from mainstay_server.areas.alerts.providers import KINDS, known_fields, secret_fields
 from mainstay_server.areas.alerts.schemas import WindowSeconds
+from mainstay_server.areas.alerts.schemas.channels import PerMinute
 from mainstay_server.areas.alerts.schemas.event_rules import EventRuleValue
 from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
 from mainstay_server.areas.alerts.schemas.runbooks import NewRunbook
 from mainstay_server.areas.alerts.service import (
     channels,
     event_rules,
+    fallbacks,
     measure_rules,
     rules,
     runbooks,
 )
-from mainstay_server.kernel.configured import (
-    KEPT,
-    Configured,
-    ConfiguredProject,
-    Held,
-    Path,
-    Shape,
-)
+from mainstay_server.kernel.configured import KEPT, Configured, ConfiguredProject, Held, Path, Shape
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.tenancy.subjects import ProjectRef, find_project
 
@@ -51,6 +46,10 @@ class ChannelShape(Shape):
     )
     enabled: bool = True
     minimum_severity: Severity = Severity.INFO
+    fallback: str = Field(
+        "", max_length=100, description="Name of the channel that is told when this one cannot be."
+    )
+    per_minute: PerMinute = 0
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:
@@ -107,7 +106,8 @@ def export_channels(session: Session, project: ConfiguredProject) -> Sequence[He
     """Every channel of the project and its instances, with its secrets."""
     found = session.scalars(
         sa.select(AlertChannel).where(AlertChannel.project_id == project.id).limit(MOST_CHANNELS)
-    )
+    ).all()
+    names = {channel.id: channel.name for channel in found}
     return [
         Held(
             id=channel.id,
@@ -119,6 +119,8 @@ def export_channels(session: Session, project: ConfiguredProject) -> Sequence[He
                 signing_secret=channel.secret or KEPT,
                 enabled=channel.enabled,
                 minimum_severity=Severity(channel.minimum_severity),
+                fallback=names.get(channel.fallback_id, ""),
+                per_minute=channel.per_minute,
             ),
         )
         for channel in found
@@ -144,6 +146,7 @@ def write_channel(
             name=wanted.name,
             secret=secret,
             minimum_severity=wanted.minimum_severity,
+            per_minute=wanted.per_minute,
             now=now,
         )
         if not wanted.enabled:
@@ -161,9 +164,20 @@ def write_channel(
         minimum_severity=wanted.minimum_severity,
         target=wanted.config,
         secret=secret,
+        per_minute=wanted.per_minute,
         now=now,
     )
     return channel.id
+
+
+def set_fallbacks(
+    session: Session, project: ConfiguredProject, wrote: Sequence[Held], now: datetime
+) -> None:
+    """Let each channel have the fallback that it names; all that it could name is there by now."""
+    for held in wrote:
+        assert isinstance(held.shape, ChannelShape), "of this kind"
+        channel = channels.get_channel(session, project.id, None, held.id)
+        fallbacks.set_fallback(session, channel, held.shape.fallback, now=now)
 
 
 def remove_channel(session: Session, project: ConfiguredProject, held: Held, now: datetime) -> None:
@@ -346,6 +360,7 @@ CHANNELS = Configured(
     export=export_channels,
     write=write_channel,
     remove=remove_channel,
+    finish=set_fallbacks,
 )
 RULES = Configured(
     name="alertRules",

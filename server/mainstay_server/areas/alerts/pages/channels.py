@@ -12,7 +12,8 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
-from mainstay_server.areas.alerts.service import channels, history, notifications
+from mainstay_server.areas.alerts.schemas.channels import PerMinute
+from mainstay_server.areas.alerts.service import channels, history, notifications, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Body, Router
@@ -37,6 +38,8 @@ class ConfigForm(Body):
 
     csrf_token: str = Field("", alias="csrf_token")
     name: str = Field("", max_length=100)
+    fallback_id: str | None = Field(None, max_length=36)
+    per_minute: PerMinute | None = None
 
     @property
     def config(self) -> dict[str, str]:
@@ -118,6 +121,8 @@ def add_channel(
                 form.config,
                 name=form.name,
                 minimum_severity=form.minimum_severity,
+                fallback_id=form.fallback_id or "",
+                per_minute=form.per_minute or 0,
                 now=utc_now(),
             )
     except Problem as problem:
@@ -143,6 +148,8 @@ def change_channel(
             minimum_severity=form.minimum_severity,
             target=_changed(channel, form.config),
             quiet=form.quiet(utc_now()),
+            fallback_id=form.fallback_id,
+            per_minute=form.per_minute,
             now=utc_now(),
         ),
         path=url_of(project, "alerts/channels", form.instance),
@@ -158,6 +165,20 @@ def remove_channel(
     channel = channels.get_channel(session, project.id, None, channel_id)
     channels.remove_channel(session, channel, now=utc_now())
     return redirect_with(url_of(project, "alerts/channels", instance), "Removed.")
+
+
+@router.post("/channels/{channel_id}/rotate")
+def rotate_secret(
+    request: Request, session: Session, project: Written, channel_id: str, instance: Text = ""
+) -> Response:
+    """Give a webhook another signing secret, and show it this once."""
+    channel = channels.get_channel(session, project.id, None, channel_id)
+    try:
+        channels.rotate_secret(session, channel, now=utc_now())
+    except Problem as problem:
+        back = url_of(project, "alerts/channels", instance)
+        return redirect_with(back, problem.detail, "critical")
+    return _channels_page(request, session, project, made=channel)
 
 
 @router.post("/channels/{channel_id}/test")
@@ -185,6 +206,9 @@ def _channels_page(
         channels=found,
         edited=next((c for c in found if c.id == request.query_params.get("edit")), None),
         made=made,
+        limits={channel.id: turns.limit_of(channel) for channel in found},
+        names={channel.id: channel.name for channel in found},
+        waiting=history.count_waiting(session, [channel.id for channel in found]),
         tests=history.latest_tests(session, [channel.id for channel in found]),
     )
 

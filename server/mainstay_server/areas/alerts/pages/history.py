@@ -1,11 +1,21 @@
 """What happened and who was told: the history of alerts, and the deliveries."""
 
+from typing import Annotated
+
+from fastapi import Form
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
-from mainstay_server.areas.alerts.service import firing, history, notifications, silence_previews
+from mainstay_server.areas.alerts.service import (
+    channels,
+    dead_letters,
+    firing,
+    history,
+    notifications,
+    silence_previews,
+)
 from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
@@ -73,6 +83,8 @@ def show_deliveries(request: Request, session: Session, project: Viewed) -> Resp
         carried=history.carried_counts(session, [sent.id for sent, _, _ in page.items]),
         next_cursor=page.next_cursor,
         state=chosen_of(request, "state", NotificationState),
+        channel_id=request.query_params.get("channel", "")[:36],
+        channels=channels.channels_of_project(session, project.id),
     )
 
 
@@ -115,3 +127,22 @@ def resend(
         path=url_of(project, "alerts/deliveries", instance),
         done="On its way again.",
     )
+
+
+@router.post("/deliveries/resend")
+def resend_all(
+    session: Session,
+    project: Written,
+    instance: Text = "",
+    channel_id: Annotated[str, Form(max_length=36)] = "",
+) -> Response:
+    """Send all dead letters again, or those of one channel."""
+    done = dead_letters.resend_all(
+        session, project_id=project.id, channel_id=channel_id, now=utc_now()
+    )
+    said = f"{done.resent} on their way again."
+    if done.left:
+        said += f" {done.left} are left; press it again when these have arrived."
+    if not done.resent:
+        said = "Nothing to send again: the channels are off, or another one stood in."
+    return redirect_with(url_of(project, "alerts/deliveries", instance), said)

@@ -26,11 +26,14 @@ class ChannelKind(Protocol):
 
     `FIELDS` are the fields of a channel's config, the target first; form, API and documents follow
     them. `SIGNED` says whether a channel of this kind has a secret of its own to sign with.
+    `PER_MINUTE` is how many messages a minute the service takes of one channel, 0 if it does not
+    say; a channel may have a limit of its own.
     """
 
     LABEL: str
     FIELDS: Sequence[ConfigField]
     SIGNED: bool
+    PER_MINUTE: int
 
     def checked(self, config: Mapping[str, Any]) -> dict[str, str]:
         """The config as it is kept, without what is empty. Raises `Invalid` with the next step."""

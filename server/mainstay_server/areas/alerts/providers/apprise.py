@@ -34,6 +34,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 LONGEST_URL = 2000
 LONGEST_REASON = 200
@@ -201,7 +202,7 @@ def _lines(notice: Notice) -> list[str]:
     since = f"{notice.project_name} {notice.environment}, since {_moment(notice.opened_at)}"
     if notice.change is Change.RESOLVED and notice.resolved_at:
         since += f" until {_moment(notice.resolved_at)}"
-    return [line for line in (*said, notice.message, since, notice.url) if line]
+    return [line for line in (*said, notice.message, notice.why_here, since, notice.url) if line]
 
 
 def _without_secrets(said: str, url: str) -> str:

@@ -43,6 +43,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 API_KEY = re.compile(r"[0-9a-fA-F]{32}")
 SHOWN_CHARACTERS = 4

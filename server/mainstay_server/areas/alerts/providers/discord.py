@@ -32,6 +32,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 30  # Discord takes 30 messages a minute of a webhook's channel.
 
 HOSTS = ("discord.com", "discordapp.com")
 # https://discord.com/developers/docs/resources/message#embed-object-embed-limits

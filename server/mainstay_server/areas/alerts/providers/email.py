@@ -24,6 +24,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 LONGEST_ADDRESS = 254
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -109,7 +110,7 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
 
 def _lines(notice: Notice) -> list[str]:
     said = [notice.resolution] if notice.change is Change.RESOLVED else []
-    paragraphs = [notice.headline, *said, notice.message]
+    paragraphs = [notice.headline, *said, notice.message, notice.why_here]
     lines = [line for text in paragraphs if text for line in (text, "")]
     facts = [f"{name}: {value}" for name, value in _facts(notice)]
     runbook = [f"Runbook: {notice.runbook_url}"] if notice.runbook_url else []

@@ -32,6 +32,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,200}")

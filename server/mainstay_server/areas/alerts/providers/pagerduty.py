@@ -26,6 +26,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
 SHOWN_CHARACTERS = 4
@@ -124,7 +125,7 @@ def _details(notice: Notice) -> dict[str, Any]:
             "component": notice.environment,
             "group": notice.project_slug,
             "class": notice.type,
-            "custom_details": {"message": notice.message, "project": notice.project_name},
+            "custom_details": {"message": notice.said, "project": notice.project_name},
         },
         "client": "Mainstay",
         "client_url": notice.url,

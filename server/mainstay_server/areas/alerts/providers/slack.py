@@ -61,6 +61,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 60  # Slack takes about one message a second of a channel.
 
 TOKEN = re.compile(r"xox[a-z]-[A-Za-z0-9-]{10,250}")
 CHANNEL = re.compile(r"#?[^\s,=#<>@]{1,80}")

@@ -23,6 +23,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 0
 
 # Teams takes 28 KB of a message; the words of an alert stay far below it.
 LONGEST_TEXT = 4000

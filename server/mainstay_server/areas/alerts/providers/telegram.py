@@ -41,6 +41,7 @@ FIELDS: Sequence[ConfigField] = (
     ),
 )
 SIGNED = False
+PER_MINUTE = 20  # Telegram takes 20 messages a minute of a bot for a group.
 
 TOKEN = re.compile(r"\d{3,20}:[A-Za-z0-9_-]{20,100}")
 CHAT = re.compile(r"-?\d{1,20}|@[A-Za-z][A-Za-z0-9_]{3,31}")

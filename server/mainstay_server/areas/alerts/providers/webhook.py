@@ -44,6 +44,7 @@ FIELDS: Sequence[ConfigField] = (
     ConfigField(name="format", label="Body", required=False, choices=FORMATS),
 )
 SIGNED = True
+PER_MINUTE = 0
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 NO_TIME = "0001-01-01T00:00:00Z"  # what Alertmanager writes for an end that is not known

@@ -151,7 +151,12 @@ class Notice:
     def said(self) -> str:
         """What there is to say beneath the title: how it ended, then what it is about."""
         ended = self.resolution if self.change is Change.RESOLVED else ""
-        return "\n".join(part for part in (ended, self.message) if part)
+        return "\n".join(part for part in (ended, self.message, self.why_here) if part)
+
+    @property
+    def why_here(self) -> str:
+        """One sentence for who gets it in another channel's stead; usually empty."""
+        return f"Sent here because {self.instead_of} could not be told." if self.instead_of else ""
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -186,91 +191,7 @@ class Parcel:
     kind: str
     config: dict[str, Any]
     secrets: Sequence[str]
-
-
-class NewChannel(Body):
-    """A way to tell people: `{"webhookUrl": …}` for a webhook, `{"email": …}` for an address.
-
-    `kinds` of the list of channels says which fields each type's config has.
-    """
-
-    type: str = Field(max_length=20, examples=["webhook"])
-    name: str = Field("", max_length=100, description="Default: after its type.")
-    config: dict[str, str] = Field(examples=[{"webhookUrl": "https://hooks.example/services/…"}])
-    minimum_severity: Severity = Severity.INFO
-
-
-class ChannelChange(Body):
-    """What to change of a channel; what is left out stays, also of `config`."""
-
-    name: str | None = Field(None, min_length=1, max_length=100)
-    config: dict[str, str] | None = Field(
-        None, examples=[{"webhookUrl": "https://hooks.example/new"}]
-    )
-    enabled: bool | None = None
-    minimum_severity: Severity | None = None
-    muted_until: Instant | None = Field(None, description="null ends the mute.")
-    mute_times: str | None = Field(
-        None,
-        max_length=500,
-        examples=["Mon-Fri 18:00-08:00, Sat-Sun"],
-        description="When it is quiet every week; empty: never.",
-    )
-    time_zone: str | None = Field(None, max_length=64, examples=["Europe/Berlin"])
-
-    @property
-    def quiet(self) -> dict[str, Any]:
-        """What is said of when it is quiet; only a mute is ended by `null`."""
-        named = self.model_fields_set & {"muted_until", "mute_times", "time_zone"}
-        said = {name: getattr(self, name) for name in sorted(named)}
-        return {k: v for k, v in said.items() if v is not None or k == "muted_until"}
-
-
-class ChannelAnswer(Answer):
-    """One channel. `config` is masked where it holds a secret."""
-
-    id: str
-    instance_id: str | None
-    scope: Literal["instance", "project"]
-    name: str
-    type: str
-    config: dict[str, str]
-    enabled: bool
-    minimum_severity: Severity
-    created_at: Instant
-    last_delivered_at: Instant | None = None
-    failing_since: Instant | None = None
-    last_error: str | None = None
-    disabled_reason: str | None = None
-    not_ready: str | None = None
-    muted_until: Instant | None = None
-    mute_times: str | None = None
-    time_zone: str | None = None
-
-
-class NewChannelAnswer(ChannelAnswer):
-    """A channel right after it was made. The signing secret of a webhook is shown this once."""
-
-    secret: str | None = None
-
-
-class ChannelFieldAnswer(Answer):
-    """One field of the config of a kind of channel; with `choices`, left out means the first."""
-
-    name: str
-    label: str
-    hint: str
-    required: bool
-    secret: bool
-    choices: list[str]
-
-
-class ChannelList(Answer):
-    """Channels, oldest first, and what each kind that could be added is configured with."""
-
-    channels: list[ChannelAnswer]
-    kinds: dict[str, list[ChannelFieldAnswer]]
-    next_cursor: str | None
+    limited: bool = False
 
 
 class RuleAnswer(Answer):
@@ -305,15 +226,12 @@ class RuleChange(Body):
     )
 
 
-class TestAnswer(Answer):
-    """A test that is on its way; the delivery history tells what became of it."""
-
-    id: str
-    state: NotificationState
-
-
 class NotificationAnswer(Answer):
-    """One telling: which change of which alert, through which channel, and how that went."""
+    """One telling: which change of which alert, through which channel, and how that went.
+
+    `standsInFor` is the notification that another channel could not deliver, `slotAt` when the turn
+    of this one is, where a channel has a limit.
+    """
 
     id: str
     alert_id: str | None
@@ -326,6 +244,21 @@ class NotificationAnswer(Answer):
     created_at: Instant
     finished_at: Instant | None = None
     last_error: str | None = None
+    stands_in_for: str | None = None
+    slot_at: Instant | None = None
+
+
+class ResentAnswer(Answer):
+    """How many dead letters have their tries back, and how many are left for another call."""
+
+    resent: int
+    left: int
+
+
+class ResendAll(Body):
+    """Which dead letters to send again: all of the project's, or those of one channel."""
+
+    channel_id: str = Field("", max_length=36, description="Default: of every channel.")
 
 
 class NotificationList(Answer):

@@ -4,7 +4,7 @@ import base64
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
     AlertChannelCreated,
     AlertChannelRemoved,
+    AlertChannelSecretRotated,
     AlertChannelSeen,
 )
 from mainstay_server.kernel.database import new_id
@@ -27,6 +28,7 @@ from .routing.managing import checked_quiet, forget_channel
 
 MOST_CHANNELS = 20
 MOST_OF_PROJECT = 400
+PREVIOUS_SECRET_HOLDS = timedelta(hours=24)
 QUIET = ("muted_until", "mute_times", "time_zone")
 SECRET_BYTES = 24
 LONGEST_NAME = 100
@@ -53,6 +55,8 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     name: str = "",
     secret: str = "",
     minimum_severity: Severity = Severity.INFO,
+    fallback_id: str = "",
+    per_minute: int = 0,
     now: datetime,
 ) -> AlertChannel:
     """Add a channel for `(organization id, project id, instance id or None for project-wide)`.
@@ -61,7 +65,7 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     Without a name it is called after its kind; without a secret a kind that signs makes one.
 
     Raises:
-        Invalid: an unknown kind, or a config that its kind refuses.
+        Invalid: an unknown kind, a config that its kind refuses, or a strange fallback.
         Conflict: the name or the target is there already, or twenty channels are.
     """
     organization_id, project_id, instance_id = about
@@ -83,8 +87,10 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
         secret=checked_secret(secret) or (_new_secret() if provider.SIGNED else ""),
         enabled=True,
         minimum_severity=minimum_severity,
+        per_minute=per_minute,
         created_at=now,
     )
+    channel.fallback_id = _checked_fallback(session, channel, fallback_id)
     session.add(channel)
     session.flush()
     changes = changes_between({}, settings_of(channel))
@@ -192,45 +198,114 @@ def change_channel(  # noqa: PLR0913 - what can be changed
     minimum_severity: Severity | None = None,
     target: Mapping[str, Any] | None = None,
     secret: str = "",
+    fallback_id: str | None = None,
+    per_minute: int | None = None,
     quiet: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> None:
-    """Switch a channel on or off, mute it, or change where it leads or what it is told of.
+    """Switch a channel on or off, mute it, or change where it leads and how it is told of what.
 
     `quiet` may hold `muted_until`, and `mute_times` of the week on the clock of a `time_zone`.
 
     Switching it on forgets why it was off and that it failed: it gets a new chance. So does
-    another target, which gets what still waits for the one before.
+    another target, which gets what still waits for the one before. An empty `fallback_id` leaves
+    it without one; `per_minute` of 0 is what its kind takes.
 
     Raises:
-        Invalid: a target that its kind refuses.
+        Invalid: a target that its kind refuses, or a fallback that is none of the same reach.
         Conflict: another channel of the same reach has the name.
     """
     before = settings_of(channel)
     if name is not None and name.strip() != channel.name:
         channel.name = _free_name(name, channel.type, _names_beside(session, channel))
     if target is not None:
-        _, checked = _checked(channel.type, target)
-        if checked != channel.config:
-            channel.config = checked
-            channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
-    channel.secret = checked_secret(secret) or channel.secret
-    if enabled is not None:
-        channel.enabled = enabled
-    if enabled:
-        channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
-    if minimum_severity is not None:
-        channel.minimum_severity = minimum_severity
+        _lead_elsewhere(channel, target)
+    if checked_secret(secret) and secret != channel.secret:
+        _take_secret(channel, secret, now=now)
+    if fallback_id is not None:
+        channel.fallback_id = _checked_fallback(session, channel, fallback_id)
+    _tell_otherwise(channel, enabled, minimum_severity, per_minute)
     for field, value in checked_quiet(quiet or {}).items():
         setattr(channel, field, value)
     changes = changes_between(before, settings_of(channel))
     say(session, AlertChannelChanged(**about_channel(channel), changes=changes), now=now)
 
 
+def _lead_elsewhere(channel: AlertChannel, target: Mapping[str, Any]) -> None:
+    _, checked = _checked(channel.type, target)
+    if checked != channel.config:
+        channel.config = checked
+        channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
+
+
+def _tell_otherwise(
+    channel: AlertChannel,
+    enabled: bool | None,  # noqa: FBT001 - as it was given
+    minimum_severity: Severity | None,
+    per_minute: int | None,
+) -> None:
+    if enabled is not None:
+        channel.enabled = enabled
+    if enabled:
+        channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
+    if minimum_severity is not None:
+        channel.minimum_severity = minimum_severity
+    if per_minute is not None:
+        channel.per_minute = per_minute
+
+
+def rotate_secret(session: Session, channel: AlertChannel, *, now: datetime) -> datetime:
+    """Give a signed channel another secret; the one before signs its messages too for a day.
+
+    Returns until when it does.
+
+    Raises:
+        Conflict: channels of this kind do not sign.
+    """
+    if not KINDS[channel.type].SIGNED:
+        raise Conflict(f"A {channel.type} does not sign its messages; only webhooks do.")
+    _take_secret(channel, _new_secret(), now=now)
+    say(session, AlertChannelSecretRotated(**about_channel(channel)), now=now)
+    return now + PREVIOUS_SECRET_HOLDS
+
+
+def secrets_of(channel: AlertChannel, *, now: datetime) -> tuple[str, ...]:
+    """What a channel signs with, the newest first: nothing, one secret, or two for a while."""
+    holds = channel.previous_secret_until is not None and now < channel.previous_secret_until
+    found = (channel.secret, channel.previous_secret if holds else "")
+    return tuple(secret for secret in found if secret)
+
+
+def find_fallback(session: Session, channel: AlertChannel) -> AlertChannel | None:
+    """Who is told in a channel's stead, if anybody who still is there and switched on."""
+    found = session.get(AlertChannel, channel.fallback_id) if channel.fallback_id else None
+    return found if found is not None and found.enabled else None
+
+
+def _checked_fallback(session: Session, channel: AlertChannel, fallback_id: str) -> str:
+    present = list_channels(session, channel.project_id, channel.instance_id)
+    if fallback_id and fallback_id not in {c.id for c in present if c.id != channel.id}:
+        message = "fallbackId must be another channel that hears of the same instances."
+        raise Invalid(message, errors=[{"field": "fallbackId", "message": message}])
+    return fallback_id
+
+
+def _take_secret(channel: AlertChannel, secret: str, *, now: datetime) -> None:
+    channel.previous_secret, channel.secret = channel.secret, secret
+    channel.previous_secret_until = now + PREVIOUS_SECRET_HOLDS
+
+
 def remove_channel(session: Session, channel: AlertChannel, *, now: datetime) -> None:
     """Remove a channel with its delivery history; what waits for it is not sent any more."""
     changes = changes_between(settings_of(channel), {})
     say(session, AlertChannelRemoved(**about_channel(channel), changes=changes), now=now)
+    session.execute(
+        sa.update(AlertChannel)
+        .where(
+            AlertChannel.project_id == channel.project_id, AlertChannel.fallback_id == channel.id
+        )
+        .values(fallback_id="")
+    )
     forget_channel(session, channel)
     session.delete(channel)
 
@@ -257,7 +332,10 @@ def settings_of(channel: AlertChannel) -> dict[str, object]:
             for name, value in masked(channel.type, channel.config).items()
             if name != kind.FIELDS[0].name
         },
-        **facts_of(channel, ("name", "enabled", "minimum_severity", *QUIET)),
+        **facts_of(
+            channel,
+            ("name", "enabled", "minimum_severity", "fallback_id", "per_minute", *QUIET),
+        ),
     }
 
 

@@ -169,6 +169,19 @@ def count_failed(session: Session, project_id: str) -> int:
     return session.scalar(failed) or 0
 
 
+def count_waiting(session: Session, channel_ids: Sequence[str]) -> Mapping[str, int]:
+    """How many messages wait for each channel; those for which none does are absent."""
+    rows = session.execute(
+        sa.select(AlertNotification.channel_id, sa.func.count())
+        .where(
+            AlertNotification.channel_id.in_(channel_ids),
+            AlertNotification.state == NotificationState.WAITING,
+        )
+        .group_by(AlertNotification.channel_id)
+    )
+    return {channel_id: count for channel_id, count in rows}  # noqa: C416 - rows are no pairs
+
+
 def latest_tests(session: Session, channel_ids: Sequence[str]) -> Mapping[str, AlertNotification]:
     """The newest test of each channel that was tested."""
     newest = (

@@ -31,11 +31,13 @@ from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_default_instance, find_instance
 
-from .channels import about_channel, settings_of
+from . import fallbacks
+from .channels import about_channel, secrets_of, settings_of
 from .digests import gathered_into
 from .routing import telling
 from .routing.putting import carried_by
 from .runbooks import address_of
+from .turns import limit_of
 
 LONGEST_ERROR = 500
 LONGEST_RECEIPT = 100
@@ -104,7 +106,7 @@ def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> Aler
     return test
 
 
-def find_parcel(session: Session, notification_id: str) -> Parcel | None:
+def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Parcel | None:
     """What a sender has to say and through which channel; None when nothing is left to send.
 
     Nothing is left when the channel or the alert was deleted, or a try that looked failed was not.
@@ -121,9 +123,18 @@ def find_parcel(session: Session, notification_id: str) -> Parcel | None:
     notice = _notice(session, notification, channel)
     if notice is None:
         return None
-    notice = replace(notice, reply_to=_message_of_beginning(session, notification))
-    secrets = (channel.secret,) if channel.secret else ()
-    return Parcel(notice=notice, kind=channel.type, config=channel.config, secrets=secrets)
+    notice = replace(
+        notice,
+        reply_to=_message_of_beginning(session, notification),
+        instead_of=fallbacks.instead_of(session, notification),
+    )
+    return Parcel(
+        notice=notice,
+        kind=channel.type,
+        config=channel.config,
+        secrets=secrets_of(channel, now=now),
+        limited=limit_of(channel) > 0,
+    )
 
 
 def _message_of_beginning(session: Session, notification: AlertNotification) -> str:
@@ -159,6 +170,7 @@ def record_delivered(
         row.receipt = receipt[:LONGEST_RECEIPT]
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
+    fallbacks.tell_end_too(session, notification, channel, now=delivery.at)
 
 
 def record_failure(
@@ -176,6 +188,7 @@ def record_failure(
         return
     for row in (notification, *carried_by(session, notification_id)):
         _record_try(row, delivery, error=reason)
+    notification.slot_at = None
     channel = session.get_one(AlertChannel, notification.channel_id)
     channel.last_error = reason[:LONGEST_ERROR]
     if receiver_gone and channel.enabled:
@@ -187,6 +200,8 @@ def record_failure(
             changes=changes_between(before, settings_of(channel)),
         )
         say(session, disabled, now=now)
+        session.flush()
+        events.hasten(session, fallbacks.waiting_for(session, channel), now=delivery.at)
 
 
 def record_given_up(session: Session, notification_id: str, *, reason: str, now: datetime) -> None:
@@ -198,6 +213,7 @@ def record_given_up(session: Session, notification_id: str, *, reason: str, now:
         row.state, row.finished_at = NotificationState.FAILED, now
         row.last_error = reason[:LONGEST_ERROR]
     channel = session.get_one(AlertChannel, notification.channel_id)
+    fallbacks.fall_back(session, notification, channel, now=now)
     if channel.enabled:
         channel.failing_since = channel.failing_since or now
         channel.last_error = reason[:LONGEST_ERROR]

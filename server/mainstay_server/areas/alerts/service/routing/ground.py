@@ -168,6 +168,12 @@ def inhibition_of(row: AlertInhibition) -> Inhibition:
     )
 
 
+def told_at_all() -> sa.ColumnElement[bool]:
+    """Whether a channel is told: it is on, or its fallback is since its receiver is gone."""
+    stood_in_for = sa.and_(AlertChannel.disabled_reason != "", AlertChannel.fallback_id != "")
+    return sa.or_(AlertChannel.enabled, stood_in_for)
+
+
 def ears_of(session: Session, project_id: str) -> Sequence[Ear]:
     """A project's channels as far as choosing needs them; their secrets stay sealed."""
     rows = session.execute(
@@ -175,7 +181,7 @@ def ears_of(session: Session, project_id: str) -> Sequence[Ear]:
             AlertChannel.id,
             AlertChannel.instance_id,
             AlertChannel.type,
-            AlertChannel.enabled,
+            told_at_all().label("enabled"),
             AlertChannel.minimum_severity,
             AlertChannel.muted_until,
             AlertChannel.mute_times,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from mainstay_server.areas.alerts.schemas import AlertNotificationDue
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import say
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 HEALTH = (AlertType.INSTANCE_DOWN, AlertType.INSTANCE_DEGRADED)
 
 
@@ -28,12 +30,19 @@ def put(  # noqa: PLR0913 - a message, all that it is made of
     *,
     turn: int = 0,
     thread: str,
+    stands_in_for: Mapping[str, str] = NOTHING,
     now: datetime,
 ) -> None:
     """Write down one message to a channel, and say that it has to leave.
 
-    The table takes each change of an alert once per channel and turn, whatever goes wrong here.
+    Each change of an alert is told once per channel and turn: what the channel was told already,
+    as it may have been in another's stead, is left out. `stands_in_for` are the messages of others
+    that this one replaces, by alert.
     """
+    told = _told_of(session, [alert.id for alert in alerts], channel_id, change, turn=turn)
+    alerts = [alert for alert in alerts if alert.id not in told]
+    if not alerts:
+        return
     leader = new_id()
     rows = [
         {
@@ -47,6 +56,7 @@ def put(  # noqa: PLR0913 - a message, all that it is made of
             "turn": turn,
             "carried_by": leader if place else "",
             "thread": thread,
+            "stands_in_for": stands_in_for.get(alert.id, ""),
             "last_error": "",
             "created_at": now,
         }
@@ -55,6 +65,21 @@ def put(  # noqa: PLR0913 - a message, all that it is made of
     session.execute(sa.insert(AlertNotification), rows)
     due = AlertNotificationDue(notification_id=leader, channel_id=channel_id, thread=thread)
     say(session, due, now=now)
+
+
+def _told_of(
+    session: Session, alert_ids: Sequence[str], channel_id: str, change: Change, *, turn: int
+) -> set[str | None]:
+    return set(
+        session.scalars(
+            sa.select(AlertNotification.alert_id).where(
+                AlertNotification.alert_id.in_(alert_ids),
+                AlertNotification.channel_id == channel_id,
+                AlertNotification.change == change,
+                AlertNotification.turn == turn,
+            )
+        )
+    )
 
 
 def thread_of(alert: Alert) -> str:
