@@ -94,7 +94,7 @@ router = Router()
 @router.get(
     ALL,
     summary="List remediation actions",
-    responses=example({"actions": [ACTION], "nextCursor": None}),
+    responses=example({"actions": [ACTION], "nextCursor": "Wzdd"}),
 )
 def list_remediation_actions(
     session: Session, project: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
@@ -163,7 +163,7 @@ def run_remediation_action(
 @router.get(
     "/api/projects/{slug}/remediation-runs",
     summary="List remediation runs",
-    responses=example({"runs": [RUN], "nextCursor": None}),
+    responses=example({"runs": [RUN], "nextCursor": "Wzdd"}),
 )
 def list_remediation_runs(
     session: Session,

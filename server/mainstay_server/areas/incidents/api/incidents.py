@@ -57,7 +57,7 @@ router = Router()
 @router.get(
     ALL,
     summary="List incidents",
-    responses=example({"incidents": [INCIDENT], "nextCursor": None}),
+    responses=example({"incidents": [INCIDENT], "nextCursor": "Wzdd"}),
 )
 def list_incidents(
     session: Session, project: Viewed, chosen: Annotated[IncidentQuery, Query()]

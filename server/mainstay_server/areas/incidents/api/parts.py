@@ -49,7 +49,7 @@ router = Router(prefix=ONE)
 @router.get(
     "/timeline",
     summary="List the timeline of an incident",
-    responses=example({"entries": [ENTRY], "nextCursor": None}),
+    responses=example({"entries": [ENTRY], "nextCursor": "Wzdd"}),
 )
 def list_timeline(
     session: Session,
