@@ -235,7 +235,7 @@ def mail_of(parcel: Parcel, *, delivery_id: str) -> EmailMessage:
     lines = [line for text in paragraphs for line in (text, "")]
     told = [line for text, url in parcel.others for line in ("", text, url)]
     message.set_content("\n".join([*lines, *facts, "", *asks, f"Open: {parcel.page_url}", *told]))
-    html = environment().get_template("on_call/mail.html").render(parcel=parcel)
+    html = environment().get_template("on_call/email.html").render(parcel=parcel)
     message.add_alternative(html, subtype="html")
     return message
 
