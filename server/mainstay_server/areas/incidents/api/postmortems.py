@@ -1,7 +1,7 @@
 """What was learnt of an incident, over HTTP."""
 
 from sqlalchemy.orm import Session
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from mainstay_server.areas.incidents.schemas import A_TIME, PostmortemAnswer, PostmortemBody
 from mainstay_server.areas.incidents.service import incidents, postmortems
@@ -45,7 +45,7 @@ def write_postmortem(
 @router.get(
     "/export",
     summary="Export the postmortem of an incident",
-    response_class=PlainTextResponse,
+    response_class=Response,
     responses={
         200: {
             "description": "The Markdown, as a file.",
