@@ -26,6 +26,7 @@ NOT_AUDITED = {
     "planConfiguration": "asks what would change; it is undone",
     "removeStorageFiles": "the example's file is not there; those that are deleted are said",
     "reportLeakedApiKeys": "the example's key is nobody's; one that is found is revoked, and said",
+    "resendAlertNotifications": "none failed here; each that is sent again is said",
     "runHealthCheck": "asks the app once more; nothing is different afterwards",
     "testAlertRoutes": "tells who would hear; nothing is kept",
     "useMeter": "counts what was used, as often as an app is called",

@@ -507,7 +507,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def filled(path: str, known: dict[str, str]) -> str:
-    known = {"type": "instance_down", **known}
+    known = {"type": "instance_down", "role": "commander", **known}
     return re.sub(r"{(\w+)}", lambda name: known.get(name[1], "0" * 36), path)
 
 

@@ -22,7 +22,7 @@ StepKind = Literal["schedule", "person", "channel", "action"]
 Severity = Literal["info", "low", "medium", "warning", "high", "critical"]
 # From the least on.
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "warning", "high", "critical")
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100, examples=["First line"])]
 Id = Annotated[str, Field(max_length=36)]
 
 

@@ -287,6 +287,7 @@ def test_rules_start_with_defaults_and_the_nearest_change_wins(world: World) -> 
         "threshold": 5,
         "windowSeconds": 300,
         "minimumCount": 20,
+        "runbook": "",
         "changed": None,
     }
 

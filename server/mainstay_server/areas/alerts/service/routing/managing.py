@@ -336,7 +336,7 @@ def _channels(session: Session, project_id: str, wanted: Sequence[str]) -> list[
         )
     )
     if missing := sorted(set(ids) - set(found)):
-        raise _invalid("channelIds", f"names {missing[0]!r}, which is no channel of the project")
+        raise NotFound(f"The project has no channel {missing[0]!r}; its channels list them.")
     return ids
 
 
