@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=60), nullable=False),
         sa.Column("kind", sa.String(length=10), nullable=False),
-        sa.Column("config", sa.Text(), nullable=False),
+        sa.Column("config", sa.JSON(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("probe_id", sa.String(length=36), nullable=False),
         sa.Column("matchers", sa.String(length=2000), nullable=False),

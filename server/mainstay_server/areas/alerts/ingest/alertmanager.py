@@ -29,6 +29,7 @@ from mainstay_server.areas.alerts.service import alertmanager, receiving
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import spoken_by
+from mainstay_server.kernel.matchers import compiled
 from mainstay_server.kernel.problems import (
     Invalid,
     MethodNotAllowed,
@@ -327,13 +328,16 @@ class _Sender:
 
 
 def _chosen(asked: Asked) -> alertmanager.Chosen:
+    receiver = next(iter(asked.query.get("receiver", ())), "")[:1000]
+    if receiver:
+        compiled(receiver)  # refuses what is no regular expression, though there be no alert
     return alertmanager.Chosen(
         active=_flag(asked.query, "active"),
         silenced=_flag(asked.query, "silenced"),
         inhibited=_flag(asked.query, "inhibited"),
         unprocessed=_flag(asked.query, "unprocessed"),
         filters=alertmanager.filters_of(asked.query.get("filter", ())),
-        receiver=next(iter(asked.query.get("receiver", ())), "")[:1000],
+        receiver=receiver,
     )
 
 
