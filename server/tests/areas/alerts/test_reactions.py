@@ -466,6 +466,22 @@ def test_mail_that_is_put_off_arrives_once_under_one_message_id(
 
 def test_mail_that_is_refused_for_good_is_a_dead_letter(harbour: Harbour, smtp: SmtpServer) -> None:
     use_mail(smtp)
+    channel = harbour.channel(email="team@ships.example")
+    smtp.refuse("554 5.6.0 no such mail here")
+
+    harbour.goes_down()
+
+    (notification,) = harbour.notifications()
+    assert notification.state == "failed"
+    assert "554" in notification.last_error
+    assert harbour.reloaded(channel).failing_since is not None
+    assert harbour.reloaded(channel).enabled
+
+
+def test_an_address_that_takes_no_mail_switches_its_channel_off_and_says_so(
+    harbour: Harbour, smtp: SmtpServer
+) -> None:
+    use_mail(smtp)
     channel = harbour.channel(email="nobody@ships.example")
     smtp.refuse_recipient("nobody@ships.example", "550 5.1.1 no such user")
 
@@ -474,7 +490,9 @@ def test_mail_that_is_refused_for_good_is_a_dead_letter(harbour: Harbour, smtp: 
     (notification,) = harbour.notifications()
     assert notification.state == "failed"
     assert "550" in notification.last_error
-    assert harbour.reloaded(channel).failing_since is not None
+    off = harbour.reloaded(channel)
+    assert not off.enabled
+    assert "Give an address that takes mail." in off.disabled_reason
 
 
 def test_without_a_mail_server_mails_wait_and_say_why(harbour: Harbour) -> None:

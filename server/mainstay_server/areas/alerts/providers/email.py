@@ -9,7 +9,8 @@ from typing import Any
 
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import ConfigField, Notice
-from mainstay_server.kernel.mailing import SmtpSettings, hand_over, why_no_mail
+from mainstay_server.kernel.mailing import RecipientRefused, SmtpSettings, hand_over, why_no_mail
+from mainstay_server.kernel.posting import ReceiverGone
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
 from mainstay_server.ui.rendering import environment
@@ -70,7 +71,10 @@ def send(
     """Hand the mail to the server; every try carries the same Message-ID, so readers see one."""
     _ = secrets, now  # mail is not signed, and every try of it has the same Date
     sender = of(SmtpSettings).sender
-    hand_over(mail(notice, to=config["email"], sender=sender, delivery_id=delivery_id))
+    try:
+        hand_over(mail(notice, to=config["email"], sender=sender, delivery_id=delivery_id))
+    except RecipientRefused as refused:
+        raise ReceiverGone(f"{refused} Give an address that takes mail.") from None
     return ""
 
 
