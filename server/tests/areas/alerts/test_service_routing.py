@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.areas.alerts.models.routing import AlertGroup, AlertRoute, AlertTelling
-from mainstay_server.areas.alerts.service import firing, history, notifications
+from mainstay_server.areas.alerts.service import channels, firing, history, notifications
 from mainstay_server.areas.alerts.service.routing import flushing
 from mainstay_server.areas.alerts.service.silences import Reach, Wanted, create_silence
 from mainstay_server.areas.alerts.settings import AlertSettings
@@ -29,6 +30,7 @@ from tests.areas.alerts.conftest import MINUTE, NOON, Harbour
 from tests.databases import on_both_stores
 from tests.servers.http import Answer, HttpReceiver, running_http
 from tests.servers.smtp import SmtpServer
+from tests.world import a_project
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -580,3 +582,63 @@ def react(harbour: Harbour) -> None:
     """Run every reaction, but carry no message out: the oracle asks what was written down."""
     while react_to_next(now=harbour.now):
         pass
+
+
+@on_both_stores
+def test_a_reason_is_cut_to_its_column_however_long_the_times_of_a_channel_are(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    channel = harbour.channel(http_receiver.url)
+    times = ", ".join(["Mon-Sun 00:00-23:59"] * 20)
+    with transaction() as session:
+        found = session.get_one(AlertChannel, channel.id)
+        channels.change_channel(session, found, quiet={"mute_times": times}, now=NOON)
+
+    alert_id = fires(harbour, "berth")
+    harbour.deliver()
+
+    assert len(reason_of(alert_id)) == 300
+    assert http_receiver.requests == []
+
+
+def test_what_cannot_be_told_of_one_project_keeps_no_other_from_being_told(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    with transaction() as session:
+        instance = a_project(session, now=NOON, organization="Rival", slug="rival", number=2)
+    other = Harbour(instance)
+    for each in (harbour, other):
+        channel = each.channel(f"{http_receiver.url}/{each.instance.project_slug}")
+        a_route(each, "alertname=~.+", channel, wait_seconds=60)
+        fires(each, "gathered")
+        silence(each, "alertname=heartbeat_missed", NOON + MINUTE)
+        fires(each, "held", kind=AlertType.HEARTBEAT_MISSED)
+        each.deliver()
+    with transaction() as session:
+        broken = sa.update(AlertRoute).where(AlertRoute.project_id == harbour.instance.project_id)
+        session.execute(broken.values(matchers="}{"))
+
+    other.later(2 * MINUTE)
+    other.jobs_run()
+    other.later(2 * MINUTE)
+    other.jobs_run()
+
+    assert {request.path for request in http_receiver.requests} == {"/rival"}
+    assert sorted(titles(http_receiver)) == [("opened", "gathered"), ("opened", "held")]
+
+
+def test_all_that_is_held_is_looked_at_however_much_there_is(
+    harbour: Harbour, http_receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushing, "HELD_AT_ONCE", 2)
+    harbour.channel(http_receiver.url)
+    silence(harbour, "berth=old", NOON + 2 * HOUR)
+    silence(harbour, "berth=new", NOON + HOUR)
+    for number in range(5):
+        fires(harbour, f"old {number}", labels={"berth": "old"})
+    fires(harbour, "new", labels={"berth": "new"})
+
+    harbour.later(HOUR + SECOND)
+    harbour.jobs_run()
+
+    assert titles(http_receiver) == [("opened", "new")]

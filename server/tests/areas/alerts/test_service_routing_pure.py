@@ -69,6 +69,9 @@ def test_a_channel_is_told_what_it_does_not_know(
         (10, 50, 0, 60, 50),  # with those that wait
         (None, 7, 30, 60, 7),
         (10, None, 0, 0, 0),  # nothing is gathered
+        (-7200, None, 0, 60, 60),  # the clock was set back by two hours since
+        (10, 7200, 0, 60, 60),
+        (None, 7200, 90, 60, 90),
     ],
 )
 def test_the_first_of_a_group_leaves_and_the_others_are_gathered(
@@ -85,7 +88,14 @@ def test_the_first_of_a_group_leaves_and_the_others_are_gathered(
 
 
 @pytest.mark.parametrize(
-    ("others", "waiting", "due"), [(False, None, 0), (False, 40, 0), (True, None, 60), (True, 5, 5)]
+    ("others", "waiting", "due"),
+    [
+        (False, None, 0),
+        (False, 40, 0),
+        (True, None, 60),
+        (True, 5, 5),
+        (True, 7200, 60),  # the clock was set back by two hours since
+    ],
 )
 def test_ends_are_told_when_nothing_stands_any_more_or_an_interval_has_passed(
     others: bool,  # noqa: FBT001

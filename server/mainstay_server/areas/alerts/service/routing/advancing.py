@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.models.routing import (
 
 from . import putting
 from .choosing import Ear, Route, Verdict
-from .ground import Ground, default_pace, why_held
+from .ground import LONGEST_REASON, Ground, default_pace, why_held
 from .pacing import NEVER, Entry, Pace, Reason, earliest, needs_update
 
 # While a beginning has not arrived, its end waits where it could overtake it.
@@ -43,7 +43,8 @@ class Listener:
     def why_held(self, session: Session, alert: Alert, *, now: datetime) -> str:
         """Why it is not told of an alert at present; empty when it is."""
         heard = Verdict(ear=self.ear, hears=True, route=self.route, why="")
-        return why_held(session, self.ground, alert, now=now) or heard.quiet(now)
+        why = why_held(session, self.ground, alert, now=now) or heard.quiet(now)
+        return why[:LONGEST_REASON]
 
 
 def advance(session: Session, group: AlertGroup, listener: Listener, *, now: datetime) -> None:

@@ -69,13 +69,15 @@ def opening_due(
     """When an alert that joins a group now is told: with those that wait, if any do.
 
     Otherwise after the group wait where the group was quiet for an interval, which by default is at
-    once, and else when an interval has passed since its last message.
+    once, and else when an interval has passed since its last message. A clock that was set back
+    meanwhile makes nothing later than if the group were told just now.
     """
+    latest = _latest(pace, now=now)
     if waiting_until is not None:
-        return waiting_until
+        return min(waiting_until, latest)
     if told_at is None or now - told_at >= pace.interval:
         return now + pace.wait
-    return max(told_at + pace.interval, now + pace.wait)
+    return min(max(told_at + pace.interval, now + pace.wait), latest)
 
 
 def ending_due(
@@ -87,7 +89,14 @@ def ending_due(
     """
     if not others_stand:
         return now
-    return waiting_until if waiting_until is not None else now + pace.interval
+    if waiting_until is None:
+        return now + pace.interval
+    return min(waiting_until, _latest(pace, now=now))
+
+
+def _latest(pace: Pace, *, now: datetime) -> datetime:
+    """When at the latest something of a group is told, whatever a clock said before."""
+    return now + max(pace.interval, pace.wait)
 
 
 def group_key(labels: Mapping[str, str], group_by: Iterable[str]) -> tuple[str, dict[str, str]]:
