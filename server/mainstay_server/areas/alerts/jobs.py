@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.requests import count_requests
 from mainstay_server.kernel.database import reading, transaction
-from mainstay_server.kernel.jobs import job
+from mainstay_server.kernel.jobs import job, last_finished
 from mainstay_server.kernel.settings import of
 
 from .service import (
@@ -24,6 +24,9 @@ from .service import (
 )
 from .service.routing import flushing
 from .settings import AlertSettings
+
+# Who sends alerts could reach nobody meanwhile: what was not sent again may well last.
+STANDSTILL = timedelta(minutes=1)
 
 
 @job(every=timedelta(minutes=1), in_transaction=False)
@@ -78,7 +81,14 @@ def tell_held_alerts(*, now: datetime) -> int:
 
 @job(every=timedelta(seconds=15))
 def end_unsent_alerts(session: Session, *, now: datetime) -> int:
-    """End alerts of other systems that nobody sent again in time."""
+    """End alerts of other systems that nobody sent again in time.
+
+    After a standstill of our own nothing ends yet: their senders had nobody to send them to.
+    """
+    before = last_finished(session, end_unsent_alerts)
+    if before is not None and now - before > STANDSTILL:
+        receiving.wait_for_senders(session, now=now)
+        return 0
     return receiving.end_unsent(session, now=now)
 
 

@@ -2,7 +2,15 @@
 
 from .declared import Job, job
 from .models import JobState
-from .runner import JobRunner, LeaseLost, install_jobs, job_states, run_due, run_task
+from .runner import (
+    JobRunner,
+    LeaseLost,
+    install_jobs,
+    job_states,
+    last_finished,
+    run_due,
+    run_task,
+)
 
 __all__ = [
     "Job",
@@ -12,6 +20,7 @@ __all__ = [
     "install_jobs",
     "job",
     "job_states",
+    "last_finished",
     "run_due",
     "run_task",
 ]

@@ -205,6 +205,11 @@ def job_states(session: Session) -> Sequence[JobState]:
     return session.scalars(sa.select(JobState).order_by(JobState.name)).all()
 
 
+def last_finished(session: Session, declared: Job) -> datetime | None:
+    """When a job last ended, well or not, in whatever worker; None when it never did."""
+    return session.scalar(sa.select(JobState.finished_at).where(JobState.name == declared.name))
+
+
 def _first_due(session: Session, now: datetime, *, may_be_long: bool) -> JobState | None:
     names = [name for name, declared in _jobs.items() if may_be_long or not declared.is_long]
     return session.scalar(

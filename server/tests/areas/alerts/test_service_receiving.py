@@ -1,11 +1,13 @@
 """Alerts that other systems send: opened once, kept while they are sent, ended when not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mainstay_server.areas.alerts import jobs
 from mainstay_server.areas.alerts.models import (
     Alert,
     AlertReceipt,
@@ -23,8 +25,10 @@ from mainstay_server.areas.alerts.schemas.alertmanager import (
 from mainstay_server.areas.alerts.service import firing, receiving, rules
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
 from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.jobs import JobState
 from mainstay_server.kernel.labels import fingerprint
 from tests.areas.alerts.conftest import MINUTE, NOON, Harbour
+from tests.databases import on_both_stores
 
 DISK = {"alertname": "DiskFull", "instance": "db-1:9100", "severity": "critical"}
 
@@ -64,6 +68,7 @@ def told(harbour: Harbour) -> list[str]:
     ]
 
 
+@on_both_stores
 def test_an_alert_opens_once_and_keeps_exactly_its_labels(harbour: Harbour) -> None:
     annotations = {"summary": "The disk of db-1\nis full", "description": "3 % are left."}
     began = NOON - 3 * MINUTE
@@ -273,3 +278,29 @@ def test_whatever_is_sent_each_set_of_labels_is_active_at_most_once_and_only_whi
         with reading() as session:
             live = session.query(AlertReceipt).where(AlertReceipt.live_until.is_not(None)).all()
             assert all(each.live_until and each.live_until > harbour.now for each in live)
+
+
+def door_runs(harbour: Harbour, *, last: datetime) -> object:
+    """Let the job run, which last ended at some moment."""
+    with transaction() as session:
+        session.execute(sa.update(JobState).values(finished_at=last))
+        return jobs.end_unsent_alerts.function(session, now=harbour.now)
+
+
+def test_after_a_standstill_of_our_own_nothing_ends_before_its_sender_could_send_it_again(
+    harbour: Harbour,
+) -> None:
+    sends(harbour, disk())
+    with transaction() as session:
+        session.add(JobState(name=jobs.end_unsent_alerts.name, due_at=NOON))
+
+    harbour.later(10 * MINUTE)
+    assert door_runs(harbour, last=NOON) == 0
+    assert len(harbour.active()) == 1
+
+    second = timedelta(seconds=1)
+    harbour.later(5 * MINUTE - second)
+    assert door_runs(harbour, last=harbour.now - MINUTE) == 0
+    harbour.later(second)
+    assert door_runs(harbour, last=harbour.now - MINUTE) == 1
+    assert harbour.active() == []

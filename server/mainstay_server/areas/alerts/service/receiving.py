@@ -14,8 +14,8 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.areas.alerts.schemas import Rule
-from mainstay_server.areas.alerts.schemas.alertmanager import Sent
-from mainstay_server.kernel.database import insert
+from mainstay_server.areas.alerts.schemas.alertmanager import RESOLVE_TIMEOUT, Sent
+from mainstay_server.kernel.database import insert, rows_changed
 from mainstay_server.kernel.subjects import InstanceRef
 
 from . import firing, rules
@@ -102,6 +102,20 @@ def end_unsent(session: Session, *, now: datetime) -> int:
     return firing.resolve_each(session, list(over), resolution=NOT_SENT, quiet=False, now=now)
 
 
+def wait_for_senders(session: Session, *, now: datetime) -> int:
+    """After a standstill of our own, give senders the time to send again what still lasts.
+
+    Whatever would end by then stays as long as if it were sent now; returns how much that is.
+    """
+    until = now + RESOLVE_TIMEOUT
+    return rows_changed(
+        session,
+        sa.update(AlertReceipt)
+        .where(AlertReceipt.live_until < until)
+        .values(live_until=until, end_is_given=False),
+    )
+
+
 class _Room:
     """How many more alerts of a project may be live; asked only when one opens."""
 
@@ -135,6 +149,7 @@ def _live(
             AlertReceipt.live_until.is_not(None),
         )
         .order_by(AlertReceipt.alert_id)
+        .with_for_update(of=AlertReceipt)
     )
     return {receipt.fingerprint: (receipt, alert) for receipt, alert in rows}
 
