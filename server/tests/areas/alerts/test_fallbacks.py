@@ -180,3 +180,88 @@ def test_what_a_person_switched_off_is_told_to_nobody(
     harbour.happens(harbour.new_issue("two"))
 
     assert told_at(http_receiver, "/other") == []
+
+
+def test_a_fallback_whose_own_receiver_is_gone_passes_on_what_it_gets(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    _, other = two_channels(harbour, http_receiver)
+    last = harbour.channel(f"{http_receiver.url}/last")
+    change(harbour, other, fallback_id=last.id)
+    change(harbour, last, fallback_id=other.id)  # a circle, which ends all the same
+    for path in ("/first", "/other"):
+        http_receiver.answer_at(path, Answer(status=410))
+    harbour.happens(harbour.regressed("one"))
+    for channel in (other, last):
+        critical_only(harbour, channel)
+    http_receiver.clear()
+
+    harbour.happens(harbour.new_issue("two"))
+    for _ in range(3):
+        harbour.later(DAY)
+        harbour.deliver()
+
+    (instead,) = told_at(http_receiver, "/last")
+    assert "two" in instead["alert"]["title"]
+    assert len(http_receiver.requests) == 1
+
+
+def told_instead(harbour: Harbour, receiver: HttpReceiver) -> tuple[AlertChannel, AlertChannel]:
+    """Two channels, of which the other alone heard that something is down."""
+    first, other = two_channels(harbour, receiver)
+    critical_only(harbour, other)
+    receiver.answer_at("/first", Answer(status=422))
+    harbour.degrades()
+    harbour.deliver()
+    receiver.answer_at("/first", Answer())
+    assert types(told_at(receiver, "/other")) == ["alert.opened"]
+    return first, other
+
+
+def recovered(harbour: Harbour, receiver: HttpReceiver) -> list[str]:
+    harbour.later(MINUTE)
+    harbour.recovers()
+    harbour.deliver()
+    return types(told_at(receiver, "/other"))
+
+
+def test_who_was_told_instead_hears_the_end_once_while_the_channel_is_there(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    told_instead(harbour, http_receiver)
+    assert recovered(harbour, http_receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_who_was_told_instead_hears_the_end_though_the_channel_was_switched_off(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    first, _ = told_instead(harbour, http_receiver)
+    change(harbour, first, enabled=False)
+    assert recovered(harbour, http_receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_who_was_told_instead_hears_the_end_though_the_channel_has_another_fallback(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    first, _ = told_instead(harbour, http_receiver)
+    change(harbour, first, fallback_id="")
+    assert recovered(harbour, http_receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_who_was_told_instead_hears_the_end_though_the_channel_was_removed(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    first, _ = told_instead(harbour, http_receiver)
+    with transaction() as session:
+        found = session.get_one(AlertChannel, first.id)
+        channels.remove_channel(session, found, now=harbour.now)
+    assert recovered(harbour, http_receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_who_was_told_instead_hears_of_what_took_its_place_and_of_no_end(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    told_instead(harbour, http_receiver)
+    harbour.later(MINUTE)
+    harbour.goes_down()  # which the other hears by itself
+    assert types(told_at(http_receiver, "/other")) == ["alert.opened", "alert.opened"]

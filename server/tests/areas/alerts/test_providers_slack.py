@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mainstay_server.areas.alerts.models import Change
+from mainstay_server.areas.alerts.models import AlertChannel, Change
 from mainstay_server.areas.alerts.providers import masked, slack
+from mainstay_server.areas.alerts.service import channels
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.contracts.alerts import AlertChannelDisabled
 from mainstay_server.kernel import outbound
+from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.posting import ReceiverGone
 from mainstay_server.kernel.problems import Invalid
@@ -268,3 +270,23 @@ def test_of_a_bot_the_channels_are_shown_and_the_token_is_not() -> None:
         "channel": "#ships",
         "severityChannels": "info=#quiet, critical=#loud",
     }
+
+
+def test_a_bot_that_leads_elsewhere_since_puts_the_end_there_and_beneath_nothing(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    override_settings(AlertSettings(slack_url=http_receiver.url))
+    channel = harbour.channel_of("slack", BOT)
+    http_receiver.answer(
+        bot_answer(ok=True, channel="C1", ts="17.1"), bot_answer(ok=True, channel="C2", ts="17.2")
+    )
+    harbour.goes_down()
+    with transaction() as session:
+        found = session.get_one(AlertChannel, channel.id)
+        channels.change_channel(session, found, target=BOT | {"channel": "#yard"}, now=harbour.now)
+
+    harbour.later(12 * MINUTE)
+    harbour.recovers()
+
+    _, up = posted(http_receiver)
+    assert (up["channel"], up.get("thread_ts")) == ("#yard", None)

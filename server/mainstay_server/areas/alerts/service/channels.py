@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.alerts.models import AlertChannel, Severity
+from mainstay_server.areas.alerts.models import AlertChannel, AlertNotification, Severity
 from mainstay_server.areas.alerts.providers import KINDS, ChannelKind, known_fields, masked
 from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
@@ -219,7 +219,7 @@ def change_channel(  # noqa: PLR0913 - what can be changed
     if name is not None and name.strip() != channel.name:
         channel.name = _free_name(name, channel.type, _names_beside(session, channel))
     if target is not None:
-        _lead_elsewhere(channel, target)
+        _lead_elsewhere(session, channel, target)
     if checked_secret(secret) and secret != channel.secret:
         _take_secret(channel, secret, now=now)
     if fallback_id is not None:
@@ -231,10 +231,16 @@ def change_channel(  # noqa: PLR0913 - what can be changed
     say(session, AlertChannelChanged(**about_channel(channel), changes=changes), now=now)
 
 
-def _lead_elsewhere(channel: AlertChannel, target: Mapping[str, Any]) -> None:
+def _lead_elsewhere(session: Session, channel: AlertChannel, target: Mapping[str, Any]) -> None:
+    """Another target knows nothing of the messages that the one before received."""
     _, checked = _checked(channel.type, target)
     if checked != channel.config:
         channel.config = checked
+        session.execute(
+            sa.update(AlertNotification)
+            .where(AlertNotification.channel_id == channel.id, AlertNotification.receipt != "")
+            .values(receipt="")
+        )
         channel.disabled_reason, channel.failing_since, channel.last_error = "", None, ""
 
 
@@ -277,9 +283,17 @@ def secrets_of(channel: AlertChannel, *, now: datetime) -> tuple[str, ...]:
 
 
 def find_fallback(session: Session, channel: AlertChannel) -> AlertChannel | None:
-    """Who is told in a channel's stead, if anybody who still is there and switched on."""
+    """Who is told in a channel's stead, if anybody who still is there and switched on.
+
+    One whose own receiver is gone passes on what it gets, if it has a fallback.
+    """
     found = session.get(AlertChannel, channel.fallback_id) if channel.fallback_id else None
-    return found if found is not None and found.enabled else None
+    return found if found is not None and is_told(found) else None
+
+
+def is_told(channel: AlertChannel) -> bool:
+    """Whether a channel takes messages: it is on, or its fallback does since its own is gone."""
+    return channel.enabled or bool(channel.disabled_reason and channel.fallback_id)
 
 
 def _checked_fallback(session: Session, channel: AlertChannel, fallback_id: str) -> str:

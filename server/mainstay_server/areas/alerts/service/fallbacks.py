@@ -16,8 +16,9 @@ from mainstay_server.areas.alerts.models import (
 from mainstay_server.areas.alerts.providers import KINDS, ONE_BY_ONE
 from mainstay_server.kernel.problems import Invalid
 
-from .channels import change_channel, find_fallback, list_channels
+from .channels import change_channel, find_fallback, is_told, list_channels
 from .routing.putting import carried_by, put
+from .routing.telling import hears_end, is_told_instead
 
 MOST_HASTENED = 1_000
 
@@ -80,6 +81,52 @@ def tell_end_too(
     owed = [row for row in ended if row.alert_id in began_there]
     if owed:
         _stand_in(session, owed, fallback, notification.thread, now=now)
+
+
+def tell_end_instead(session: Session, alert: Alert, *, superseded_by: str, now: datetime) -> None:
+    """Tell the end to whoever heard of the beginning in a channel's stead, whatever became of it.
+
+    Where that channel passes on what it gets, or is told of the alert that took its place, so is
+    its fallback, in the same way as before.
+    """
+    rows = session.scalars(
+        sa.select(AlertNotification)
+        .where(
+            AlertNotification.alert_id == alert.id,
+            AlertNotification.change == Change.OPENED,
+            AlertNotification.turn == 0,
+            AlertNotification.stands_in_for != "",
+            AlertNotification.state != NotificationState.FAILED,
+        )
+        .order_by(AlertNotification.id)
+    ).all()
+    for row in rows:
+        if not _will_hear(session, alert, row, superseded_by):
+            owed = {alert.id: row.stands_in_for}
+            put(
+                session,
+                [alert],
+                row.channel_id,
+                Change.RESOLVED,
+                thread=row.thread,
+                stands_in_for=owed,
+                now=now,
+            )
+
+
+def _will_hear(session: Session, alert: Alert, told: AlertNotification, superseded_by: str) -> bool:
+    """Whether who was told instead hears of the end anyway, or is to hear of nothing."""
+    if not is_told(session.get_one(AlertChannel, told.channel_id)):
+        return True
+    if is_told_instead(session, superseded_by, told.channel_id):
+        return True
+    lost = session.get(AlertNotification, told.stands_in_for)
+    first = session.get(AlertChannel, lost.channel_id) if lost else None
+    fallback = find_fallback(session, first) if first else None
+    if first is None or fallback is None or fallback.id != told.channel_id:
+        return False
+    passed_on = not first.enabled and is_told_instead(session, superseded_by, first.id)
+    return passed_on or hears_end(session, alert, first.id)
 
 
 def instead_of(session: Session, notification: AlertNotification) -> str:

@@ -75,6 +75,8 @@ def announce_resolved(
     alert = _locked(session, alert_id)
     if alert is not None:
         telling.conclude(session, alert, superseded_by=superseded_by, quiet=quiet, now=now)
+        if not quiet:
+            fallbacks.tell_end_instead(session, alert, superseded_by=superseded_by, now=now)
 
 
 def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> AlertNotification:

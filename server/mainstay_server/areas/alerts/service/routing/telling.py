@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import (
     Alert,
+    AlertNotification,
+    Change,
     Severity,
 )
 from mainstay_server.areas.alerts.models.routing import (
@@ -92,7 +94,7 @@ def conclude(
         heard = telling.state == TellingState.TOLD or telling.follows
         if telling.state in (TellingState.WAITING, TellingState.HELD):
             telling.state, telling.reason = TellingState.DROPPED, ""
-        spared = quiet or _is_told_instead(session, superseded_by, telling.channel_id)
+        spared = quiet or is_told_instead(session, superseded_by, telling.channel_id)
         is_told = heard and not spared and listener.ear.enabled
         telling.ending = Ending.WAITING if is_told else Ending.OVER
         session.flush()
@@ -149,6 +151,33 @@ def would_change(
     return _listener(ground, group).why_held(session, alert, now=now) != telling.reason
 
 
+def is_told_instead(session: Session, alert_id: str, channel_id: str) -> bool:
+    """Whether a channel was told, or waits to be told, of the alert that took another's place."""
+    if not alert_id:
+        return False
+    found = sa.select(AlertTelling.id).where(
+        AlertTelling.alert_id == alert_id,
+        AlertTelling.channel_id == channel_id,
+        AlertTelling.state.in_((TellingState.TOLD, TellingState.WAITING)),
+    )
+    return session.scalar(found) is not None
+
+
+def hears_end(session: Session, alert: Alert, channel_id: str) -> bool:
+    """Whether a channel was told, or waits to be told, that an alert is over."""
+    waits = sa.select(AlertTelling.id).where(
+        AlertTelling.alert_id == alert.id,
+        AlertTelling.channel_id == channel_id,
+        AlertTelling.ending == Ending.WAITING,
+    )
+    told = sa.select(AlertNotification.id).where(
+        AlertNotification.alert_id == alert.id,
+        AlertNotification.channel_id == channel_id,
+        AlertNotification.change == Change.RESOLVED,
+    )
+    return bool(session.scalar(sa.select(sa.or_(sa.exists(waits), sa.exists(told)))))
+
+
 def _channel(verdict: Verdict) -> str:
     return verdict.ear.id
 
@@ -192,18 +221,6 @@ def _heard_of(session: Session, alert_id: str, channel_id: str) -> bool:
         return False
     found = sa.select(AlertTelling.id).where(
         AlertTelling.alert_id == alert_id, AlertTelling.channel_id == channel_id, STANDS
-    )
-    return session.scalar(found) is not None
-
-
-def _is_told_instead(session: Session, alert_id: str, channel_id: str) -> bool:
-    """Whether a channel was told, or waits to be told, of the alert that took another's place."""
-    if not alert_id:
-        return False
-    found = sa.select(AlertTelling.id).where(
-        AlertTelling.alert_id == alert_id,
-        AlertTelling.channel_id == channel_id,
-        AlertTelling.state.in_((TellingState.TOLD, TellingState.WAITING)),
     )
     return session.scalar(found) is not None
 
