@@ -23,7 +23,7 @@ def begin_what_fits(session: Session, event: AlertOpened, *, now: datetime) -> N
 @on(AlertResolved)
 def end_what_is_healed(session: Session, event: AlertResolved, *, now: datetime) -> None:
     """An alert is over: what was tried for it needs no other try."""
-    runs.record_over(session, event.alert_id, now=now)
+    runs.record_over(session, event.alert_id, superseded_by=event.superseded_by, now=now)
 
 
 @sends(RemediationTryDue)

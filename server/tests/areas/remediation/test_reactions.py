@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 from mainstay_server.areas.remediation.models import RunState
+from mainstay_server.contracts.alerts import AlertSeen, find_alert
 from mainstay_server.contracts.remediation import (
     RemediationFailed,
     RemediationStarted,
     RemediationSucceeded,
 )
 from mainstay_server.kernel import outbound
+from mainstay_server.kernel.ports import forget_answers, install_answers
 from tests.servers.http import Answer, HttpReceiver, http_receiver
 
 from .worlds import MINUTE, SECOND, Harbour
@@ -151,3 +153,62 @@ def test_an_alert_heard_twice_begins_one_run(harbour: Harbour, http_receiver: Ht
     harbour.hear(opened, opened)
     assert len(http_receiver.requests) == 1
     assert len(harbour.runs()) == 1
+
+
+def a_seen(harbour: Harbour, alert_id: str, *, over: bool) -> AlertSeen:
+    return AlertSeen(
+        id=alert_id,
+        project_id=harbour.instance.project_id,
+        instance_id=harbour.instance.id,
+        type="instance_down",
+        severity="critical",
+        title="shop is down",
+        labels={"alertname": "instance_down", "severity": "critical"},
+        opened_at=harbour.now,
+        acknowledged_at=None,
+        ended_at=harbour.now if over else None,
+    )
+
+
+def test_nothing_begins_for_what_is_over_when_its_beginning_is_heard(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    find = find_alert.answered_by(lambda _, alert_id: a_seen(harbour, alert_id, over=True))
+    install_answers((find,))
+    harbour.allow(url=f"{http_receiver.url}/restart")
+    harbour.alert()
+    forget_answers()
+    assert http_receiver.requests == []
+    assert harbour.runs() == []
+
+
+def test_a_try_that_is_due_is_not_sent_when_its_alert_is_over(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    looks: list[str] = []
+
+    def find(_: object, alert_id: str) -> AlertSeen:
+        looks.append(alert_id)
+        return a_seen(harbour, alert_id, over=len(looks) > 1)
+
+    install_answers((find_alert.answered_by(find),))
+    harbour.allow(url=f"{http_receiver.url}/restart")
+    harbour.alert()
+    harbour.later(2 * MINUTE)
+    forget_answers()
+    assert http_receiver.requests == []
+    assert [run.state for run in harbour.runs()] == [RunState.HEALED]
+
+
+def test_what_another_alert_took_the_place_of_is_not_healed(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    harbour.allow(url=f"{http_receiver.url}/restart")
+    alert = harbour.alert()
+    harbour.over(alert, superseded_by="another")
+    (run,) = harbour.runs()
+    assert (run.state, run.reason) == (
+        RunState.FAILED,
+        "Another alert took the place of this one.",
+    )
+    assert [type(event) for event in harbour.said()] == [RemediationStarted, RemediationFailed]

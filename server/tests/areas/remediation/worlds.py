@@ -61,9 +61,10 @@ class Harbour:
         """So many alerts open at one moment."""
         self.hear(*(self._opened(new_id(), "instance_down") for _ in range(count)))
 
-    def over(self, alert_id: str) -> None:
-        """An alert is over now."""
-        self.hear(AlertResolved(**self._facts(alert_id, "instance_down"), resolved_at=self.now))
+    def over(self, alert_id: str, *, superseded_by: str = "") -> None:
+        """An alert is over now, as it may be since another took its place."""
+        facts = self._facts(alert_id, "instance_down")
+        self.hear(AlertResolved(**facts, resolved_at=self.now, superseded_by=superseded_by))
 
     def later(self, span: timedelta, *, step: timedelta = 5 * SECOND) -> None:
         """Time passes, and the job has its turns."""

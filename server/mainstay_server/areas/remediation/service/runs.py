@@ -35,6 +35,7 @@ REPORTED_WITHIN = timedelta(seconds=30)
 FETCHED_WITHIN = timedelta(seconds=90)
 MOST_AT_ONCE = 200
 HEALED = "The alert is over."
+SUPERSEDED = "Another alert took the place of this one."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +128,12 @@ def record_try(
     return True
 
 
-def record_over(session: Session, alert_id: str, *, now: datetime) -> int:
-    """An alert is over: what was tried for it is healed. Returns how many runs that ends."""
+def record_over(session: Session, alert_id: str, *, superseded_by: str = "", now: datetime) -> int:
+    """An alert is over: what was tried for it is healed. Returns how many runs that ends.
+
+    Where another alert took its place, it is as ill as before: what was tried has failed.
+    """
+    state, why = (RunState.FAILED, SUPERSEDED) if superseded_by else (RunState.HEALED, HEALED)
     runs = session.scalars(
         sa.select(RemediationRun)
         .where(RemediationRun.alert_id == alert_id, RemediationRun.state.in_(UNFINISHED))
@@ -136,7 +141,7 @@ def record_over(session: Session, alert_id: str, *, now: datetime) -> int:
         .execution_options(populate_existing=True)
     ).all()
     for run in runs:
-        _end(session, run, RunState.HEALED, HEALED, now=now)
+        _end(session, run, state, why, now=now)
     return len(runs)
 
 
@@ -198,7 +203,7 @@ def forget_ended(session: Session, *, before: datetime) -> int:
 
 def _go_on(session: Session, run: RemediationRun, *, now: datetime) -> None:
     action = session.get_one(RemediationAction, run.action_id)
-    if _is_over(session, run):
+    if is_over(session, run):
         _end(session, run, RunState.HEALED, HEALED, now=now)
     elif not action.enabled:
         _end(session, run, RunState.FAILED, "The action was switched off meanwhile.", now=now)
@@ -292,7 +297,8 @@ def _under_way(session: Session, action_id: str, alert_id: str) -> bool:
     return bool(session.scalar(sa.select(present)))
 
 
-def _is_over(session: Session, run: RemediationRun) -> bool:
+def is_over(session: Session, run: RemediationRun) -> bool:
+    """Whether the alert of a run has ended, or is gone."""
     if not find_alert.is_answered:
         return False
     seen = find_alert(session, run.alert_id)

@@ -10,6 +10,8 @@ from mainstay_server.areas.remediation.models import RemediationAction, Remediat
 from mainstay_server.areas.remediation.schemas import RemediationTryDue
 from mainstay_server.kernel.clock import rfc3339
 
+from .runs import is_over
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
@@ -21,9 +23,11 @@ class Parcel:
 
 
 def find_parcel(session: Session, event: RemediationTryDue, *, now: datetime) -> Parcel | None:
-    """What is to be sent; None when the run is over or further on."""
+    """What is to be sent; None when the run or its alert is over, or the run is further on."""
     run = session.get(RemediationRun, event.run_id)
     if run is None or run.state != RunState.RUNNING or run.tries != event.number:
+        return None
+    if is_over(session, run):
         return None
     action = session.get_one(RemediationAction, run.action_id)
     return Parcel(

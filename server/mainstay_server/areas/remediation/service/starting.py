@@ -26,6 +26,9 @@ def begin_automatic(session: Session, event: AlertOpened, *, now: datetime) -> i
 
     One that the limits refuse is said to have failed, so that somebody is told.
     """
+    seen = find_alert(session, event.alert_id) if find_alert.is_answered else None
+    if seen is not None and seen.ended_at is not None:
+        return 0
     ill = Ill(
         alert_id=event.alert_id,
         title=event.title,
