@@ -1,18 +1,26 @@
 """From an alert to three mailboxes, over real SMTP and with a clock that is moved by hand."""
 
 import re
+from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.on_call.models import EscalationNotice, EscalationState
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.escalating import Hand
-from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened
+from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
+    AlertOpened,
+    AlertSeen,
+    find_alert,
+)
 from mainstay_server.contracts.on_call import tell_channel, why_alert_is_held
 from mainstay_server.contracts.remediation import start_remediation
 from mainstay_server.kernel.database import new_id, reading, transaction
-from mainstay_server.kernel.ports import install_answers
+from mainstay_server.kernel.ports import forget_answers, install_answers
+from mainstay_server.tenancy.models import Membership, Role
 from tests.databases import on_both_stores
+from tests.world import a_project
 
 from .worlds import HOUR, MINUTE, Night, a_layer, a_policy, a_schedule, tells, tells_schedule
 
@@ -182,7 +190,10 @@ def test_steps_that_reach_nobody_are_skipped_at_once_with_a_written_word(night: 
             tells_schedule(empty),
             tells(night.cara),
         ]
+        # As it was made when something here could tell a channel.
+        install_answers((tell_channel.answered_by(lambda *_, now: bool(now)),))
         a_policy(session, organization_id, *steps)
+        forget_answers()
     night.opens()
     assert night.counts() == (0, 0, 1)
     assert night.log() == [
@@ -312,3 +323,74 @@ def test_a_storm_whose_mail_is_refused_is_written_off_as_a_whole(night: Night) -
     with reading() as session:
         states = session.scalars(sa.select(EscalationNotice.state)).all()
     assert sorted(states) == ["delivered"] * 5 + ["failed"] * 3
+
+
+def test_what_is_over_before_a_step_comes_wakes_nobody(night: Night) -> None:
+    ended: list[datetime] = []
+
+    def find(session: object, alert_id: str) -> AlertSeen:
+        return AlertSeen(
+            id=alert_id,
+            project_id=night.instance.project_id,
+            instance_id=night.instance.id,
+            type="instance_down",
+            severity="critical",
+            title="inspections production is down",
+            labels={},
+            opened_at=night.now,
+            acknowledged_at=None,
+            ended_at=ended[0] if ended else None,
+        )
+
+    install_answers((find_alert.answered_by(find),))
+    three_steps(night)
+    night.opens()
+    ended.append(night.now)  # while its end is still on its way here
+    night.later(HOUR)
+    assert night.counts() == (1, 0, 0)
+    night.resolves()
+    assert night.counts() == (2, 0, 0)
+
+
+@on_both_stores
+def test_what_is_over_while_its_mail_is_gathered_is_not_told(night: Night) -> None:
+    three_steps(night)
+    for number in range(8):
+        night.alert_id = new_id()
+        facts = night.alert(title=f"part {number} is down")
+        night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    night.resolves()
+    night.later(MINUTE)
+    assert night.counts() == (6, 0, 0)
+    digest = night.mails(night.anna)[-1]
+    assert digest.subject == "[Critical] part 5 is down and 1 more"
+    assert "part 7" not in digest.text
+
+
+def test_what_is_gathered_of_two_organizations_is_a_mail_of_each(night: Night) -> None:
+    three_steps(night)
+    with transaction() as session:
+        other = a_project(session, now=night.now, organization="Rival", slug="rival", number=2)
+        session.add(
+            Membership(
+                id=new_id(),
+                organization_id=other.organization_id,
+                person_id=night.anna.id,
+                role=Role.MEMBER,
+                created_at=night.now,
+            )
+        )
+        session.flush()
+        a_policy(session, other.organization_id, tells(night.anna))
+    for number in range(9):
+        night.alert_id = new_id()
+        ids = (other if number % 2 else night.instance).ids
+        facts = night.alert(title=f"part {number} is down", **ids)
+        night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    assert night.counts() == (5, 0, 0)
+    night.later(MINUTE)
+    subjects = [mail.subject for mail in night.mails(night.anna)[5:]]
+    assert sorted(subjects) == [
+        "[Critical] part 5 is down and 1 more",
+        "[Critical] part 6 is down and 1 more",
+    ]

@@ -23,6 +23,7 @@ from mainstay_server.contracts.alerts import (
     AlertOpened,
     AlertResolved,
     acknowledge_alert,
+    find_alert,
 )
 from mainstay_server.contracts.on_call import EscalationAcknowledged, why_alert_is_held
 from mainstay_server.kernel.database import insert, made_at, new_id
@@ -38,7 +39,7 @@ from mainstay_server.kernel.problems import NotFound
 
 from .policies import find_policy_for
 from .steps import take_step
-from .telling import people_told, tell, write_line
+from .telling import forget_gathered, people_told, tell, write_line
 
 MOST_AT_ONCE = 100
 MOST_LINES = 500
@@ -134,6 +135,7 @@ def end(session: Session, alert: AlertResolved, *, now: datetime) -> None:
     if escalation is None or escalation.state == EscalationState.ENDED:
         return
     escalation.state, escalation.due_at, escalation.ended_at = EscalationState.ENDED, None, now
+    forget_gathered(session, escalation)
     told = [] if alert.quiet or alert.superseded_by else people_told(session, escalation)
     for person_id in told:
         tell(session, escalation, person_id, NoticeChange.ENDED, now=now)
@@ -263,7 +265,9 @@ def _advance(session: Session, escalation: Escalation, *, now: datetime) -> None
 
     Times count from now: what was late is not made up for by waking all at once.
     """
-    if escalation.state != EscalationState.RUNNING or _is_held(session, escalation, now=now):
+    if escalation.state != EscalationState.RUNNING or _is_over(session, escalation, now=now):
+        return
+    if _is_held(session, escalation, now=now):
         return
     steps = steps_of(escalation)
     while escalation.state == EscalationState.RUNNING:
@@ -283,6 +287,15 @@ def _advance(session: Session, escalation: Escalation, *, now: datetime) -> None
         escalation.due_at = now + wait
         if wait:
             return
+
+
+def _is_over(session: Session, escalation: Escalation, *, now: datetime) -> bool:
+    """Whether the alert is over already and its end not heard yet; then nobody is woken."""
+    seen = find_alert(session, escalation.alert_id) if find_alert.is_answered else None
+    is_over = seen is not None and seen.ended_at is not None
+    if is_over:
+        escalation.due_at = now + HELD_PAUSE
+    return is_over
 
 
 def _is_held(session: Session, escalation: Escalation, *, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from mainstay_server.contracts.on_call import (
     EscalationPolicyChanged,
     EscalationPolicyCreated,
     EscalationPolicyRemoved,
+    tell_channel,
 )
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
@@ -200,6 +201,12 @@ def _refuse_strange(session: Session, organization_id: str, step: StepBody) -> N
             get_schedule(session, organization_id, step.schedule_id)
         except NotFound as missing:
             raise Invalid(missing.detail) from None
+    elif step.kind == "channel" and not tell_channel.is_answered:
+        message = (
+            "Nothing here can tell a channel in a step; tell a person or a schedule, and let a"
+            " route of alerts tell the channel."
+        )
+        raise Invalid(message, errors=[{"field": "steps", "message": message}])
 
 
 def _names(policy: EscalationPolicy) -> dict[str, str]:

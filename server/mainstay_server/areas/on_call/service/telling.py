@@ -121,28 +121,32 @@ def tell(
 def flush_gathered(session: Session, *, now: datetime) -> int:
     """Have one mail sent to everybody for whom something was gathered; returns how many mails.
 
-    What waits half a minute leaves with all that came meanwhile, at most 100 in one mail.
+    What waits half a minute leaves with all that came meanwhile, at most 100 in one mail. Whoever
+    is of several organizations gets a mail from each.
     """
-    people = session.scalars(
-        sa.select(EscalationNotice.person_id)
-        .where(
-            EscalationNotice.state == NoticeState.GATHERED,
-            EscalationNotice.created_at <= now - GATHERED_FOR,
-        )
+    readers = (EscalationNotice.person_id, Escalation.organization_id)
+    gathered = (
+        sa.select(EscalationNotice)
+        .select_from(EscalationNotice)
+        .join(Escalation, Escalation.id == EscalationNotice.escalation_id)
+        .where(EscalationNotice.state == NoticeState.GATHERED)
+    )
+    people = session.execute(
+        gathered.with_only_columns(*readers)
+        .where(EscalationNotice.created_at <= now - GATHERED_FOR)
         .distinct()
-        .order_by(EscalationNotice.person_id)
+        .order_by(*readers)
         .limit(MOST_AT_ONCE)
     ).all()
-    for person_id in people:
+    for person_id, organization_id in people:
         rows = session.scalars(
-            sa.select(EscalationNotice)
-            .where(
+            gathered.where(
                 EscalationNotice.person_id == person_id,
-                EscalationNotice.state == NoticeState.GATHERED,
+                Escalation.organization_id == organization_id,
             )
             .order_by(EscalationNotice.id)
             .limit(MOST_TOGETHER)
-            .with_for_update(skip_locked=True)
+            .with_for_update(of=EscalationNotice, skip_locked=True)
         ).all()
         for row in rows:
             row.state = NoticeState.WAITING
@@ -151,6 +155,17 @@ def flush_gathered(session: Session, *, now: datetime) -> int:
             _say_due(session, rows[0].id, rows[0].escalation_id, person_id, now=now)
     session.flush()
     return len(people)
+
+
+def forget_gathered(session: Session, escalation: Escalation) -> None:
+    """Tell nobody any more that the alert is open whose mail of it has not left."""
+    session.execute(
+        sa.delete(EscalationNotice).where(
+            EscalationNotice.escalation_id == escalation.id,
+            EscalationNotice.change == NoticeChange.OPENED,
+            EscalationNotice.state == NoticeState.GATHERED,
+        )
+    )
 
 
 def people_told(session: Session, escalation: Escalation) -> list[str]:
