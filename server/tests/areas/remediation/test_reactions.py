@@ -173,7 +173,7 @@ def a_seen(harbour: Harbour, alert_id: str, *, over: bool) -> AlertSeen:
 def test_nothing_begins_for_what_is_over_when_its_beginning_is_heard(
     harbour: Harbour, http_receiver: HttpReceiver
 ) -> None:
-    find = find_alert.answered_by(lambda _, alert_id: a_seen(harbour, alert_id, over=True))
+    find = find_alert.answered_by(lambda session, alert_id: a_seen(harbour, alert_id, over=True))
     install_answers((find,))
     harbour.allow(url=f"{http_receiver.url}/restart")
     harbour.alert()
@@ -187,7 +187,7 @@ def test_a_try_that_is_due_is_not_sent_when_its_alert_is_over(
 ) -> None:
     looks: list[str] = []
 
-    def find(_: object, alert_id: str) -> AlertSeen:
+    def find(session: object, alert_id: str) -> AlertSeen:
         looks.append(alert_id)
         return a_seen(harbour, alert_id, over=len(looks) > 1)
 
