@@ -21,6 +21,8 @@ from typing_extensions import override
 
 from mainstay_server.kernel.problems import Invalid
 
+from .rounding import MOST_NUMBER, rounded
+
 LONGEST_SOURCE = 32_000
 LONGEST_TEXT = 64_000
 LONGEST_RESULT = 256_000
@@ -29,7 +31,6 @@ MOST_STEPS = 500_000  # turns times what stands in the loop: less than a second 
 MOST_HANDLED = 4_000_000
 DEEPEST = 40
 MOST_NESTED_LOOPS = 4
-MOST_NUMBER = 1e15
 
 FILTERS = frozenset(
     {"abs", "capitalize", "default", "e", "escape", "first", "float", "int", "join", "last"}
@@ -253,6 +254,12 @@ class _Environment(ImmutableSandboxedEnvironment):
         return callable(obj) and getattr(obj, "of_mails", False)
 
     @override
+    def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        made = super().call(context, obj, *args, **kwargs)
+        _handle(made)  # also where it is only measured and never written out
+        return made
+
+    @override
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         for value in (left, right):
             if isinstance(value, Undefined):
@@ -278,6 +285,7 @@ def _environment(*, escaped: bool) -> _Environment:
         "number": _number,
         "truncate": _truncate,
         "nl2br": _nl2br,
+        "round": rounded,
         "sort": _sort,
     }
     return made

@@ -38,6 +38,8 @@ def rendered(source: str, **more: Any) -> str:
             "1=1 2=2 ",
         ),
         ("{% for key, value in user %}{{ key }} {% endfor %}", "name items "),
+        ("{{ 1 | round(1000000000, 'ceil') }} {{ n | round(-1000000000) }}", "1.0 0"),
+        ("{{ 2.567 | round(1) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | round }}", "2.6 3.0 3.0"),
         ("{{ n * 2 + 1 }} {{ 1234.5 | number(1) }}", "7 1,234.5"),
         ("{% if n > 2 and 'A' in user.name %}yes{% else %}no{% endif %}", "yes"),
         ("{{ missing | default('none') }}", "none"),
@@ -125,6 +127,24 @@ def test_doubling_through_loops_ends_at_the_limit_of_a_text() -> None:
     ]
     with pytest.raises(Invalid, match="more than"):
         rendered("".join(loops) + "{{ d }}" + "{% endfor %}" * 4)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x' | round }}",
+        "{{ 1 | round(0, 'up') }}",
+        "{{ (big | length / 0.1) | round | round(big) }}",
+    ],
+)
+def test_only_numbers_are_rounded(source: str) -> None:
+    with pytest.raises(Invalid):
+        rendered(source)
+
+
+def test_what_parts_make_counts_also_where_it_is_only_measured() -> None:
+    with pytest.raises(Invalid, match="too many long texts"):
+        rendered("{% for a in [" + LONG_LIST + "] %}{{ shout(big) | length }}{% endfor %}")
 
 
 def test_text_is_not_escaped_where_it_is_no_html() -> None:

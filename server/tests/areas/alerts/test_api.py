@@ -399,16 +399,29 @@ def test_a_channel_s_config_and_name_are_changed_and_what_is_not_named_stays(wor
     one = path(world, f"alert-channels/{made.json()['id']}")
 
     changed = world.bob.patch(
-        one, json={"name": "quay", "config": {"topicUrl": "https://ntfy.example/quay"}}
+        one, json={"name": "quay", "config": {"topicUrl": "https://ntfy.sh/quay"}}
     )
 
     assert changed.status_code == 200, changed.text
-    assert changed.json()["config"] == {"topicUrl": "https://ntfy.example/…", "accessToken": "…"}
+    assert changed.json()["config"] == {"topicUrl": "https://ntfy.sh/…", "accessToken": "…"}
     assert changed.json()["name"] == "quay"
     assert "verysecret" not in changed.text
     assert world.bob.patch(one, json={"config": {"topic": "x"}}).status_code == 400
     taken = world.bob.patch(one, json={"config": {"accessToken": ""}})
-    assert taken.json()["config"] == {"topicUrl": "https://ntfy.example/…"}
+    assert taken.json()["config"] == {"topicUrl": "https://ntfy.sh/…"}
+
+
+def test_a_secret_does_not_follow_a_channel_to_another_server(world: World) -> None:
+    config = {"topicUrl": "https://ntfy.sh/ships", "accessToken": "tk_verysecret"}
+    made = world.bob.post(path(world, "alert-channels"), json={"type": "ntfy", "config": config})
+    one = path(world, f"alert-channels/{made.json()['id']}")
+    there = {"topicUrl": "https://ntfy.example/quay"}
+
+    led = world.bob.patch(one, json={"config": there})
+    assert led.json()["config"] == {"topicUrl": "https://ntfy.example/…"}
+    back = {"topicUrl": "https://ntfy.sh/ships", "accessToken": "tk_another"}
+    led = world.bob.patch(one, json={"config": back})
+    assert led.json()["config"] == {"topicUrl": "https://ntfy.sh/…", "accessToken": "…"}
 
 
 def test_a_webhook_s_secret_is_rotated_by_members_and_shown_in_that_answer_only(

@@ -85,6 +85,21 @@ def test_a_webhook_keeps_its_signing_secret_or_takes_the_document_s(
     assert only(session, project).shape == given
 
 
+def test_a_kept_secret_does_not_follow_a_document_to_another_server(
+    session: Session, project: ConfiguredProject
+) -> None:
+    topic = {"topicUrl": "https://ntfy.sh/ships", "accessToken": "tk_secret"}
+    CHANNELS.write(session, project, channel(type="ntfy", config=topic), None, NOON)
+    made = only(session, project)
+    elsewhere = topic | {"topicUrl": "https://ntfy.example/ships"}
+    with pytest.raises(Invalid, match="another server"):
+        CHANNELS.write(session, project, channel(type="ntfy", config=elsewhere), made.id, NOON)
+    assert only(session, project).shape == channel(type="ntfy", config=topic)
+    given = channel(type="ntfy", config=elsewhere | {"accessToken": "tk_another"})
+    CHANNELS.write(session, project, given, made.id, NOON)
+    assert only(session, project).shape == given
+
+
 def test_of_another_type_it_is_another_channel(
     session: Session, project: ConfiguredProject
 ) -> None:

@@ -65,6 +65,8 @@ def test_each_of_several_gets_a_mail_of_their_own(world: World, smtp: SmtpServer
     ("changes", "status", "code"),
     [
         ({"to": "nobody"}, 400, "invalid"),
+        ({"to": "a..b@example.com"}, 400, "invalid"),
+        ({"to": ".a@example.com"}, 400, "invalid"),
         ({"to": "a@b.example\r\nBcc: all@example.com"}, 400, "invalid"),
         ({"to": []}, 400, "invalid"),
         ({"to": [f"p{n}@example.com" for n in range(51)]}, 400, "invalid"),

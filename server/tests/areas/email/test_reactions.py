@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from mainstay_server.areas.email.models import Email
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.settings import override_settings
 from tests.areas.email.conftest import ANN, arrived, delivered, seen, sent
@@ -114,15 +116,41 @@ def test_a_bounce_holds_back_what_an_unsubscription_let_through(
     assert sent(world)["emails"][0]["state"] == "suppressed"
 
 
-def test_a_link_to_a_new_password_is_forgotten_once_it_is_sent(
+def a_reset(world: World) -> str:
+    data = {"resetUrl": "https://app.example.com/reset?token=s3cret"}
+    return str(sent(world, template="password_reset", data=data)["id"])
+
+
+def kept(one: str) -> str:
+    """What the database holds of the words of a mail."""
+    with reading() as session:
+        email = session.get_one(Email, one)
+        return email.html + email.text
+
+
+def test_a_link_to_a_new_password_is_shown_to_its_reader_alone_and_forgotten_once_it_is_sent(
     world: World, smtp: SmtpServer
 ) -> None:
-    data = {"resetUrl": "https://app.example.com/reset?token=s3cret"}
-    one = sent(world, template="password_reset", data=data)["id"]
-    assert "s3cret" in seen(world, one)["text"]
+    one = a_reset(world)
+    assert "s3cret" in kept(one)
+    assert (seen(world, one)["html"], seen(world, one)["text"]) == ("", "")
+    page = f"/dashboard/projects/{world.project}/email/{one}"
+    assert "s3cret" not in world.bob.get(page).text + world.bob.get(f"{page}/html").text
     delivered()
     assert "s3cret" in arrived(smtp, 1)[0].text
-    assert (seen(world, one)["html"], seen(world, one)["text"]) == ("", "")
+    assert kept(one) == ""
+
+
+def test_a_link_to_a_new_password_is_not_kept_when_it_did_not_get_through(
+    world: World, smtp: SmtpServer
+) -> None:
+    smtp.refuse_recipient(ANN, "550 5.1.1 unknown")
+    bounced, waiting = a_reset(world), a_reset(world)
+    delivered()
+    suppressed = a_reset(world)
+    states = [seen(world, one)["state"] for one in (bounced, waiting, suppressed)]
+    assert states == ["bounced", "suppressed", "suppressed"]
+    assert [kept(one) for one in (bounced, waiting, suppressed)] == ["", "", ""]
 
 
 def test_without_a_mail_server_mails_wait_and_say_why(world: World) -> None:

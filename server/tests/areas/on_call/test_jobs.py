@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import pytest
 from mainstay_server.areas.on_call import jobs
 from mainstay_server.areas.on_call.service import calendars, schedules
 from mainstay_server.kernel.database import reading, transaction
@@ -77,6 +78,24 @@ def test_a_calendar_that_is_too_large_or_none_at_all_says_so(
         large, page = calendars.list_calendars(session, schedule).items
     assert large.last_error
     assert page.last_error == "That is no calendar: it has no line BEGIN:VCALENDAR."
+
+
+def test_a_calendar_that_breaks_the_reading_is_put_off_and_stops_no_other(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with transaction() as session:
+        schedule = a_schedule(session, night.instance.organization_id)
+        for name in ("one", "other"):
+            calendars.add_calendar(session, schedule, name=name, url="", text=ICS, now=NOON)
+    monkeypatch.setattr(calendars, "read_calendar", broken)
+    later = NOON + DAY
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            jobs.read_calendars.function(now=later)
+    assert calendars.read_due(now=later) == 0
 
 
 def test_what_ended_long_ago_is_forgotten(night: Night) -> None:

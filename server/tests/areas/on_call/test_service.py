@@ -1,11 +1,14 @@
 """Policies, schedules and calendars as the rules of the area keep them."""
 
+from calendar import isleap
+from datetime import MAXYEAR, date
+from time import process_time
 from typing import Any
 
 import pytest
 from icalendar import Calendar
 from mainstay_server.areas.on_call.service import feeds, policies, schedules
-from mainstay_server.areas.on_call.service.reading import Read, read_calendar
+from mainstay_server.areas.on_call.service.reading import Read, _years_later, read_calendar
 from mainstay_server.kernel.credentials import new_credential
 from mainstay_server.kernel.problems import Invalid, NotFound
 from sqlalchemy.orm import Session
@@ -20,6 +23,22 @@ DTSTAMP:20261101T000000Z
 {lines}
 END:VEVENT
 """
+
+
+ZONE = """BEGIN:VTIMEZONE
+TZID:Ship
+BEGIN:STANDARD
+DTSTART:20200101T000000
+TZOFFSETFROM:+0200
+TZOFFSETTO:+0200
+RRULE:{rule}
+END:STANDARD
+END:VTIMEZONE
+"""
+
+
+def calendar(year: int) -> tuple[bool, int]:
+    return isleap(year), date(year, 1, 1).weekday()
 
 
 def a_calendar(*events: str) -> str:
@@ -115,6 +134,9 @@ def test_a_series_follows_clocks_leaves_out_what_it_excepts_and_moves_what_was_m
         "FREQ=HOURLY",
         "FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE=0,1,2",
         "FREQ=NEVER",
+        "FREQ=DAILY;INTERVAL=0",
+        "FREQ=WEEKLY;INTERVAL=-1",
+        "FREQ=DAILY;BYSETPOS=" + ",".join(["9"] * 200),
         "nonsense",
     ],
 )
@@ -134,6 +156,58 @@ def test_a_rule_that_never_comes_ends_and_many_days_are_cut(session: Session) ->
     never = f"{hour}RRULE:FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30"
     daily = "DTSTART:20200101T090000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY\nSUMMARY:Anna"
     assert len(read(session, a_calendar(never, daily))) == 61
+
+
+@pytest.mark.parametrize(("first", "last"), [(2016, 2027), (2095, 2105), (2026, 2026)])
+def test_rules_are_worked_out_in_the_last_years_that_have_the_same_calendars(
+    first: int, last: int
+) -> None:
+    later = _years_later(first, last)
+    assert [calendar(year) for year in range(first, last + 1)] == [
+        calendar(year + later) for year in range(first, last + 1)
+    ]
+    assert MAXYEAR - 400 < last + later < MAXYEAR
+    if last < 2090:
+        assert last + later > MAXYEAR - 45
+
+
+def test_a_rule_is_walked_through_for_some_years_and_not_to_the_end_of_time(
+    session: Session,
+) -> None:
+    hour = "DTSTART:20261127T090000Z\nDURATION:PT1H\nSUMMARY:Anna\n"
+    never = f"{hour}RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"
+    began = process_time()
+    assert read(session, a_calendar(*[never] * 20)) == []
+    assert process_time() - began < 15  # to the year 9999 it takes minutes
+
+
+def test_events_at_the_ends_of_time_are_counted_and_the_others_read(session: Session) -> None:
+    text = a_calendar(
+        "DTSTART;VALUE=DATE:99991231\nSUMMARY:Anna",
+        "DTSTART;TZID=Asia/Tokyo:00010101T000000\nDURATION:PT1H\nSUMMARY:Anna",
+        "DTSTART:20261127T090000Z\nDURATION:P2900000D\nRRULE:FREQ=DAILY\nSUMMARY:Anna",
+        "DTSTART:20261127T090000Z\nDURATION:PT1H\nSUMMARY:Anna",
+    )
+    found = everything(session, text)
+    assert told(found) == [("11-27 09:00", "11-27 10:00")]
+    assert found.unmatched == 3
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=YEARLY;INTERVAL=0", "FREQ=SECONDLY", "FREQ=YEARLY;BYMONTH=3;INTERVAL=\n 0"]
+)
+def test_a_time_zone_whose_rule_never_ends_is_refused(session: Session, rule: str) -> None:
+    zone = ZONE.format(rule=rule)
+    text = a_calendar("DTSTART;TZID=Ship:20261127T090000\nDURATION:PT1H\nSUMMARY:Anna")
+    with pytest.raises(Invalid, match="time zones"):
+        everything(session, text.replace("BEGIN:VEVENT", f"{zone}BEGIN:VEVENT", 1))
+
+
+def test_a_calendar_may_bring_a_zone_of_its_own(session: Session) -> None:
+    zone = ZONE.format(rule="FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU")
+    text = a_calendar("DTSTART;TZID=Ship:20261127T090000\nDURATION:PT1H\nSUMMARY:Anna")
+    found = read(session, text.replace("BEGIN:VEVENT", f"{zone}BEGIN:VEVENT", 1))
+    assert found == [("11-27 07:00", "11-27 08:00")]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,10 +12,12 @@ from mainstay_server.areas.on_call.schemas import LayerBody
 from mainstay_server.areas.on_call.service.rotations import (
     Plan,
     Shift,
+    _narrowed,
     on_call_at,
     shifts_between,
     turns_between,
 )
+from typing_extensions import override
 
 from .worlds import DAY, HOUR, a_layer, at
 
@@ -141,6 +144,26 @@ def test_a_part_of_the_week_may_end_on_the_next_day_and_leaves_gaps() -> None:
         ("", "01-10 06:00", "01-10 20:00"),
         ("anna", "01-10 20:00", "01-11 00:00"),
     ]
+
+
+def test_hourly_turns_of_a_year_look_at_each_day_a_few_times_only() -> None:
+    looked = 0
+
+    class Hours(list[tuple[datetime, datetime]]):
+        @override
+        def __getitem__(self, at: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().__getitem__(at)
+
+    start = at("2026-01-05 00:00")
+    days = Hours((start + day * DAY, start + day * DAY + 8 * HOUR) for day in range(366))
+    turns = [
+        Shift(person_id="anna", started_at=start + hour * HOUR, ended_at=start + (hour + 1) * HOUR)
+        for hour in range(366 * 24)
+    ]
+    assert len(list(_narrowed(iter(turns), days))) == 366 * 8
+    assert looked < 10 * len(turns)
 
 
 def test_calendars_cover_layers_overrides_cover_all_and_the_later_one_counts() -> None:

@@ -147,6 +147,16 @@ def test_only_what_fits_is_on_and_begins_by_itself_does(
     assert harbour.runs() == []
 
 
+@pytest.mark.parametrize("kind", ["external_alert", "app_alert"])
+def test_what_comes_from_outside_begins_nothing_by_itself(
+    harbour: Harbour, http_receiver: HttpReceiver, kind: str
+) -> None:
+    harbour.allow(url=http_receiver.url, matchers='severity="critical"')
+    harbour.alert(kind=kind)
+    assert http_receiver.requests == []
+    assert harbour.runs() == []
+
+
 def test_an_alert_heard_twice_begins_one_run(harbour: Harbour, http_receiver: HttpReceiver) -> None:
     harbour.allow(url=f"{http_receiver.url}/restart")
     opened = harbour._opened("one", "instance_down")

@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.schemas.channels import (
     RotatedAnswer,
     TestAnswer,
 )
-from mainstay_server.areas.alerts.service import channels, notifications, turns
+from mainstay_server.areas.alerts.service import channels, notifications, targets, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
@@ -150,7 +150,7 @@ def change_channel(
         session,
         channel,
         name=body.name,
-        target=None if body.config is None else channels.merged(channel, body.config),
+        target=None if body.config is None else targets.merged(channel, body.config),
         enabled=body.enabled,
         minimum_severity=body.minimum_severity,
         quiet=body.quiet,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
 from mainstay_server.areas.alerts.schemas.channels import PerMinute
-from mainstay_server.areas.alerts.service import channels, history, notifications, turns
+from mainstay_server.areas.alerts.service import channels, history, notifications, targets, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Body, Router
@@ -218,4 +218,4 @@ def _changed(channel: AlertChannel, given: Mapping[str, str]) -> dict[str, Any] 
     hidden = secret_fields(channel.type, channel.config)
     typed = {name: value for name, value in given.items() if value or name not in hidden}
     plain = {name: "" if value == TAKEN_AWAY else value for name, value in typed.items()}
-    return channels.merged(channel, plain) if plain else None
+    return targets.merged(channel, plain) if plain else None

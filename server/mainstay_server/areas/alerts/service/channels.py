@@ -25,6 +25,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.tenancy.subjects import find_instance
 
 from .routing.managing import checked_quiet, forget_channel
+from .targets import refuse_secrets_of_another_server
 
 MOST_CHANNELS = 20
 MOST_OF_PROJECT = 400
@@ -124,11 +125,6 @@ def _free_name(name: str, kind: str, taken: set[str]) -> str:
 def _names_beside(session: Session, channel: AlertChannel) -> set[str]:
     present = list_channels(session, channel.project_id, channel.instance_id)
     return {c.name for c in present if c.instance_id == channel.instance_id}
-
-
-def merged(channel: AlertChannel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a channel with some fields changed; an empty one is taken away."""
-    return {**channel.config, **known_fields(channel.type, given)}
 
 
 def list_channels(
@@ -234,6 +230,7 @@ def change_channel(  # noqa: PLR0913 - what can be changed
 def _lead_elsewhere(session: Session, channel: AlertChannel, target: Mapping[str, Any]) -> None:
     """Another target knows nothing of the messages that the one before received."""
     _, checked = _checked(channel.type, target)
+    refuse_secrets_of_another_server(channel, checked)
     if checked != channel.config:
         channel.config = checked
         session.execute(

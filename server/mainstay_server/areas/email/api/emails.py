@@ -18,7 +18,7 @@ from mainstay_server.areas.email.schemas.api import (
     OneEmail,
     ResendEvent,
 )
-from mainstay_server.areas.email.service import listing, resend, sending
+from mainstay_server.areas.email.service import listing, resend, secrecy, sending
 from mainstay_server.areas.email.service.listing import EmailFilter
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
@@ -92,10 +92,11 @@ def list_emails(  # noqa: PLR0913 - what can be chosen
 
 @router.get("/api/emails/{email_id}", summary="One mail", operation_id="get_email")
 def get_email(session: Session, caller: Viewer, email_id: str) -> OneEmail:
-    """One mail, with what it says as long as that is kept."""
+    """One mail, with what it says as long as that is kept; of a password's reset never."""
     email = listing.get_email(session, caller.organization_id, email_id)
     slugs = listing.slugs_of(session, caller.organization_id)
-    return OneEmail(**_told(email, slugs[email.project_id]), html=email.html, text=email.text)
+    html, text = secrecy.shown_html(email), secrecy.shown_text(email)
+    return OneEmail(**_told(email, slugs[email.project_id]), html=html, text=text)
 
 
 @router.post(

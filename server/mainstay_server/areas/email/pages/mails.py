@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from mainstay_server.areas.email.models import Email, EmailState
-from mainstay_server.areas.email.service import listing
+from mainstay_server.areas.email.service import listing, secrecy
 from mainstay_server.areas.email.service.listing import WEEK, EmailFilter
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
@@ -50,13 +50,16 @@ def show_mails(request: Request, session: Session, project: Viewed) -> Response:
 @router.get(PREFIX + "/{email_id:id}")
 def show_mail(request: Request, session: Session, project: Viewed, email_id: str) -> Response:
     """One mail: what became of it, and how its reader sees it."""
-    return page_of(request, session, project, "one", email=_mail_of(session, project, email_id))
+    email = _mail_of(session, project, email_id)
+    html, text = secrecy.shown_html(email), secrecy.shown_text(email)
+    return page_of(request, session, project, "one", email=email, html=html, text=text)
 
 
 @router.get(PREFIX + "/{email_id:id}/html")
 def show_html(session: Session, project: Viewed, email_id: str) -> Response:
     """The HTML of one mail, for a frame."""
-    return HTMLResponse(_mail_of(session, project, email_id).html, headers=IN_A_FRAME)
+    html = secrecy.shown_html(_mail_of(session, project, email_id))
+    return HTMLResponse(html, headers=IN_A_FRAME)
 
 
 def _mail_of(session: Session, project: ProjectRef, email_id: str) -> Email:

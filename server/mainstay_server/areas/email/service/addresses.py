@@ -1,6 +1,8 @@
 """Addresses of people, as mail servers take them."""
 
 import re
+from email.errors import MessageError
+from email.headerregistry import Address
 
 from mainstay_server.kernel.problems import Invalid
 
@@ -14,10 +16,19 @@ def checked_address(address: str, *, field: str) -> str:
     address = address.strip()
     found = _ADDRESS.fullmatch(address)
     short = len(address) <= LONGEST_ADDRESS and found and len(found[1]) <= LONGEST_LOCAL
-    if not short or not address.isascii() or not address.isprintable():
+    if not short or not address.isascii() or not address.isprintable() or not _writable(address):
         message = f"{field} must be an address such as ann@example.com."
         raise Invalid(message, errors=[{"field": field, "message": message}])
     return address
+
+
+def _writable(address: str) -> bool:
+    """Whether a mail to it can be written: `a..b@example.com` looks like an address and is none."""
+    try:
+        Address(addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        return False
+    return True
 
 
 def folded(address: str) -> str:

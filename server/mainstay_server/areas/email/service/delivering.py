@@ -18,11 +18,10 @@ from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.settings import of
 
 from . import suppressing, unsubscribing
+from .secrecy import forget_secret
 
 LONGEST_REASON = 500
 MOST_FORGOTTEN_AT_ONCE = 10_000
-# What these say may be used by whoever reads it, so it is forgotten once it is sent.
-SECRET_TEMPLATES = ("password_reset",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +75,7 @@ def record_sent(
     email.sent_at = email.changed_at = now
     email.attempts, email.delivery_id = delivery.attempt, delivery.id
     email.provider_id = provider_id[:200]
-    if email.template in SECRET_TEMPLATES:
-        email.html = email.text = ""
+    forget_secret(email)
 
 
 def record_held_back(session: Session, email_id: str, *, now: datetime) -> None:
@@ -89,6 +87,7 @@ def record_held_back(session: Session, email_id: str, *, now: datetime) -> None:
     if why:
         email.state, email.changed_at = EmailState.SUPPRESSED, now
         email.reason = f"The address is kept from mail: {why.replace('_', ' ')}."
+        forget_secret(email)
 
 
 def record_failure(
@@ -175,6 +174,7 @@ def _kept(session: Session, email: Email) -> str:
 
 def _end(session: Session, email: Email, state: EmailState, reason: str, *, now: datetime) -> None:
     email.state, email.reason, email.changed_at = state, reason[:LONGEST_REASON], now
+    forget_secret(email)
     say(
         session,
         EmailUndelivered(

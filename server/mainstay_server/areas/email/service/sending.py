@@ -29,6 +29,7 @@ from mainstay_server.ui.mail import Brand
 
 from . import looks, suppressing, unsubscribing, writing
 from .addresses import checked_address, folded
+from .secrecy import forget_secret
 from .writing import BUILT_IN, Letter, Source
 
 KEPT_UNDER_A_KEY = timedelta(hours=24)
@@ -118,7 +119,6 @@ def store_letter(  # noqa: PLR0913 - all that a mail is made of
         person_id=person_id or "",
     )
     letter = letter.for_reader(unsubscribing.address_of(subscription))
-    state = EmailState.SUPPRESSED if suppressed else EmailState.QUEUED
     email = Email(
         id=one,
         organization_id=organization_id,
@@ -132,13 +132,15 @@ def store_letter(  # noqa: PLR0913 - all that a mail is made of
         text=letter.text,
         sender_name=sender_name,
         reply_to=reply_to,
-        state=state,
+        state=EmailState.SUPPRESSED if suppressed else EmailState.QUEUED,
         reason=suppressed,
         attempts=0,
         made_by=made_by[:100],
         created_at=now,
         changed_at=now,
     )
+    if suppressed:
+        forget_secret(email)
     session.add(email)
     session.flush()
     if not suppressed:

@@ -1,5 +1,6 @@
 """Calendars that a schedule reads: added, fetched again and again, removed."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from mainstay_server.kernel.outbound import OutboundError, fetch_blocking
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, Page, decode_cursor, page_of
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 
-from .people import members_of
+from .people import Member, members_of
 from .reading import Read, read_calendar
 
 MOST_CALENDARS = 10
@@ -58,7 +59,10 @@ def add_calendar(
         created_at=now,
     )
     if text:
-        _keep(calendar, _read(session, schedule, calendar, text, now=now), now=now)
+        members = list(members_of(session, schedule.organization_id).values())
+        zone = schedule.time_zone
+        read = _read(text, members, time_zone=zone, name=calendar.name, now=now)
+        _keep(calendar, read, now=now)
     session.add(calendar)
     session.flush()
     event = OnCallCalendarAdded(
@@ -115,12 +119,26 @@ def read_due(*, now: datetime) -> int:
             .limit(MOST_AT_ONCE)
         ).all()
     for calendar_id, url in due:
+        _put_off(calendar_id, now=now)
         text, error = _fetched(url) if url else ("", "")
+        read, error = (None, error) if error else _read_apart(calendar_id, text, now=now)
         with transaction() as session:
             calendar = session.get(OnCallCalendar, calendar_id, with_for_update=True)
-            if calendar is not None and calendar.url == url:
-                _read_again(session, calendar, text, error, now=now)
+            if calendar is None or calendar.url != url:
+                continue
+            if read is None:
+                _keep_failure(calendar, error, now=now)
+            else:
+                _keep(calendar, read, now=now)
     return len(due)
+
+
+def _put_off(calendar_id: str, *, now: datetime) -> None:
+    """Have it due later before it is read, so that one that breaks the reading stops no other."""
+    with transaction() as session:
+        calendar = session.get(OnCallCalendar, calendar_id, with_for_update=True)
+        if calendar is not None:
+            calendar.due_at = now + (FETCHED_EVERY if calendar.url else READ_EVERY)
 
 
 def _fetched(url: str) -> tuple[str, str]:
@@ -142,18 +160,19 @@ def _fetched(url: str) -> tuple[str, str]:
     return answer.body.decode("utf-8", "replace"), ""
 
 
-def _read_again(
-    session: Session, calendar: OnCallCalendar, text: str, error: str, *, now: datetime
-) -> None:
-    schedule = session.get_one(OnCallSchedule, calendar.schedule_id)
-    calendar.due_at = now + (FETCHED_EVERY if calendar.url else READ_EVERY)
-    if error:
-        _keep_failure(calendar, error, now=now)
-        return
+def _read_apart(calendar_id: str, text: str, *, now: datetime) -> tuple[Read | None, str]:
+    """What a calendar says, worked out outside of any transaction, or why nothing."""
+    with reading() as session:
+        calendar = session.get(OnCallCalendar, calendar_id)
+        if calendar is None:
+            return None, "The calendar was removed."
+        schedule = session.get_one(OnCallSchedule, calendar.schedule_id)
+        members = list(members_of(session, schedule.organization_id).values())
+        text, name, zone = text or calendar.text, calendar.name, schedule.time_zone
     try:
-        _keep(calendar, _read(session, schedule, calendar, text or calendar.text, now=now), now=now)
+        return _read(text, members, time_zone=zone, name=name, now=now), ""
     except Invalid as refused:
-        _keep_failure(calendar, refused.detail, now=now)
+        return None, refused.detail
 
 
 def _keep_failure(calendar: OnCallCalendar, reason: str, *, now: datetime) -> None:
@@ -162,21 +181,10 @@ def _keep_failure(calendar: OnCallCalendar, reason: str, *, now: datetime) -> No
 
 
 def _read(
-    session: Session,
-    schedule: OnCallSchedule,
-    calendar: OnCallCalendar,
-    text: str,
-    *,
-    now: datetime,
+    text: str, members: Sequence[Member], *, time_zone: str, name: str, now: datetime
 ) -> Read:
-    members = list(members_of(session, schedule.organization_id).values())
-    return read_calendar(
-        text,
-        members,
-        time_zone=schedule.time_zone,
-        span=(now - BEHIND, now + AHEAD),
-        name=calendar.name,
-    )
+    span = (now - BEHIND, now + AHEAD)
+    return read_calendar(text, members, time_zone=time_zone, span=span, name=name)
 
 
 def _keep(calendar: OnCallCalendar, read: Read, *, now: datetime) -> None:

@@ -72,15 +72,26 @@ def turns_between(
     layer: LayerBody, zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[Shift]:
     """The turns of one layer that overlap a range, narrowed to its part of the week."""
-    hours = None if not (layer.days or layer.from_time) else _hours(layer, zone, since, until)
-    for turn in _whole_turns(layer, zone, since, until):
-        if hours is None:
-            yield turn
-            continue
-        for start, end in hours:
-            begins, ends = max(start, turn.started_at), min(end, turn.ended_at)
+    turns = _whole_turns(layer, zone, since, until)
+    if layer.days or layer.from_time:
+        return _narrowed(turns, _hours(layer, zone, since, until))
+    return turns
+
+
+def _narrowed(
+    turns: Iterator[Shift], hours: Sequence[tuple[datetime, datetime]]
+) -> Iterator[Shift]:
+    """The parts of turns that lie within hours; both come in order, so none is looked at twice."""
+    first = 0
+    for turn in turns:
+        while first < len(hours) and hours[first][1] <= turn.started_at:
+            first += 1
+        at = first
+        while at < len(hours) and hours[at][0] < turn.ended_at:
+            begins, ends = max(hours[at][0], turn.started_at), min(hours[at][1], turn.ended_at)
             if begins < ends:
                 yield replace(turn, started_at=begins, ended_at=ends)
+            at += 1
 
 
 def _whole_turns(

@@ -20,14 +20,18 @@ from mainstay_server.kernel.problems import Conflict, NotFound
 from .actions import list_actions
 from .runs import Ill, about, begin
 
+# Whoever has an app's public ingest key can open these: never by themselves do they start anything.
+FROM_OUTSIDE = ("external_alert", "app_alert")
+
 
 def begin_automatic(session: Session, event: AlertOpened, *, now: datetime) -> int:
     """Begin the actions that fit an alert by itself, at most one for each; returns how many did.
 
-    One that the limits refuse is said to have failed, so that somebody is told.
+    One that the limits refuse is said to have failed, so that somebody is told. None begins for
+    what came from outside, or is over.
     """
     seen = find_alert(session, event.alert_id) if find_alert.is_answered else None
-    if seen is not None and seen.ended_at is not None:
+    if event.type in FROM_OUTSIDE or (seen is not None and seen.ended_at is not None):
         return 0
     ill = Ill(
         alert_id=event.alert_id,
