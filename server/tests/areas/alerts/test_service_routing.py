@@ -637,6 +637,8 @@ def test_all_that_is_held_is_looked_at_however_much_there_is(
     for number in range(5):
         fires(harbour, f"old {number}", labels={"berth": "old"})
     fires(harbour, "new", labels={"berth": "new"})
+    harbour.deliver()
+    assert titles(http_receiver) == []
 
     harbour.later(HOUR + SECOND)
     harbour.jobs_run()
