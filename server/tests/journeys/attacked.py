@@ -22,6 +22,7 @@ from mainstay_server.tenancy.callers import hash_token
 from mainstay_server.tenancy.models import AccessToken, Membership, Organization, Person, Role
 from mainstay_server.tenancy.scopes import Scope
 from sqlalchemy.orm import Session
+from tests.journeys.responding_things import make_what_responds
 from tests.journeys.running import EMAIL, PASSWORD, PROJECT, TOKEN, Mainstay, running_mainstay
 from tests.journeys.watched_things import make_what_is_watched
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -85,6 +86,8 @@ class Attacked:
             known["keyId"] = self.hers["guardKeyId"]
         elif "/heartbeat-keys/" in path:
             known["keyId"] = self.hers["heartbeatKeyId"]
+        kind = "eventRuleId" if "/event-rules/" in path else "measureRuleId"
+        known["ruleId"] = known[kind]
         filled = re.sub(r"{(\w+)}", lambda name: known[name[1]], path)
         asks = path.endswith("/ip-allowlist/check")
         return f"{filled}?ip=203.0.113.9" if asks else filled
@@ -177,6 +180,9 @@ def make_everything(attacked: Attacked) -> None:
     for name, value in make_what_is_watched(mainstay, attacked.made, instance).items():
         kept = told if name.startswith("told:") else hers
         kept[name.removeprefix("told:")] = value
+    hers |= make_what_responds(
+        mainstay, attacked.made, dict(hers), person_id=attacked.people["bob"]
+    )
 
 
 def _what_is_stored(attacked: Attacked, instance: str) -> None:
@@ -371,7 +377,7 @@ def wait_for_the_log(attacked: Attacked) -> list[Json]:
 def told_of(attacked: Attacked, text: str) -> list[str]:
     """What of Alice's organization a text names; what anybody may know is left out."""
     words = {"type", "owner", "limitName", "number", "organizationId", "snapshot"}
-    words.add("pingNumber")
+    words |= {"pingNumber", "role", "name"}
     return [name for name, value in attacked.hers.items() if name not in words and value in text]
 
 
