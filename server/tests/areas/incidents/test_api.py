@@ -126,7 +126,7 @@ def test_roles_are_given_and_taken(world: World) -> None:
     (listed,) = world.bob.get(base(world)).json()["incidents"]
     assert listed["people"] == given.json()["people"]
     charlie = world.bob.put(f"{roles}/scribe", json={"personId": world.charlie.person_id})
-    assert charlie.status_code == 400
+    assert charlie.status_code == 404
     assert "no member" in charlie.json()["detail"]
     assert world.bob.put(f"{roles}/captain", json={"personId": "x"}).status_code == 400
     path = f"{roles}/commander/{world.alice.person_id}"

@@ -209,7 +209,7 @@ def test_only_members_get_a_role(session: Session, instance: InstanceRef) -> Non
     stranger = a_member(session, other, "Charlie")
     made = opened(session, instance)
     for person in (stranger, "nobody"):
-        with pytest.raises(Invalid, match="no member"):
+        with pytest.raises(NotFound, match="no member"):
             people.assign(session, made, IncidentRole.SCRIBE, person, now=NOON)
 
 

@@ -15,7 +15,7 @@ from mainstay_server.areas.incidents.models import (
 )
 from mainstay_server.contracts.incidents import IncidentStaffed
 from mainstay_server.kernel.events import say
-from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
+from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.tenancy.models import Membership, Person
 from mainstay_server.tenancy.service.members import find_member
 
@@ -42,12 +42,12 @@ def assign(
     """Give a role to a member; whoever had it has it no more. Responders stand beside each other.
 
     Raises:
-        Invalid: the person is no member of the organization.
+        NotFound: the person is no member of the organization.
         Conflict: the incident has 50 responders.
     """
     found = find_member(session, incident.organization_id, person_id)
     if found is None:
-        raise Invalid("personId is no member of the organization; GET /api/members lists them.")
+        raise NotFound("personId is no member of the organization; GET /api/members lists them.")
     present = session.scalars(
         sa.select(IncidentPerson).where(
             IncidentPerson.incident_id == incident.id, IncidentPerson.role == role
