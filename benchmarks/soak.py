@@ -1,8 +1,9 @@
 """Claim: `kill -9` at any moment loses nothing acknowledged and tells nothing under two keys.
 
-The journey `test_crash.py` for hours instead of a minute. `--kills 20` takes about four minutes,
-the default of 200 about forty; every ten kills are one round on fresh data, with a seed of its own
-that repeats its moments. It ends with 1 at the first broken promise and leaves that round's data.
+The journeys `test_crash.py` and `test_crash_telling.py` for hours instead of minutes: each with so
+many kills. `--kills 20` takes about six minutes, the default of 200 about an hour; every ten kills
+are one round on fresh data, with a seed of its own that repeats its moments. It ends with 1 at the
+first broken promise and leaves that round's data.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "server"))
 
-from tests.journeys.crashing import endure, faults_of  # noqa: E402 - found by the line above
+from tests.journeys import crashing, troubled  # noqa: E402 - found by the line above
 
 KILLS_PER_ROUND = 10
 
@@ -34,16 +35,21 @@ def main() -> int:
         kills = min(left, KILLS_PER_ROUND)
         seed = options.seed + left
         folder = Path(tempfile.mkdtemp(prefix="mainstay-soak-"))
-        found = endure(folder, kills=kills, seed=seed, senders=options.senders)
-        faults = faults_of(found)
+        for part in ("sent", "told"):
+            (folder / part).mkdir()
+        found = crashing.endure(folder / "sent", kills=kills, seed=seed, senders=options.senders)
+        heard = troubled.tell_through_kills(folder / "told", kills=kills, seed=seed)
+        faults = [*crashing.faults_of(found), *troubled.faults_of(heard)]
         print(f"seed {seed}: {found}", flush=True)
+        for name, one in heard.items():
+            print(f"  who {name}: {len(one.due)} due in {len(one.tries)} tries", flush=True)
         if faults:
             print(f"\n{len(faults)} broken promises; the data is in {folder}:")
             print("\n".join(f"  {fault}" for fault in faults))
             return 1
         shutil.rmtree(folder)
         acknowledged += len(found.acknowledged)
-        told += len(found.due)
+        told += len(found.due) + sum(len(one.due) for one in heard.values())
         left -= kills
     minutes = (time.monotonic() - began) / 60
     print(

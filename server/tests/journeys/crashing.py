@@ -215,7 +215,13 @@ def flapping(apps: Sequence[HttpReceiver], chance: random.Random) -> Iterator[No
 
 
 @contextmanager
-def alerting(mainstay: Mainstay, instance_id: str, chance: random.Random) -> Iterator[list[str]]:
+def alerting(
+    mainstay: Mainstay,
+    instance_id: str,
+    chance: random.Random,
+    *,
+    pauses_seconds: tuple[float, float] = (0.2, 0.6),
+) -> Iterator[list[str]]:
     """Open alerts by hand, and end every second one; yields the ids that were acknowledged."""
     done = threading.Event()
     acknowledged: list[str] = []
@@ -230,7 +236,7 @@ def alerting(mainstay: Mainstay, instance_id: str, chance: random.Random) -> Ite
                 mainstay.call("POST", path, json={"alertId": acknowledged[-1], "action": "resolve"})
 
     def run() -> None:
-        while not done.wait(chance.uniform(0.2, 0.6)):
+        while not done.wait(chance.uniform(*pauses_seconds)):
             with suppress(httpx.HTTPError):  # killed in the middle: nothing was promised
                 act()
 

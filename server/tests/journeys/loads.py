@@ -149,7 +149,7 @@ def envelope(event_id: str, kind: int) -> bytes:
 
 
 class FlakyReceiver(HttpReceiver):
-    """A receiver that answers about every second request badly until it `is_well`."""
+    """A receiver that answers about every second request in a bad way until it `is_well`."""
 
     BAD = (
         Answer(status=500),
@@ -159,17 +159,18 @@ class FlakyReceiver(HttpReceiver):
         Answer(delay_seconds=3),
     )
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bad: Sequence[Answer] = BAD) -> None:
         super().__init__()
         self.is_well = False
         self.answered: list[tuple[Received, Answer]] = []
+        self._bad = bad
         self._random = random.Random(seed)
 
     @override
     def _take(self, received: Received) -> Answer:
         answer = super()._take(received)
         if not self.is_well and self._random.random() < 0.5:
-            answer = self._random.choice(self.BAD)
+            answer = self._random.choice(self._bad)
         self.answered.append((received, answer))
         return answer
 
@@ -178,13 +179,13 @@ class FlakyReceiver(HttpReceiver):
         return [
             received
             for received, answer in list(self.answered)
-            if not answer.close and 200 <= answer.status < 300
+            if not (answer.close or answer.hang) and 200 <= answer.status < 300
         ]
 
 
 @contextmanager
-def flaky_receiver(seed: int) -> Iterator[FlakyReceiver]:
-    receiver = FlakyReceiver(seed)
+def flaky_receiver(seed: int, bad: Sequence[Answer] = FlakyReceiver.BAD) -> Iterator[FlakyReceiver]:
+    receiver = FlakyReceiver(seed, bad)
     receiver.start()
     try:
         yield receiver
