@@ -1,11 +1,11 @@
 """What remediation does about alerts, and the sender that carries a webhook's try out."""
 
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
-from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, on, sends
 
@@ -32,14 +32,16 @@ def send_try(event: RemediationTryDue, *, delivery: Delivery) -> None:
 
     Killed between the answer and its being written down, it is sent again under the same key.
     """
+    began = time.monotonic()
     with reading() as session:
-        parcel = sending.find_parcel(session, event, now=utc_now())
+        parcel = sending.find_parcel(session, event, now=delivery.at)
     if parcel is None:
         return
     went_through, said = webhook.send(
-        parcel.url, parcel.document, secret=parcel.secret, key=delivery.id, now=utc_now()
+        parcel.url, parcel.document, secret=parcel.secret, key=delivery.id, now=delivery.at
     )
+    ended = delivery.at + timedelta(seconds=time.monotonic() - began)
     with transaction() as session:
         runs.record_try(
-            session, event.run_id, event.number, went_through=went_through, said=said, now=utc_now()
+            session, event.run_id, event.number, went_through=went_through, said=said, now=ended
         )
