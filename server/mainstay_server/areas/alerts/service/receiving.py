@@ -61,7 +61,8 @@ def record_sent(
     room = _Room(session, project_id)
     known_rules: dict[str, Rule] = {}
     ended: list[str] = []
-    for sent, instance in arrived:
+    # In one order for all: replicas that send the same in another order would wait for each other.
+    for sent, instance in sorted(arrived, key=lambda each: (each[1].id, each[0].fingerprint)):
         found = live.get(sent.fingerprint)
         if sent.ends_at <= now:
             if found is not None and sent.ends_at >= found[0].started_at:
