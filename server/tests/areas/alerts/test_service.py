@@ -126,8 +126,10 @@ def test_both_relational_stores_keep_one_active_alert_per_identity(
                 rules.change_rule(session, about, AlertType.STORAGE_LIMIT, changes, now=harbour.now)
         with ThreadPoolExecutor(8) as pool:
             ids = set(pool.map(lambda _: fires(harbour), range(8)))
+            harbour.deliver()
             ended = [one for one in pool.map(lambda _: ends(harbour), range(8)) if one]
-        harbour.deliver()
+        harbour.later(MINUTE)
+        harbour.jobs_run()
         assert len(ids) == len(ended) == 1
         assert [alert.count for alert in harbour.alerts()] == [8]
         assert harbour.alerts()[0].severity == "warning"
