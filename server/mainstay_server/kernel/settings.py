@@ -128,6 +128,11 @@ class ServerSettings(Settings):
     )
 
     @property
+    def public_url(self) -> str:
+        """Where people reach this server, without a slash at its end."""
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
     def embedded(self) -> bool:
         """Whether the relational store is the one in the data dir."""
         return not self.database_url or self.database_url.startswith("sqlite")

@@ -17,6 +17,7 @@ from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.standard_webhooks import signature
 from tests.areas.alerts.conftest import MINUTE, NOON, NOTICE
 from tests.servers.http import Answer, HttpReceiver
 
@@ -38,7 +39,7 @@ def post(receiver: HttpReceiver, answer: Answer) -> None:
 
 def test_the_signature_is_that_of_the_specification() -> None:
     # The worked example of the Standard Webhooks reference libraries.
-    signed = webhook.signature(
+    signed = signature(
         SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}'
     )
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -222,7 +223,7 @@ def test_a_webhook_may_get_the_same_as_a_cloud_event(http_receiver: HttpReceiver
     }
     assert data == json.loads(msgspec.json.encode(webhook.document(NOTICE)))
     stamp = request.headers["webhook-timestamp"]
-    signed = webhook.signature(SECRET, "msg", stamp, request.body)
+    signed = signature(SECRET, "msg", stamp, request.body)
     assert request.headers["webhook-signature"] == signed
 
 
@@ -267,8 +268,8 @@ def test_while_two_secrets_hold_a_message_carries_both_signatures(
     (request,) = http_receiver.requests
     stamp = request.headers["webhook-timestamp"]
     new, former = request.headers["webhook-signature"].split(" ")
-    assert new == webhook.signature(SECRET, "msg", stamp, request.body)
-    assert former == webhook.signature(old, "msg", stamp, request.body)
+    assert new == signature(SECRET, "msg", stamp, request.body)
+    assert former == signature(old, "msg", stamp, request.body)
 
 
 def test_a_webhook_has_no_other_body() -> None:

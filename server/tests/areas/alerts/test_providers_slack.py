@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mainstay_server.areas.alerts.models import AlertChannel, Change
 from mainstay_server.areas.alerts.providers import masked, slack
+from mainstay_server.areas.alerts.schemas import COLOURS
 from mainstay_server.areas.alerts.service import channels
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.contracts.alerts import AlertChannelDisabled
@@ -71,12 +72,12 @@ def test_an_outage_and_its_end_arrive_as_what_people_need_to_read(
         "*Since*\n1 Mar 2026, 12:00 UTC",
         links,
     ]
-    assert down["attachments"][0]["color"] == slack.COLOURS["critical"]
+    assert down["attachments"][0]["color"] == COLOURS["critical"]
     assert texts(up)[0] == "[resolved] inspections production is down"
     assert texts(up)[2].startswith("It is healthy again after 12 min.\n")
     assert "*Status*\nResolved" in texts(up)
     assert "*Over since*\n1 Mar 2026, 12:12 UTC" in texts(up)
-    assert up["attachments"][0]["color"] == slack.COLOURS["resolved"]
+    assert up["attachments"][0]["color"] == COLOURS["resolved"]
     assert [n.state for n in harbour.notifications()] == ["delivered", "delivered"]
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from mainstay_server.areas.remediation.providers import webhook
 from mainstay_server.kernel import outbound
+from mainstay_server.kernel.standard_webhooks import signature
 from tests.servers.http import Answer, HttpReceiver, http_receiver
 
 __all__ = ["http_receiver"]
@@ -25,7 +26,7 @@ def test_the_signature_is_that_of_the_specification() -> None:
     # The example of standardwebhooks.com: its secret, id, timestamp and payload.
     body = b'{"test": 2432232314}'
     message = "msg_p5jXN8AQM9LWM0D4loKWxJek"
-    signed = webhook.signature(SECRET, message, "1614265330", body)
+    signed = signature(SECRET, message, "1614265330", body)
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 

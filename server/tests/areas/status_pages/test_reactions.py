@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.areas import status_pages
 from mainstay_server.areas.status_pages.models import StatusNotice, StatusSubscriber
-from mainstay_server.areas.status_pages.providers.webhook import signature
 from mainstay_server.areas.status_pages.schemas.events import StatusUpdateSaid
 from mainstay_server.areas.status_pages.service import subscribers, telling
 from mainstay_server.areas.status_pages.settings import StatusPageSettings
@@ -20,6 +19,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import run_waiting
 from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.settings import ServerSettings, of, override_settings
+from mainstay_server.kernel.standard_webhooks import signature
 from tests.areas.status_pages.conftest import Echo
 from tests.areas.status_pages.worlds import made_component, made_page, made_report
 from tests.servers.http import HttpReceiver

@@ -40,14 +40,6 @@ LONGEST_TITLE = 256
 LONGEST_SAID = 3000
 LONGEST_DESCRIPTION = 4096
 LONGEST_VALUE = 1000
-COLOURS = {
-    "critical": 0xC81E3A,
-    "high": 0xC81E3A,
-    "warning": 0xB25E00,
-    "medium": 0xB25E00,
-    "resolved": 0x16794C,
-}
-OTHER_COLOUR = 0x2360C4
 # What Markdown would read as more than letters, links in sharp brackets included.
 MARKDOWN = re.compile(r"([\\`*_~|>#\[\]()<@:-])")
 # "Unknown Webhook" and "Invalid Webhook Token": somebody deleted it over there.
@@ -111,7 +103,7 @@ def message(notice: Notice) -> dict[str, Any]:
                 "title": notice.headline[:LONGEST_TITLE],
                 "url": notice.url,
                 "description": f"{said}\n{links}".strip()[:LONGEST_DESCRIPTION],
-                "color": COLOURS.get(notice.tone, OTHER_COLOUR),
+                "color": int(notice.colour.removeprefix("#"), 16),
                 "timestamp": rfc3339(notice.at),
                 "fields": [
                     {"name": name, "value": _escaped(value, LONGEST_VALUE) or "—", "inline": True}

@@ -29,16 +29,6 @@ PER_MINUTE = 0
 
 LONGEST_ADDRESS = 254
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-COLOURS = {
-    "critical": "#c81e3a",
-    "high": "#c81e3a",
-    "warning": "#b25e00",
-    "medium": "#b25e00",
-    "low": "#2360c4",
-    "info": "#2360c4",
-    "resolved": "#16794c",
-    "test": "#2360c4",
-}
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, str]:
@@ -91,9 +81,8 @@ def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMess
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n".join(_lines(notice)))
     page = environment().get_template("alerts/email.html")
-    colour = COLOURS.get(notice.tone, COLOURS["info"])
     message.add_alternative(
-        page.render(notice=notice, facts=_facts(notice), colour=colour), subtype="html"
+        page.render(notice=notice, facts=_facts(notice), colour=notice.colour), subtype="html"
     )
     return message
 

@@ -69,16 +69,6 @@ CHANNEL = re.compile(r"#?[^\s,=#<>@]{1,80}")
 LONGEST_URL = 2000
 LONGEST_TEXT = 3000
 LONGEST_FIELD = 2000
-COLOURS = {
-    "critical": "#c81e3a",
-    "high": "#c81e3a",
-    "warning": "#b25e00",
-    "medium": "#b25e00",
-    "low": "#2360c4",
-    "info": "#2360c4",
-    "resolved": "#16794c",
-    "test": "#2360c4",
-}
 ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 GONE_STATUSES = (404, 410)
 # Answers after which Slack never takes a message again; some of webhooks come as a 403, those of
@@ -176,7 +166,6 @@ def send(
 
 def message(notice: Notice) -> dict[str, Any]:
     """The message as Block Kit, coloured by its severity; `text` is what notifications show."""
-    colour = COLOURS.get(notice.tone, COLOURS["info"])
     links = " · ".join(_link(url, words) for words, url in notice.links)
     blocks = [
         _section(f"*{_escaped(notice.title, LONGEST_FIELD)}*"),
@@ -186,7 +175,7 @@ def message(notice: Notice) -> dict[str, Any]:
     ]
     return {
         "text": _escaped(notice.headline, LONGEST_TEXT),
-        "attachments": [{"color": colour, "blocks": blocks}],
+        "attachments": [{"color": notice.colour, "blocks": blocks}],
     }
 
 

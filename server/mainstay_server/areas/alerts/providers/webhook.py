@@ -4,9 +4,6 @@ The body is Mainstay's own, the same as the data of a CloudEvent 1.0 in structur
 Alertmanager's webhook in version 4.
 """
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,6 +22,7 @@ from mainstay_server.kernel.posting import (
     masked_url,
     post_json,
 )
+from mainstay_server.kernel.standard_webhooks import signed_headers
 
 LABEL = "Webhook"
 CLOUDEVENTS = "cloudevents"
@@ -46,7 +44,6 @@ FIELDS: Sequence[ConfigField] = (
 SIGNED = True
 PER_MINUTE = 0
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 NO_TIME = "0001-01-01T00:00:00Z"  # what Alertmanager writes for an end that is not known
 GONE = 410
 MISSING = 404
@@ -90,14 +87,10 @@ def send(
     elif chosen == ALERTMANAGER:
         told = as_alertmanager(notice)
     body = msgspec.json.encode(told)
-    timestamp = str(int(now.timestamp()))
-    signatures = [signature(secret, delivery_id, timestamp, body) for secret in secrets]
     headers = {
         "content-type": "application/cloudevents+json" if events else "application/json",
         "user-agent": "Mainstay-Webhook/1",
-        "webhook-id": delivery_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": " ".join(signatures),
+        **signed_headers(secrets, delivery_id, body, now=now),
     }
     posted = post_json(config["webhookUrl"], body, key=delivery_id, headers=headers, now=now)
     if posted.status == GONE:  # the specification's way to unsubscribe
@@ -106,13 +99,6 @@ def send(
         raise ReceiverMissing(f"{posted.reason} Nobody takes messages at that URL.")
     posted.accept()
     return ""
-
-
-def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    """`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body` (Standard Webhooks, "Signature")."""
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
 def document(notice: Notice) -> dict[str, Any]:

@@ -18,6 +18,16 @@ from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 
+COLOURS = {
+    "critical": "#c81e3a",
+    "high": "#c81e3a",
+    "warning": "#b25e00",
+    "medium": "#b25e00",
+    "low": "#2360c4",
+    "info": "#2360c4",
+    "resolved": "#16794c",
+    "test": "#2360c4",
+}
 WINDOWS = (60, 300, 900, 3600)
 
 
@@ -146,6 +156,11 @@ class Notice:
     def tone(self) -> str:
         """What colours it: the severity while it lasts, else `resolved` or `test`."""
         return self.severity if self.change is Change.OPENED else self.change.value
+
+    @property
+    def colour(self) -> str:
+        """The colour of its tone, as `#rrggbb`."""
+        return COLOURS.get(self.tone, COLOURS["info"])
 
     @property
     def said(self) -> str:

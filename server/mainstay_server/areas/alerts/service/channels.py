@@ -1,8 +1,6 @@
 """Channels: who is told of alerts, for one instance or a whole project."""
 
-import base64
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -22,6 +20,7 @@ from mainstay_server.contracts.alerts import (
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
+from mainstay_server.kernel.standard_webhooks import new_secret
 from mainstay_server.tenancy.subjects import find_instance
 
 from .routing.managing import checked_quiet, forget_channel
@@ -31,7 +30,6 @@ MOST_CHANNELS = 20
 MOST_OF_PROJECT = 400
 PREVIOUS_SECRET_HOLDS = timedelta(hours=24)
 QUIET = ("muted_until", "mute_times", "time_zone")
-SECRET_BYTES = 24
 LONGEST_NAME = 100
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
 
@@ -85,7 +83,7 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
         name=_free_name(name, kind, {c.name for c in beside}),
         type=kind,
         config=checked,
-        secret=checked_secret(secret) or (_new_secret() if provider.SIGNED else ""),
+        secret=checked_secret(secret) or (new_secret() if provider.SIGNED else ""),
         enabled=True,
         minimum_severity=minimum_severity,
         per_minute=per_minute,
@@ -267,7 +265,7 @@ def rotate_secret(session: Session, channel: AlertChannel, *, now: datetime) -> 
     """
     if not KINDS[channel.type].SIGNED:
         raise Conflict(f"A {channel.type} does not sign its messages; only webhooks do.")
-    _take_secret(channel, _new_secret(), now=now)
+    _take_secret(channel, new_secret(), now=now)
     say(session, AlertChannelSecretRotated(**about_channel(channel)), now=now)
     return now + PREVIOUS_SECRET_HOLDS
 
@@ -356,8 +354,3 @@ def checked_secret(secret: str) -> str:
         message = "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one."
         raise Invalid(message, errors=[{"field": "signingSecret", "message": message}])
     return secret
-
-
-def _new_secret() -> str:
-    """A signing secret in the form of Standard Webhooks: 24 random bytes in base64, marked."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()

@@ -254,9 +254,7 @@ def resend(session: Session, notification_id: str, *, project_id: str, now: date
 
 def dashboard_url(path: str) -> str:
     """A page of ours as people reach it from a mail."""
-    server = of(ServerSettings)
-    base = server.base_url or f"http://{server.host}:{server.port}"
-    return f"{base.rstrip('/')}/dashboard/{path}"
+    return f"{of(ServerSettings).public_url}/dashboard/{path}"
 
 
 def _record_try(notification: AlertNotification, delivery: events.Delivery, *, error: str) -> None:

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.email.models import EmailKind, Period, ReportSent, ReportWish
 from mainstay_server.kernel.database import insert, reading, rows_changed, transaction
+from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.tenancy.models import Membership, Organization, Person
 from mainstay_server.ui.mail import Brand, write_mail
 
 from . import figures, looks, sending, suppressing, wishes
 from .addresses import folded
 from .figures import Figures
-from .unsubscribing import base_address, report_name
+from .unsubscribing import report_name
 from .wishes import Span
 from .writing import UNSUBSCRIBE, Letter
 
@@ -84,8 +85,8 @@ def write_report(
         about=about,
         days=days,
         told=gathered,
-        dashboard=f"{base_address()}/dashboard",
-        choices=f"{base_address()}/dashboard/reports",
+        dashboard=f"{of(ServerSettings).public_url}/dashboard",
+        choices=f"{of(ServerSettings).public_url}/dashboard/reports",
     )
     return Letter(
         template=report_name(period),

@@ -1,11 +1,8 @@
 """What Resend tells by webhook: bounces and complaints, under a signature by Standard Webhooks."""
 
-import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +12,7 @@ from mainstay_server.areas.email.models import Email, EmailState
 from mainstay_server.areas.email.settings import EmailSettings
 from mainstay_server.kernel.problems import Invalid, NotFound, Unauthenticated
 from mainstay_server.kernel.settings import of
+from mainstay_server.kernel.standard_webhooks import signature
 
 from . import delivering
 from .addresses import folded
@@ -22,7 +20,6 @@ from .addresses import folded
 TOLERANCE = timedelta(minutes=5)
 LOOKED_BACK = timedelta(days=30)
 MOST_MATCHED = 50
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the specification's mark of a secret, not one
 
 
 class Bounce(msgspec.Struct, rename="camel"):
@@ -90,11 +87,9 @@ def refuse_unsigned(body: bytes, headers: Mapping[str, str], *, now: datetime) -
     if abs(now.timestamp() - int(at)) > TOLERANCE.total_seconds():
         raise Unauthenticated("The webhook-timestamp is more than five minutes away.")
     try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
+        expected = signature(secret, one, at, body)
+    except ValueError:
         raise NotFound("MAINSTAY_RESEND_WEBHOOK_SECRET is no secret of Resend's.") from None
-    signed = f"{one}.{at}.".encode() + body
-    expected = "v1," + base64.b64encode(hmac.digest(key, signed, sha256)).decode()
     if not any(
         hmac.compare_digest(expected.encode(), each.encode()) for each in given.split(" ")[:10]
     ):

@@ -46,16 +46,10 @@ def subscription_of(email: Email) -> Subscription:
     )
 
 
-def base_address() -> str:
-    """Where people reach the server, without a slash at its end."""
-    server = of(ServerSettings)
-    return (server.base_url or f"http://{server.host}:{server.port}").rstrip("/")
-
-
 def address_of(subscription: Subscription) -> str:
     """Where a reader ends what they no longer want."""
     token = sign_for_good(list(astuple(subscription)), purpose=PURPOSE)
-    return f"{base_address()}/email/unsubscribe/{token}"
+    return f"{of(ServerSettings).public_url}/email/unsubscribe/{token}"
 
 
 def find_by_token(token: str) -> Subscription | None:

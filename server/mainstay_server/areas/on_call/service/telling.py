@@ -323,6 +323,4 @@ def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]
 
 
 def _url(path: str) -> str:
-    server = of(ServerSettings)
-    base = server.base_url or f"http://{server.host}:{server.port}"
-    return base.rstrip("/") + path
+    return of(ServerSettings).public_url + path

@@ -1,7 +1,5 @@
 """Actions: what somebody allowed to be done by itself, and for which alerts."""
 
-import base64
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.remediation.models import ActionKind, RemediationAction
-from mainstay_server.areas.remediation.providers.webhook import SECRET_PREFIX
 from mainstay_server.areas.remediation.schemas import ActionBody
 from mainstay_server.contracts.health_checks import probes_of
 from mainstay_server.contracts.remediation import (
@@ -23,6 +20,7 @@ from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.matchers import parse_matchers, written
 from mainstay_server.kernel.posting import checked_url, masked_url
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
+from mainstay_server.kernel.standard_webhooks import new_secret
 from mainstay_server.tenancy.models import Project
 from mainstay_server.tenancy.subjects import ProjectRef
 
@@ -60,7 +58,7 @@ def allow_action(
         organization_id=project.organization_id,
         project_id=project.id,
         kind=wanted.kind,
-        secret=_new_secret() if wanted.kind is ActionKind.WEBHOOK else "",
+        secret=new_secret() if wanted.kind is ActionKind.WEBHOOK else "",
         created_at=now,
     )
     _apply(session, action, wanted)
@@ -157,10 +155,6 @@ def _config(session: Session, action: RemediationAction, wanted: ActionBody) -> 
 
 def _facts(action: RemediationAction) -> dict[str, object]:
     return facts_of(action, FACTS) | {"target": target_of(action)}
-
-
-def _new_secret() -> str:
-    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def _about(action: RemediationAction) -> dict[str, str]:

@@ -1,8 +1,5 @@
 """Webhooks of subscribers: a signed POST of JSON, by the Standard Webhooks specification 1.0."""
 
-import base64
-import hashlib
-import hmac
 from datetime import datetime
 
 import msgspec
@@ -12,10 +9,10 @@ from mainstay_server.areas.status_pages.settings import StatusPageSettings
 from mainstay_server.kernel.events import Refused, RetryLater
 from mainstay_server.kernel.outbound import OutboundError, Response, fetch_blocking
 from mainstay_server.kernel.settings import of
+from mainstay_server.kernel.standard_webhooks import signed_headers
 
 TIMEOUT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 16 * 1024
-PREFIX = "whsec_"
 TRIED_AGAIN = (408, 425, 429)
 
 
@@ -36,15 +33,7 @@ def send(parcel: Parcel, *, delivery_id: str, now: datetime) -> None:
         raise Refused("The webhook did not answer with the challenge.")
 
 
-def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    """`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body` (Standard Webhooks, "Signature")."""
-    key = base64.b64decode(secret.removeprefix(PREFIX))
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-
-
 def _post(parcel: Parcel, body: bytes, *, delivery_id: str, now: datetime) -> Response:
-    timestamp = str(int(now.timestamp()))
     try:
         return fetch_blocking(
             "POST",
@@ -53,9 +42,7 @@ def _post(parcel: Parcel, body: bytes, *, delivery_id: str, now: datetime) -> Re
                 "content-type": "application/json",
                 "user-agent": "Mainstay-Status/1",
                 "idempotency-key": delivery_id,
-                "webhook-id": delivery_id,
-                "webhook-timestamp": timestamp,
-                "webhook-signature": signature(parcel.secret, delivery_id, timestamp, body),
+                **signed_headers([parcel.secret], delivery_id, body, now=now),
             },
             body=body,
             timeout_seconds=TIMEOUT_SECONDS,

@@ -97,9 +97,7 @@ def page_url(page: StatusPage) -> str:
     """Where people find a page: at its own host, or else at the server's."""
     if page.host:
         return f"https://{page.host}"
-    server = of(ServerSettings)
-    base = server.base_url or f"http://{server.host}:{server.port}"
-    return f"{base.rstrip('/')}/status/{page.slug}"
+    return f"{of(ServerSettings).public_url}/status/{page.slug}"
 
 
 def access_of(page: StatusPage) -> Access:

@@ -3,8 +3,6 @@
 import hashlib
 import hmac
 import re
-import secrets
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -25,6 +23,7 @@ from mainstay_server.kernel.database import new_id, rows_changed
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.settings import of, secret_key
+from mainstay_server.kernel.standard_webhooks import new_secret
 from mainstay_server.kernel.web.signing import sign, unsign
 
 from .components import list_components
@@ -253,11 +252,6 @@ def hash_address(kind: SubscriberKind, address: str) -> str:
     """What an address is found by, since it lies sealed; of use to nobody without our key."""
     text = f"status subscriber:{kind}:{address}".encode()
     return hmac.new(secret_key(), text, hashlib.sha256).hexdigest()
-
-
-def new_secret() -> str:
-    """A secret to sign with, in the form of Standard Webhooks."""
-    return "whsec_" + b64encode(secrets.token_bytes(24)).decode()
 
 
 def _refuse_too_many(session: Session, page: StatusPage) -> None:
