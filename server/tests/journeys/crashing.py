@@ -27,6 +27,7 @@ LEASE_SECONDS = 3
 INTERVAL_SECONDS = 5
 GATHERED_SECONDS = 3
 APPS = 3
+LASTING = 21  # odd, so that what is ended later is not what was ended at once
 FINISHED_SECONDS = 60 + PATIENCE_SECONDS  # the job that counts what a crash left runs once a minute
 TOLD_SECONDS = 60 + PATIENCE_SECONDS
 STORED_SQL = "SELECT event_id, issue_id FROM error_events FORMAT JSONEachRow"
@@ -222,7 +223,10 @@ def alerting(
     *,
     pauses_seconds: tuple[float, float] = (0.2, 0.6),
 ) -> Iterator[list[str]]:
-    """Open alerts by hand, and end every second one; yields the ids that were acknowledged."""
+    """Open alerts by hand; yields the ids that were acknowledged.
+
+    Every second alert is ended at once, the others when they have long been told.
+    """
     done = threading.Event()
     acknowledged: list[str] = []
     path = f"/api/instances/{instance_id}/alerts"
@@ -230,10 +234,16 @@ def alerting(
     def act() -> None:
         body = {"type": "backup_failed", "severity": "warning", "title": f"Alert {uuid4().hex}"}
         opened = mainstay.call("POST", path, json=body)
-        if opened.is_success:
-            acknowledged.append(opened.json()["id"])
-            if len(acknowledged) % 2:
-                mainstay.call("POST", path, json={"alertId": acknowledged[-1], "action": "resolve"})
+        if not opened.is_success:
+            return
+        acknowledged.append(opened.json()["id"])
+        if len(acknowledged) % 2:
+            end(acknowledged[-1])
+        elif len(acknowledged) > LASTING:
+            end(acknowledged[-LASTING])
+
+    def end(alert_id: str) -> None:
+        mainstay.call("POST", path, json={"alertId": alert_id, "action": "resolve"})
 
     def run() -> None:
         while not done.wait(chance.uniform(*pauses_seconds)):

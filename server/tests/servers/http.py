@@ -203,12 +203,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _receive(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         chunked = "chunked" in self.headers.get("transfer-encoding", "")
+        body = self._read_chunks() if chunked else self.rfile.read(length)
+        if len(body) < length:  # its sender was killed in the middle of it: nothing has arrived
+            self.close_connection = True
+            return
         answer = self.server.receiver._take(
             Received(
                 method=self.command,
                 path=self.path,
                 headers={name.lower(): value for name, value in self.headers.items()},
-                body=self._read_chunks() if chunked else self.rfile.read(length),
+                body=body,
                 at=datetime.now(UTC),
             )
         )
