@@ -28,6 +28,12 @@ def alert_channels(session: Session, instance_id: str) -> Sequence[AlertChannelS
     raise NotImplementedError
 
 
+@port
+def channels_of_organization(session: Session, organization_id: str) -> Sequence[AlertChannelSeen]:
+    """The channels of all projects that are on, by the names of both; at most 400."""
+    raise NotImplementedError
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlertSummary:
     """One alert as a report tells of it; `resolved_at` is None while it is active."""

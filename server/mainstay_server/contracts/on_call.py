@@ -33,9 +33,21 @@ def who_is_on_call(
 
 @port
 def tell_channel(session: Session, alert_id: str, channel_id: str, *, now: datetime) -> bool:
-    """Have one alert channel told of an alert; False when there is no such channel, or it is off.
+    """Have one alert channel told of an alert, once more at each call.
 
-    Whoever asks looks first whether the port is answered, and goes without it otherwise.
+    False when the organization of the alert has no such channel, the channel is off, or the alert
+    is over. Who was told by it hears of the end. Whoever asks looks first whether the port is
+    answered, and goes without it otherwise.
+    """
+    raise NotImplementedError
+
+
+@port
+def acknowledge_link(session: Session, alert_id: str, channel_id: str, *, at: datetime) -> str:
+    """The URL by which whoever reads a message in a channel takes an alert in hand.
+
+    `at` is when the message was decided on: the link lasts from then on. Empty when nobody waits
+    for the alert to be taken.
     """
     raise NotImplementedError
 

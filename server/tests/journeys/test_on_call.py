@@ -1,5 +1,6 @@
 """On call as people live it: woken by a real mail, the process killed meanwhile, one click."""
 
+import json
 import random
 import re
 import sqlite3
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.journeys.running import EMAIL, Mainstay, running_mainstay
+from tests.servers.http import running_http
 from tests.servers.smtp import SmtpServer, running_smtp
 from tests.waiting import eventually
 
@@ -86,6 +88,52 @@ def test_kills_lose_no_step_double_none_and_the_link_acknowledges_once(tmp_path:
             mainstay.start()
             assert open_states(mainstay).count("acknowledged") == 1
             assert mainstay.ask("POST", path).status_code == 410
+
+
+def test_a_step_tells_a_channel_whose_readers_take_the_alert_in_hand_by_its_link() -> None:
+    with running_mainstay() as mainstay, running_http() as chat, running_http() as hook:
+        channels = f"/api/instances/{mainstay.instance_id}/alert-channels"
+        slack, ops = (
+            mainstay.call("POST", channels, json={"type": kind, "config": {"webhookUrl": url}})
+            for kind, url in (("slack", f"{chat.url}/services/T/B/x"), ("webhook", hook.url))
+        )
+        steps = [
+            {"kind": "channel", "channelId": made.json()["id"], "waitMinutes": 0}
+            for made in (slack, ops)
+        ]
+        body = {"name": "Tell ops", "minimumSeverity": "critical", "steps": steps}
+        assert mainstay.call("POST", "/api/escalation-policies", json=body).status_code == 201
+        unheard = {"name": "Nobody hears", "matchers": "team=none", "channelIds": []}
+        unheard["channelIds"] = [step["channelId"] for step in steps]
+        routes = "/api/projects/inspections/alert-routes"
+        assert mainstay.call("POST", routes, json=unheard).status_code == 201
+
+        open_alert(mainstay, "the nightly backup failed")
+        told = json.loads(hook.wait_for(1)[0].body)
+        link = told["acknowledgeUrl"].removeprefix(mainstay.url)
+        said = chat.wait_for(1)[0].body.decode()
+        assert "|Acknowledge>" in said
+        assert link not in said, "each channel has a link of its own"
+
+        assert mainstay.ask("GET", link).status_code == 200
+        assert "acknowledged" not in open_states(mainstay)
+        assert mainstay.ask("POST", link[:-2] + "xx").status_code == 404
+        assert mainstay.ask("POST", link).status_code == 200
+        assert open_states(mainstay) == ["acknowledged"]
+        assert "Somebody in Inspections" in mainstay.ask("POST", link).text
+        (alert,) = mainstay.get(f"/api/instances/{mainstay.instance_id}/alerts")["alerts"]
+        assert alert["acknowledgedAt"]
+
+        over = {"alertId": alert["id"], "action": "resolve"}
+        path = f"/api/instances/{mainstay.instance_id}/alerts"
+        assert mainstay.call("POST", path, json=over).is_success
+        ended = json.loads(hook.wait_for(2)[1].body)
+        assert ended["type"] == "alert.resolved"
+        assert "acknowledgeUrl" not in ended
+        chat.wait_for(2)
+        assert mainstay.ask("POST", link).status_code == 410
+        time.sleep(1)
+        assert (len(hook.requests), len(chat.requests)) == (2, 2)
 
 
 def open_states(mainstay: Mainstay) -> list[str]:

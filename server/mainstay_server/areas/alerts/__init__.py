@@ -4,17 +4,18 @@ from mainstay_server.contracts.alerts import (
     acknowledge_alert,
     alert_channels,
     alerts_over,
+    channels_of_organization,
     find_alert,
     recent_alerts,
 )
-from mainstay_server.contracts.on_call import why_alert_is_held
+from mainstay_server.contracts.on_call import tell_channel, why_alert_is_held
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, configured, ingest, jobs, pages, reactions, readiness
 from .configured.routing import INHIBITIONS, ROUTES
-from .service import seen
-from .service.channels import seen_channels
+from .service import seen, stepping
+from .service.channels import seen_channels, seen_of_organization
 from .service.firing import acknowledge
 from .service.reporting import alerts_over as alerts_over_span
 from .settings import AlertSettings
@@ -89,6 +90,8 @@ area = Area(
         recent_alerts.answered_by(seen.recent_seen),
         alerts_over.answered_by(alerts_over_span),
         why_alert_is_held.answered_by(seen.why_held_now),
+        channels_of_organization.answered_by(seen_of_organization),
+        tell_channel.answered_by(stepping.tell_channel),
     ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),

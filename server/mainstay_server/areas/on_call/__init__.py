@@ -1,10 +1,10 @@
 """On call: somebody is woken when an alert needs people, and the next when they do not answer."""
 
-from mainstay_server.contracts.on_call import who_is_on_call
+from mainstay_server.contracts.on_call import acknowledge_link, who_is_on_call
 from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
-from .service import schedules
+from .service import links, schedules
 
 area = Area(
     name="on_call",
@@ -19,7 +19,10 @@ area = Area(
         reactions.send_notice,
     ),
     readiness=(readiness.somebody_is_woken,),
-    answers=(who_is_on_call.answered_by(schedules.who_is_on_call),),
+    answers=(
+        who_is_on_call.answered_by(schedules.who_is_on_call),
+        acknowledge_link.answered_by(links.link_of_channel),
+    ),
     organization_menu=(pages.entry,),
     configured=(configured.POLICIES,),
 )

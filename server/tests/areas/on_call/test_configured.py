@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from mainstay_server.areas.on_call.configured import POLICIES, PolicyShape
 from mainstay_server.areas.on_call.service import policies, schedules
-from mainstay_server.contracts.on_call import tell_channel
+from mainstay_server.contracts.alerts import channels_of_organization
 from mainstay_server.kernel.configured import ConfiguredProject, Held
 from mainstay_server.kernel.ports import forget_answers, install_answers
 from mainstay_server.kernel.problems import Invalid
 from sqlalchemy.orm import Session
 from tests.world import a_project
 
-from .worlds import NOON, a_layer, a_member, a_schedule
+from .worlds import NOON, OPS, a_layer, a_member, a_schedule
 
 
 @pytest.fixture
@@ -92,15 +92,15 @@ def test_a_policy_whose_schedule_is_gone_can_still_be_exported(
     assert [step.to for step in held.steps] == ["restart", "", "anna@ships.example"]
 
 
-def test_a_step_that_tells_a_channel_is_refused_while_nothing_here_can(
+def test_a_step_that_tells_a_channel_is_refused_where_there_is_no_such_channel(
     session: Session, project: ConfiguredProject
 ) -> None:
     wanted = shape(steps=[{"kind": "channel", "to": "ops"}])
-    with pytest.raises(Invalid, match="tell a person or a schedule") as refused:
+    with pytest.raises(Invalid, match="no alert channel of yours") as refused:
         POLICIES.write(session, project, wanted, None, NOON)
     assert refused.value.errors[0]["field"] == "steps"
 
-    install_answers((tell_channel.answered_by(lambda *_, now: bool(now)),))
+    install_answers((channels_of_organization.answered_by(lambda *_: [OPS]),))
     POLICIES.write(session, project, wanted, None, NOON)
     forget_answers()
     assert only(session, project).shape == wanted

@@ -9,7 +9,7 @@ from mainstay_server.areas.on_call.models import Escalation, EscalationPolicy, O
 from mainstay_server.areas.on_call.schemas import LayerBody
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.people import Member
-from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import AlertChannelSeen, AlertOpened, AlertResolved
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import Event, run_waiting, say
 from mainstay_server.kernel.subjects import InstanceRef
@@ -87,6 +87,9 @@ def tells(person: Member, wait: int = 5) -> dict[str, Any]:
 
 def tells_schedule(schedule: OnCallSchedule, wait: int = 5) -> dict[str, Any]:
     return {"kind": "schedule", "schedule_id": schedule.id, "wait_minutes": wait}
+
+
+OPS = AlertChannelSeen(id="ops", kind="slack", name="Inspections: ops (#ops)")
 
 
 @dataclass

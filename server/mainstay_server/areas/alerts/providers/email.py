@@ -107,4 +107,5 @@ def _lines(notice: Notice) -> list[str]:
     lines = [line for text in paragraphs if text for line in (text, "")]
     facts = [f"{name}: {value}" for name, value in _facts(notice)]
     runbook = [f"Runbook: {notice.runbook_url}"] if notice.runbook_url else []
-    return [*lines, *facts, "", f"Open in Mainstay: {notice.url}", *runbook]
+    takes = [f"Acknowledge: {notice.acknowledge_url}"] if notice.acknowledge_url else []
+    return [*lines, *facts, "", *takes, f"Open in Mainstay: {notice.url}", *runbook]

@@ -112,6 +112,8 @@ def _event(action: str, alert_id: str, routing_key: str) -> dict[str, Any]:
 
 def _details(notice: Notice) -> dict[str, Any]:
     links = [{"href": notice.url, "text": "Open in Mainstay"}]
+    if notice.acknowledge_url:
+        links.append({"href": notice.acknowledge_url, "text": "Acknowledge"})
     if notice.runbook_url:
         links.append({"href": notice.runbook_url, "text": "Runbook"})
     if notice.instance_url:

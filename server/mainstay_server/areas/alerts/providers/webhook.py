@@ -135,6 +135,8 @@ def document(notice: Notice) -> dict[str, Any]:
     }
     if notice.runbook_url:
         told["runbookUrl"] = notice.runbook_url
+    if notice.acknowledge_url:
+        told["acknowledgeUrl"] = notice.acknowledge_url
     return told | ({"insteadOf": notice.instead_of} if notice.instead_of else {})
 
 

@@ -141,6 +141,8 @@ class Notice:
     reply_to: str = ""
     # Where it says what to do, while the alert lasts.
     runbook_url: str = ""
+    # Where its reader takes the alert in hand without signing in.
+    acknowledge_url: str = ""
     # The channel that should have told it and could not.
     instead_of: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -189,8 +191,9 @@ class Notice:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Words and URL of where to look: here, and at the app itself if it has a page."""
-        links = [("Open in Mainstay", self.url)]
+        """Words and URL of what to do: take it in hand, look here, and at the app's own page."""
+        links = [("Acknowledge", self.acknowledge_url)] if self.acknowledge_url else []
+        links.append(("Open in Mainstay", self.url))
         if self.runbook_url:
             links.append(("Runbook", self.runbook_url))
         if self.instance_url.startswith(("http://", "https://")):

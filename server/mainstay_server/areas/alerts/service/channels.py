@@ -21,6 +21,7 @@ from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.standard_webhooks import new_secret
+from mainstay_server.tenancy.models import Project
 from mainstay_server.tenancy.subjects import find_instance
 
 from .routing.managing import checked_quiet, forget_channel
@@ -155,6 +156,25 @@ def seen_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSe
         )
         for channel in found
         if channel.enabled
+    ]
+
+
+def seen_of_organization(session: Session, organization_id: str) -> Sequence[AlertChannelSeen]:
+    """The channels of an organization's projects, each by its project, its name and its target."""
+    found = session.execute(
+        sa.select(AlertChannel, Project.name)
+        .join(Project, Project.id == AlertChannel.project_id)
+        .where(AlertChannel.organization_id == organization_id, AlertChannel.enabled)
+        .order_by(Project.name, AlertChannel.name, AlertChannel.id)
+        .limit(MOST_OF_PROJECT)
+    )
+    return [
+        AlertChannelSeen(
+            id=channel.id,
+            kind=channel.type,
+            name=f"{project}: {channel.name} ({KINDS[channel.type].shown(channel.config)})",
+        )
+        for channel, project in found
     ]
 
 

@@ -31,7 +31,7 @@ from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_default_instance, find_instance
 
-from . import fallbacks
+from . import fallbacks, stepping
 from .channels import about_channel, secrets_of, settings_of
 from .digests import gathered_into
 from .routing import telling
@@ -77,6 +77,7 @@ def announce_resolved(
         telling.conclude(session, alert, superseded_by=superseded_by, quiet=quiet, now=now)
         if not quiet:
             fallbacks.tell_end_instead(session, alert, superseded_by=superseded_by, now=now)
+            stepping.tell_end(session, alert, superseded_by=superseded_by, now=now)
 
 
 def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> AlertNotification:
@@ -129,6 +130,7 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         notice,
         reply_to=_message_of_beginning(session, notification),
         instead_of=fallbacks.instead_of(session, notification),
+        acknowledge_url=stepping.link_of(session, notification),
     )
     return Parcel(
         notice=notice,
@@ -288,7 +290,7 @@ def _notice(
         opened_at=alert.opened_at,
         resolved_at=alert.resolved_at if resolved else None,
         supersedes=alert.supersedes,
-        repeat=notification.turn,
+        repeat=max(0, notification.turn),
         runbook_url="" if resolved else _runbook_url(session, alert, instance),
         labels=alert.labels,
         annotations=alert.annotations,

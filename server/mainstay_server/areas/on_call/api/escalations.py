@@ -12,7 +12,7 @@ from mainstay_server.areas.on_call.schemas import (
     LineAnswer,
 )
 from mainstay_server.areas.on_call.service import escalating
-from mainstay_server.areas.on_call.service.escalating import Hand
+from mainstay_server.areas.on_call.service.people import Hand
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.problems import Conflict

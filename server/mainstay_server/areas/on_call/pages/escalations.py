@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay_server.areas.on_call.service import escalating
-from mainstay_server.areas.on_call.service.escalating import Hand
+from mainstay_server.areas.on_call.service.people import Hand
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.frame import redirect_with

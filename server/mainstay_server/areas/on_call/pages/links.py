@@ -9,17 +9,15 @@ from starlette.responses import Response
 
 from mainstay_server.areas.on_call.models import EscalationState
 from mainstay_server.areas.on_call.service import escalating, feeds, links
-from mainstay_server.areas.on_call.service.escalating import Hand
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Origin, spoken_by
 from mainstay_server.kernel.problems import Gone, NotFound
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy import access
-from mainstay_server.tenancy.models import Person
 from mainstay_server.ui import render
 
-BY_LINK = access.public("who has the signed link of a mail was told of the alert by it")
+BY_LINK = access.public("who has the signed link of a message was told of the alert by it")
 BY_KEY = access.public("whoever has the private address of a calendar may read it")
 
 router = Router()
@@ -34,7 +32,7 @@ def show_link(request: Request, token: Token) -> Response:
     links.refuse_too_many(address=_address(request), now=now)
     try:
         with reading() as session:
-            _, escalation = links.get_linked(session, token, now=now)
+            escalation = links.get_linked(session, token, now=now).escalation
     except (Gone, NotFound) as refused:
         return _page(request, status_code=refused.status, refused=refused.detail)
     return _page(request, escalation=escalation, token=token)
@@ -42,26 +40,25 @@ def show_link(request: Request, token: Token) -> Response:
 
 @router.post(links.PREFIX + "/{token}", dependencies=[BY_LINK])
 def acknowledge(request: Request, token: Token) -> Response:
-    """The reader of the mail takes the alert in hand. The link proves who it is, and works once."""
+    """The reader takes the alert in hand. The link of a mail proves who it is, and works once."""
     now = utc_now()
     links.refuse_too_many(address=_address(request), now=now)
     try:
         with transaction() as session:
-            notice, escalation = links.get_linked(session, token, locked=True, now=now)
-            person = session.get_one(Person, notice.person_id)
-            hand = Hand(person_id=person.id, name=person.name, how="by the link in a mail")
+            linked = links.get_linked(session, token, locked=True, now=now)
+            escalation, hand = linked.escalation, linked.hand
             with spoken_by(
                 Origin(
-                    actor=f"person:{person.id}",
-                    name=person.name,
-                    email=person.email,
+                    actor=f"person:{hand.person_id}" if hand.person_id else "link",
+                    name=hand.name,
+                    email=linked.email,
                     address=_address(request),
                     client=request.headers.get("user-agent", ""),
                 )
             ):
                 taken = escalating.acknowledge(session, escalation, hand, now=now)
-            if taken:
-                notice.link_used_at = now
+            if taken and linked.notice is not None:
+                linked.notice.link_used_at = now
     except (Gone, NotFound) as refused:
         return _page(request, status_code=refused.status, refused=refused.detail)
     return _page(request, escalation=escalation, taken=taken)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from mainstay_server.areas.on_call.models import EscalationPolicy
 from mainstay_server.areas.on_call.schemas import SEVERITIES, PolicyBody, StepBody
 from mainstay_server.areas.on_call.service import policies, schedules
+from mainstay_server.areas.on_call.service.channels import channels_of
 from mainstay_server.areas.on_call.service.people import members_of
 from mainstay_server.contracts.remediation import start_remediation
 from mainstay_server.kernel.clock import utc_now
@@ -107,10 +108,12 @@ def _form(
 ) -> Response:
     members = members_of(session, caller.organization_id)
     page = schedules.list_schedules(session, caller.organization_id, limit=schedules.MOST_SCHEDULES)
+    channels = channels_of(session, caller.organization_id)
     targets = [
         ("", "Nothing"),
         *((f"schedule:{one.id}", f"Who is on call in {one.name}") for one in page.items),
         *((f"person:{one.id}", one.name) for one in members.values()),
+        *((f"channel:{one.id}", f"The channel {one.name}") for one in channels),
         (ACTION, "An automatic action, whichever fits"),
     ]
     known = {target for target, _ in targets}

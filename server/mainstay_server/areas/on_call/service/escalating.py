@@ -4,7 +4,6 @@ A policy is copied when the alert opens: changing it later changes nothing of wh
 step is one transaction with what it tells, so a step happens once, whoever is killed when.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -37,6 +36,7 @@ from mainstay_server.kernel.pagination import (
 )
 from mainstay_server.kernel.problems import NotFound
 
+from .people import Hand
 from .policies import find_policy_for
 from .steps import take_step
 from .telling import forget_gathered, people_told, tell, write_line
@@ -50,15 +50,6 @@ LEAST_ROUND = timedelta(minutes=1)
 HELD_PAUSE = timedelta(seconds=30)
 OPEN = (EscalationState.RUNNING, EscalationState.ACKNOWLEDGED, EscalationState.UNANSWERED)
 AlertWord = AlertChanged | AlertAcknowledged
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hand:
-    """Whose hand takes an alert, and by which way."""
-
-    person_id: str
-    name: str
-    how: str
 
 
 def begin(session: Session, alert: AlertOpened, *, now: datetime) -> Escalation | None:

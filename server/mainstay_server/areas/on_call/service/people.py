@@ -22,6 +22,15 @@ class Member:
     email: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """Whose hand takes an alert, and by which way; `person_id` is "" of whoever reads a channel."""
+
+    person_id: str
+    name: str
+    how: str
+
+
 def members_of(session: Session, organization_id: str) -> dict[str, Member]:
     """The members of an organization by their id, in the order of their names; at most 2,000."""
     rows = session.execute(

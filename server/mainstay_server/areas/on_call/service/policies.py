@@ -13,7 +13,6 @@ from mainstay_server.contracts.on_call import (
     EscalationPolicyChanged,
     EscalationPolicyCreated,
     EscalationPolicyRemoved,
-    tell_channel,
 )
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
@@ -22,6 +21,7 @@ from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.tenancy.models import Organization, Project
 from mainstay_server.tenancy.subjects import find_instance
 
+from .channels import find_channel
 from .people import refuse_strangers
 from .schedules import get_schedule
 
@@ -201,11 +201,8 @@ def _refuse_strange(session: Session, organization_id: str, step: StepBody) -> N
             get_schedule(session, organization_id, step.schedule_id)
         except NotFound as missing:
             raise Invalid(missing.detail) from None
-    elif step.kind == "channel" and not tell_channel.is_answered:
-        message = (
-            "Nothing here can tell a channel in a step; tell a person or a schedule, and let a"
-            " route of alerts tell the channel."
-        )
+    elif step.kind == "channel" and not find_channel(session, organization_id, step.channel_id):
+        message = "channelId names no alert channel of yours that is on."
         raise Invalid(message, errors=[{"field": "steps", "message": message}])
 
 

@@ -11,6 +11,7 @@ from mainstay_server.areas.on_call.schemas import StepBody
 from mainstay_server.contracts.on_call import tell_channel
 from mainstay_server.contracts.remediation import start_remediation
 
+from .channels import find_channel
 from .people import members_of
 from .schedules import find_person_on_call
 from .telling import tell
@@ -67,7 +68,8 @@ def _tell_channel(session: Session, escalation: Escalation, step: StepBody, now:
         return Done(text="skipped, for nothing here can tell a channel.", reached=False)
     if not tell_channel(session, escalation.alert_id, step.channel_id, now=now):
         return Done(text="skipped, for its channel is off or was removed.", reached=False)
-    return Done(text="told the alert channel.", reached=True)
+    channel = find_channel(session, escalation.organization_id, step.channel_id)
+    return Done(text=f"told {channel.name if channel else 'an alert channel'}.", reached=True)
 
 
 _KINDS: dict[str, Callable[[Session, Escalation, StepBody, datetime], Done]] = {

@@ -20,13 +20,13 @@ from mainstay_server.contracts.on_call import AlertEscalated
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.mailing import SmtpSettings
-from mainstay_server.kernel.settings import ServerSettings, of
+from mainstay_server.kernel.settings import of
 from mainstay_server.tenancy.models import Person
 from mainstay_server.tenancy.service.members import find_member
 from mainstay_server.tenancy.subjects import find_instance
 from mainstay_server.ui.rendering import environment
 
-from .links import LASTS, PREFIX, token_of
+from .links import LASTS, PREFIX, token_of, url_of
 
 LONGEST_TEXT = 500
 MOST_AT_ONCE = 100
@@ -219,8 +219,8 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
         message=escalation.message,
         lead=lead,
         facts=facts,
-        acknowledge_url="" if is_over else _url(f"{PREFIX}/{token_of(notice.id)}"),
-        page_url=_url(page_of(escalation)),
+        acknowledge_url="" if is_over else url_of(f"{PREFIX}/{token_of(notice.id)}"),
+        page_url=url_of(page_of(escalation)),
         colour=ENDED if is_over else COLOURS.get(escalation.severity, OTHERWISE),
         escalation_id=escalation.id,
         at=notice.created_at,
@@ -318,9 +318,5 @@ def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]
         is_over = other.change == NoticeChange.ENDED
         word = "Over" if is_over else escalation.severity.capitalize()
         path = page_of(escalation) if is_over else f"{PREFIX}/{token_of(other.id)}"
-        found.append((f"[{word}] {escalation.title}", _url(path)))
+        found.append((f"[{word}] {escalation.title}", url_of(path)))
     return found
-
-
-def _url(path: str) -> str:
-    return of(ServerSettings).public_url + path
