@@ -41,7 +41,7 @@ FROM_SEVERITY = [
     *((each.value, f"{each} and above") for each in Severity if each.rank in range(1, 4)),
     (Severity.CRITICAL.value, "critical only"),
 ]
-WORDS = {kind: kind.replace("_", " ").capitalize() for kind in AlertType}
+WORDS = {kind: kind.replace("_", " ").capitalize().replace("Api ", "API ") for kind in AlertType}
 
 
 def frame_of(request: Request, session: Session, project: ProjectRef) -> dict[str, Any]:
