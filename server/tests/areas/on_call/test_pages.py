@@ -1,21 +1,27 @@
 """Pages, forms, and the link of a mail as a stranger's browser opens it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from mainstay_server.areas import on_call
-from mainstay_server.areas.on_call.models import Escalation, EscalationNotice
+from mainstay_server.areas.on_call.models import Escalation, EscalationNotice, EscalationState
 from mainstay_server.areas.on_call.service import links
-from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertOpened,
+    AlertResolved,
+    channels_of_organization,
+)
+from mainstay_server.contracts.on_call import EscalationAcknowledged, tell_channel
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import run_waiting, said_events, say
+from mainstay_server.kernel.ports import forget_answers, install_answers
 from tests.world import World
 
-from .worlds import DAY
+from .worlds import DAY, OPS
 
 PATH = "/dashboard/organization/on-call"
 ID = r"[0-9a-f-]{36}"
@@ -269,6 +275,71 @@ def test_a_link_that_was_never_sent_opens_nothing(world: World) -> None:
         for method in ("GET", "POST"):
             assert world.stranger.request(method, changed).status_code in (400, 404), changed
     assert state(world) == "running"
+
+
+@pytest.fixture
+def channel(world: World) -> Iterator[None]:
+    """A chat that can be told."""
+    install_answers(
+        (
+            channels_of_organization.answered_by(lambda *_: [OPS]),
+            tell_channel.answered_by(lambda *_, now: bool(now)),
+        )
+    )
+    yield
+    forget_answers()
+
+
+def told_in_channel(world: World, *, ago: timedelta = timedelta(0)) -> str:
+    """The path of the link in a message that a step sent to a chat."""
+    alert_id = an_alert(world)
+    with reading() as session:
+        url = links.link_of_channel(session, alert_id, OPS.id, at=utc_now() - ago)
+    return links.PREFIX + url.partition(links.PREFIX)[2]
+
+
+@pytest.mark.usefixtures("channel")
+def test_who_reads_a_channel_takes_an_alert_in_hand_by_its_button_alone(world: World) -> None:
+    a_policy(world, f"channel:{OPS.id}")
+    page = world.bob.get(f"{PATH}/policies/new").text
+    assert "The channel Inspections: ops (#ops)" in page
+    link = told_in_channel(world)
+    assert "<button" in world.stranger.get(link).text
+    assert state(world) == "running"
+    assert "It is yours" in world.stranger.post(link).text
+    assert state(world) == "acknowledged"
+    assert f"Somebody in {OPS.name} acknowledged it" in world.stranger.post(link).text
+    with reading() as session:
+        (said,) = [
+            event for _, event in said_events(session) if isinstance(event, EscalationAcknowledged)
+        ]
+    assert (said.person, said.how) == (f"Somebody in {OPS.name}", "by the link in a message")
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_link_in_a_channel_ends_with_its_day_its_round_its_channel_and_its_alert(
+    world: World,
+) -> None:
+    a_policy(world, f"channel:{OPS.id}")
+    old = told_in_channel(world, ago=DAY)
+    assert "too old" in world.stranger.post(old).text
+    with reading() as session:
+        escalation = session.query(Escalation).one()
+        url = links.link_of_channel(session, escalation.alert_id, OPS.id, at=utc_now())
+        strange = links.link_of_channel(session, escalation.alert_id, "gone", at=utc_now())
+    link = links.PREFIX + url.partition(links.PREFIX)[2]
+    assert "was removed" in world.stranger.post(strange[strange.index(links.PREFIX) :]).text
+    with transaction() as session:
+        session.query(Escalation).one().round += 1
+    answer = world.stranger.post(link)
+    assert (answer.status_code, "began again" in answer.text) == (410, True)
+    assert world.stranger.post(link[:-3] + "abc").status_code == 404
+    assert state(world) == "running"
+    with transaction() as session:
+        session.query(Escalation).one().state = EscalationState.ENDED
+    assert "The alert is over" in world.stranger.get(link).text
+    with reading() as session:
+        assert links.link_of_channel(session, escalation.alert_id, OPS.id, at=utc_now()) == ""
 
 
 def test_whoever_opens_many_links_has_to_wait(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.on_call.models import EscalationNotice, EscalationState
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
-from mainstay_server.areas.on_call.service.escalating import Hand
+from mainstay_server.areas.on_call.service.people import Hand
 from mainstay_server.contracts.alerts import (
     AlertAcknowledged,
     AlertOpened,

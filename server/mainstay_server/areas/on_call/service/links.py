@@ -29,7 +29,7 @@ from .people import Hand
 
 LASTS = timedelta(hours=24)
 WAITING = (EscalationState.RUNNING, EscalationState.UNANSWERED)
-LONGEST_NAME = 200
+LONGEST_NAME = 100
 TRIES, SECONDS = 30, 60
 PREFIX = "/on-call/acknowledge"
 LONGEST = 400

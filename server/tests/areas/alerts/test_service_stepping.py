@@ -1,0 +1,118 @@
+"""A channel that an escalation tells: at each step, beside all that routes say, and the end."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mainstay_server.areas.alerts.models import AlertChannel, Severity
+from mainstay_server.areas.alerts.service import channels, stepping
+from mainstay_server.contracts.on_call import acknowledge_link
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.ports import forget_answers, install_answers
+from tests.areas.alerts.conftest import MINUTE, Harbour
+from tests.servers.http import Answer, HttpReceiver
+from tests.world import a_project
+
+LINK = "https://mainstay.example/on-call/acknowledge/channel.x"
+
+
+@pytest.fixture
+def escalated() -> Iterator[None]:
+    """Something escalates, and gives each message a link."""
+    install_answers((acknowledge_link.answered_by(lambda *_, at: LINK if at else ""),))
+    yield
+    forget_answers()
+
+
+@pytest.fixture
+def ops(harbour: Harbour, http_receiver: HttpReceiver, escalated: None) -> AlertChannel:
+    """A channel that hears of what is critical alone."""
+    return harbour.channel(f"{http_receiver.url}/ops", minimum=Severity.CRITICAL)
+
+
+def step(harbour: Harbour, channel: AlertChannel) -> bool:
+    (alert,) = harbour.alerts()
+    with transaction() as session:
+        told = stepping.tell_channel(session, alert.id, channel.id, now=harbour.now)
+    harbour.deliver()
+    return told
+
+
+def told(receiver: HttpReceiver) -> list[dict[str, Any]]:
+    return [json.loads(request.body) for request in receiver.requests]
+
+
+def test_each_step_tells_once_with_a_link_and_the_end_is_told_once(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    harbour.degrades()
+    assert http_receiver.requests == []
+    assert step(harbour, ops)
+    assert step(harbour, ops)
+    harbour.later(MINUTE)
+    harbour.recovers()
+    harbour.jobs_run()
+    messages = told(http_receiver)
+    assert [one["type"] for one in messages] == ["alert.opened", "alert.opened", "alert.resolved"]
+    assert [one.get("acknowledgeUrl") for one in messages] == [LINK, LINK, None]
+    assert all("repeat" not in one["alert"] for one in messages)
+    assert len({r.headers["idempotency-key"] for r in http_receiver.requests}) == 3
+
+
+def test_who_hears_by_routes_too_is_told_of_the_end_once_and_has_no_link_there(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    harbour.goes_down()
+    assert step(harbour, ops)
+    harbour.later(MINUTE)
+    harbour.recovers()
+    harbour.jobs_run()
+    messages = told(http_receiver)
+    assert [one["type"] for one in messages] == ["alert.opened", "alert.opened", "alert.resolved"]
+    assert [one.get("acknowledgeUrl") for one in messages] == [None, LINK, None]
+
+
+def test_a_step_that_was_never_taken_owes_no_end(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    http_receiver.answer_at("/ops", Answer(status=422))
+    harbour.degrades()
+    assert step(harbour, ops)
+    harbour.later(MINUTE)
+    harbour.recovers()
+    harbour.jobs_run()
+    assert [one["type"] for one in told(http_receiver)] == ["alert.opened"]
+
+
+def test_a_channel_that_is_off_or_of_others_is_not_told_and_neither_of_what_is_over(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    harbour.degrades()
+    with transaction() as session:
+        theirs = a_project(session, now=harbour.now, organization="Other", slug="other", number=2)
+        about = (theirs.organization_id, theirs.project_id, theirs.id)
+        config = {"webhookUrl": f"{http_receiver.url}/theirs"}
+        strange = channels.create_channel(session, about, "webhook", config, now=harbour.now)
+    assert not step(harbour, strange)
+    with transaction() as session:
+        found = session.get_one(AlertChannel, ops.id)
+        channels.change_channel(session, found, enabled=False, now=harbour.now)
+    assert not step(harbour, ops)
+    with transaction() as session:
+        found = session.get_one(AlertChannel, ops.id)
+        channels.change_channel(session, found, enabled=True, now=harbour.now)
+    harbour.later(MINUTE)
+    harbour.recovers()
+    assert not step(harbour, ops)
+    assert http_receiver.requests == []
+
+
+def test_an_organization_sees_its_own_channels_that_are_on(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    with reading() as session:
+        (seen,) = channels.seen_of_organization(session, harbour.instance.organization_id)
+        assert channels.seen_of_organization(session, "others") == []
+    assert (seen.id, seen.kind) == (ops.id, "webhook")
+    assert seen.name == f"Inspections: webhook ({http_receiver.url}/ops)"
