@@ -49,7 +49,7 @@ def acknowledge(request: Request, token: Token) -> Response:
             escalation, hand = linked.escalation, linked.hand
             with spoken_by(
                 Origin(
-                    actor=f"person:{hand.person_id}" if hand.person_id else "link",
+                    actor=linked.actor,
                     name=hand.name,
                     email=linked.email,
                     address=_address(request),

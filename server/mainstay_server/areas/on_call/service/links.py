@@ -43,6 +43,7 @@ class Linked:
 
     escalation: Escalation
     hand: Hand
+    actor: str
     email: str = ""
     notice: EscalationNotice | None = None
 
@@ -104,7 +105,7 @@ def _linked_in_channel(session: Session, signed: str, *, locked: bool, now: date
         raise Gone("The channel of this link is off, or was removed.")
     name = f"Somebody in {channel.name}"[:LONGEST_NAME]
     hand = Hand(person_id="", name=name, how="by the link in a message")
-    return Linked(escalation=escalation, hand=hand)
+    return Linked(escalation=escalation, hand=hand, actor=f"alert_channel:{channel_id}")
 
 
 def _linked_in_mail(session: Session, token: str, *, locked: bool, now: datetime) -> Linked:
@@ -128,4 +129,10 @@ def _linked_in_mail(session: Session, token: str, *, locked: bool, now: datetime
         raise Gone("You are no member of this organization any more.")
     person = session.get_one(Person, notice.person_id)
     hand = Hand(person_id=person.id, name=person.name, how="by the link in a mail")
-    return Linked(escalation=escalation, hand=hand, email=person.email, notice=notice)
+    return Linked(
+        escalation=escalation,
+        hand=hand,
+        actor=f"person:{person.id}",
+        email=person.email,
+        notice=notice,
+    )
