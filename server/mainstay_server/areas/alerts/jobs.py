@@ -11,18 +11,16 @@ from mainstay_server.kernel.settings import of
 
 from .service import (
     app_alerts,
-    conditions,
     effective,
-    guard_conditions,
     history,
     judging,
-    key_conditions,
     measuring,
     receiving,
     rules,
     silences,
 )
 from .service.routing import flushing
+from .service.triggers import error_rates, guard, issues, reminders
 from .settings import AlertSettings
 
 # Who sends alerts could reach nobody meanwhile: what was not sent again may well last.
@@ -43,7 +41,7 @@ def watch_error_rates(*, now: datetime) -> None:
         for window in sorted(windows)
     }
     with transaction() as session:
-        conditions.judge_error_rates(session, counts, now=now)
+        error_rates.judge_error_rates(session, counts, now=now)
 
 
 @job(every=timedelta(minutes=1), in_transaction=False)
@@ -95,19 +93,19 @@ def end_unsent_alerts(session: Session, *, now: datetime) -> int:
 @job(every=timedelta(minutes=5))
 def settle_issue_alerts(session: Session, *, now: datetime) -> int:
     """End floods of issues that are over, and what stood for a day."""
-    return conditions.settle_issues(session, now=now)
+    return issues.settle_issues(session, now=now)
 
 
 @job(every=timedelta(minutes=15))
 def settle_key_reminders(session: Session, *, now: datetime) -> int:
-    """End reminders about API keys that stood for a day."""
-    return key_conditions.settle_reminders(session, now=now)
+    """End reminders of what is due, of API keys and more, that stood for a day."""
+    return reminders.settle_reminders(session, now=now)
 
 
 @job(every=timedelta(minutes=5))
 def settle_limit_alerts(session: Session, *, now: datetime) -> int:
     """End alerts of rate limits that refused nobody for a while."""
-    return guard_conditions.settle_limits(session, now=now)
+    return guard.settle_limits(session, now=now)
 
 
 @job(every=timedelta(minutes=15))

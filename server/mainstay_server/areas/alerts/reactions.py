@@ -55,220 +55,218 @@ from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue
-from .service import (
-    backup_conditions,
-    conditions,
-    event_rules,
-    expiry_conditions,
-    guard_conditions,
-    health_conditions,
-    heartbeat_conditions,
-    key_conditions,
-    notifications,
-    objective_conditions,
-    probe_conditions,
-    storage_conditions,
-    turns,
-    vulnerability_conditions,
+from .service import event_rules, notifications, turns
+from .service.triggers import (
+    api_keys,
+    backups,
+    expiries,
+    guard,
+    health_checks,
+    heartbeats,
+    issues,
+    objectives,
+    probes,
+    storage,
+    vulnerabilities,
 )
 
 
 @on(HealthCheckWentDown)
 def open_down(session: Session, event: HealthCheckWentDown, *, now: datetime) -> None:
     """An instance is down: critical, unless its rule says otherwise."""
-    health_conditions.record_trouble(session, event, AlertType.INSTANCE_DOWN, now=now)
+    health_checks.record_trouble(session, event, AlertType.INSTANCE_DOWN, now=now)
 
 
 @on(HealthCheckDegraded)
 def open_degraded(session: Session, event: HealthCheckDegraded, *, now: datetime) -> None:
     """An instance is slow or not quite well: a warning, unless its rule says otherwise."""
-    health_conditions.record_trouble(session, event, AlertType.INSTANCE_DEGRADED, now=now)
+    health_checks.record_trouble(session, event, AlertType.INSTANCE_DEGRADED, now=now)
 
 
 @on(HealthCheckRecovered)
 def resolve_health(session: Session, event: HealthCheckRecovered, *, now: datetime) -> None:
     """An instance is well again."""
-    health_conditions.record_recovery(session, event, now=now)
+    health_checks.record_recovery(session, event, now=now)
 
 
 @on(HealthCheckStopped)
 def resolve_unwatched(session: Session, event: HealthCheckStopped, *, now: datetime) -> None:
     """Nobody looks at an instance any more, so nobody would say that it is well again."""
-    health_conditions.record_stop(session, event, now=now)
+    health_checks.record_stop(session, event, now=now)
 
 
 @on(HealthCheckFlapping)
 def open_flapping(session: Session, event: HealthCheckFlapping, *, now: datetime) -> None:
     """An instance goes back and forth: one alert stands for all of it."""
-    health_conditions.record_flapping(session, event, now=now)
+    health_checks.record_flapping(session, event, now=now)
 
 
 @on(HealthCheckSettled)
 def follow_settled(session: Session, event: HealthCheckSettled, *, now: datetime) -> None:
     """What flapped has stayed as it is for an hour: well, or in some trouble."""
-    health_conditions.record_settled(session, event, now=now)
+    health_checks.record_settled(session, event, now=now)
 
 
 @on(HeartbeatWentDown)
 def open_missed(session: Session, event: HeartbeatWentDown, *, now: datetime) -> None:
     """A job did not report, or failed: critical, unless its rule says otherwise."""
-    heartbeat_conditions.record_missed(session, event, now=now)
+    heartbeats.record_missed(session, event, now=now)
 
 
 @on(HeartbeatDegraded)
 def open_badly_reported(session: Session, event: HeartbeatDegraded, *, now: datetime) -> None:
     """A job reports, but not as it should: a warning."""
-    heartbeat_conditions.record_missed(session, event, now=now)
+    heartbeats.record_missed(session, event, now=now)
 
 
 @on(HeartbeatFlapping)
 def open_flapping_job(session: Session, event: HeartbeatFlapping, *, now: datetime) -> None:
     """A job goes back and forth: one alert stands for all of it."""
-    heartbeat_conditions.record_missed(session, event, now=now)
+    heartbeats.record_missed(session, event, now=now)
 
 
 @on(HeartbeatRecovered)
 def resolve_missed(session: Session, event: HeartbeatRecovered, *, now: datetime) -> None:
     """A job reports as it should again."""
-    heartbeat_conditions.record_reported(session, event, now=now)
+    heartbeats.record_reported(session, event, now=now)
 
 
 @on(HeartbeatStopped)
 def resolve_unawaited(session: Session, event: HeartbeatStopped, *, now: datetime) -> None:
     """Nobody waits for a job any more, so nobody would say that it reports again."""
-    heartbeat_conditions.record_unwatched(session, event, now=now)
+    heartbeats.record_unwatched(session, event, now=now)
 
 
 @on(ExpiryMoved)
 def follow_expiry(session: Session, event: ExpiryMoved, *, now: datetime) -> None:
     """A certificate or a domain ends soon, nearer with each threshold, or was renewed."""
-    expiry_conditions.record_expiry(session, event, now=now)
+    expiries.record_expiry(session, event, now=now)
 
 
 @on(IssueOpened)
 def open_new_issue(session: Session, event: IssueOpened, *, now: datetime) -> None:
     """A project has a kind of error that it never had before."""
-    conditions.record_issue(session, event, AlertType.NEW_ISSUE, now=now)
+    issues.record_issue(session, event, AlertType.NEW_ISSUE, now=now)
 
 
 @on(IssueRegressed)
 def open_regressed_issue(session: Session, event: IssueRegressed, *, now: datetime) -> None:
     """An error that was resolved happened again."""
-    conditions.record_issue(session, event, AlertType.ISSUE_REGRESSED, now=now)
+    issues.record_issue(session, event, AlertType.ISSUE_REGRESSED, now=now)
 
 
 @on(IssueStatusChanged)
 def resolve_decided_issue(session: Session, event: IssueStatusChanged, *, now: datetime) -> None:
     """Somebody resolved or ignored an issue: they need not resolve its alert as well."""
-    conditions.record_decision(session, event, now=now)
+    issues.record_decision(session, event, now=now)
 
 
 @on(ApiKeyLeaked)
 def open_leaked_key(session: Session, event: ApiKeyLeaked, *, now: datetime) -> None:
     """An API key was found in public: somebody has to give its user another one."""
-    key_conditions.record_leak(session, event, now=now)
+    api_keys.record_leak(session, event, now=now)
 
 
 @on(ApiKeyNeedsRotation)
 def open_old_key(session: Session, event: ApiKeyNeedsRotation, *, now: datetime) -> None:
     """An API key is due for a successor."""
-    key_conditions.record_old_key(session, event, now=now)
+    api_keys.record_old_key(session, event, now=now)
 
 
 @on(ApiKeyExpiring)
 def open_expiring_key(session: Session, event: ApiKeyExpiring, *, now: datetime) -> None:
     """An API key soon ends without a successor."""
-    key_conditions.record_expiring_key(session, event, now=now)
+    api_keys.record_expiring_key(session, event, now=now)
 
 
 @on(AbuseDetected)
 def open_abuse(session: Session, event: AbuseDetected, *, now: datetime) -> None:
     """Somebody misbehaves towards an API: a warning, unless its rule says otherwise."""
-    guard_conditions.record_abuse(session, event, now=now)
+    guard.record_abuse(session, event, now=now)
 
 
 @on(BanLifted)
 def resolve_abuse(session: Session, event: BanLifted, *, now: datetime) -> None:
     """Somebody was let in again: nobody needs to look any more."""
-    guard_conditions.record_lifted_ban(session, event, now=now)
+    guard.record_lifted_ban(session, event, now=now)
 
 
 @on(QuotaThresholdReached)
 def open_quota(session: Session, event: QuotaThresholdReached, *, now: datetime) -> None:
     """A plan is nearly used up: a warning, and critical when nothing is left."""
-    guard_conditions.record_quota(session, event, now=now)
+    guard.record_quota(session, event, now=now)
 
 
 @on(ProbeWentSilent)
 def open_silent_probe(session: Session, event: ProbeWentSilent, *, now: datetime) -> None:
     """A probe elsewhere is missed: a warning, unless its rule says otherwise."""
-    probe_conditions.record_silence(session, event, now=now)
+    probes.record_silence(session, event, now=now)
 
 
 @on(ProbeReturned)
 def resolve_silent_probe(session: Session, event: ProbeReturned, *, now: datetime) -> None:
     """A probe is heard of again, or gone for good."""
-    probe_conditions.record_return(session, event, now=now)
+    probes.record_return(session, event, now=now)
 
 
 @on(StorageLimitReached)
 def open_full(session: Session, event: StorageLimitReached, *, now: datetime) -> None:
     """A bucket is nearly full: a warning, and critical when nothing more fits."""
-    storage_conditions.record_full(session, event, now=now)
+    storage.record_full(session, event, now=now)
 
 
 @on(StorageLimitEnded)
 def resolve_full(session: Session, event: StorageLimitEnded, *, now: datetime) -> None:
     """A bucket has room again."""
-    storage_conditions.record_room(session, event, now=now)
+    storage.record_room(session, event, now=now)
 
 
 @on(RateLimitExceeded)
 def open_limited(session: Session, event: RateLimitExceeded, *, now: datetime) -> None:
     """Limits refuse somebody again and again: a warning, unless its rule says otherwise."""
-    guard_conditions.record_exceeded(session, event, now=now)
+    guard.record_exceeded(session, event, now=now)
 
 
 @on(VulnerabilitiesFound)
 def open_vulnerabilities(session: Session, event: VulnerabilitiesFound, *, now: datetime) -> None:
     """A scan found something grave that is new: critical if one of it is, else as its rule says."""
-    vulnerability_conditions.record_found(session, event, now=now)
+    vulnerabilities.record_found(session, event, now=now)
 
 
 @on(BackupFailed)
 def open_failed_backup(session: Session, event: BackupFailed, *, now: datetime) -> None:
     """A backup failed, a drill did, or a copy is damaged: as its rule says; one missing: milder."""
-    backup_conditions.record_failed(session, event, now=now)
+    backups.record_failed(session, event, now=now)
 
 
 @on(BackupLate)
 def open_late_backup(session: Session, event: BackupLate, *, now: datetime) -> None:
     """A backup should be there by the schedule and is not."""
-    backup_conditions.record_late(session, event, now=now)
+    backups.record_late(session, event, now=now)
 
 
 @on(BackupTooSmall)
 def open_small_backup(session: Session, event: BackupTooSmall, *, now: datetime) -> None:
     """A backup is much smaller than those before: a warning at most."""
-    backup_conditions.record_too_small(session, event, now=now)
+    backups.record_too_small(session, event, now=now)
 
 
 @on(BackupRecovered)
 def resolve_backup(session: Session, event: BackupRecovered, *, now: datetime) -> None:
     """Nothing is wrong with a target's backups any more."""
-    backup_conditions.record_recovered(session, event, now=now)
+    backups.record_recovered(session, event, now=now)
 
 
 @on(ErrorBudgetBurning)
 def open_burning(session: Session, event: ErrorBudgetBurning, *, now: datetime) -> None:
     """A budget of errors burns too fast: as its rule says; a warning if it can wait."""
-    objective_conditions.record_burning(session, event, now=now)
+    objectives.record_burning(session, event, now=now)
 
 
 @on(ErrorBudgetCalm)
 def resolve_burning(session: Session, event: ErrorBudgetCalm, *, now: datetime) -> None:
     """A budget of errors does not burn too fast any more."""
-    objective_conditions.record_calm(session, event, now=now)
+    objectives.record_calm(session, event, now=now)
 
 
 @on_audited

@@ -5,10 +5,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import Firing, fire, identity_of, resolve
 from mainstay_server.contracts.objectives import ErrorBudgetBurning, ErrorBudgetCalm, is_burning
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, fire, identity_of, resolve
 
 KIND = AlertType.ERROR_BUDGET_BURNING
 

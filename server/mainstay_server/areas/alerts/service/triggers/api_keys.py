@@ -1,11 +1,11 @@
 """What API keys say, as alerts: one that leaked, and those that are due for a successor."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.alerts.models import Alert, AlertStatus, AlertType
+from mainstay_server.areas.alerts.models import AlertType
+from mainstay_server.areas.alerts.service.firing import Firing, fire
 from mainstay_server.contracts.api_keys import (
     ApiKeyDue,
     ApiKeyEvent,
@@ -15,17 +15,6 @@ from mainstay_server.contracts.api_keys import (
 )
 from mainstay_server.tenancy.subjects import find_instance
 
-from .firing import Firing, fire, resolve_each
-
-REMINDERS_STAY = timedelta(days=1)
-MOST_AT_ONCE = 1000
-REMINDERS = (
-    AlertType.API_KEY_ROTATION,
-    AlertType.ABUSE_DETECTED,
-    AlertType.QUOTA_REACHED,
-    AlertType.STORAGE_LIMIT,
-    AlertType.VULNERABILITY_FOUND,
-)
 ALL_ARE_LISTED = "The page of the API keys lists all that are due."
 
 
@@ -69,19 +58,6 @@ def record_expiring_key(session: Session, event: ApiKeyExpiring, *, now: datetim
         about="expiring",
         now=now,
     )
-
-
-def settle_reminders(session: Session, *, now: datetime) -> int:
-    """End quietly the reminders that stood for a day, so that the next one is told of again."""
-    old = sa.select(Alert.id).where(
-        Alert.type.in_(REMINDERS),
-        Alert.status == AlertStatus.ACTIVE,
-        Alert.identity.not_like("%:by-hand:%"),
-        Alert.opened_at <= now - REMINDERS_STAY,
-    )
-    ids = list(session.scalars(old.limit(MOST_AT_ONCE)))
-    text = "A day has passed; the scorecard and the security page go on telling."
-    return resolve_each(session, ids, resolution=text, quiet=True, now=now)
 
 
 def _fire(  # noqa: PLR0913 - one alert, all that it says

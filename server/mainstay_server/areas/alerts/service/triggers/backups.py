@@ -5,6 +5,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import (
+    Firing,
+    find_active,
+    fire,
+    identity_of,
+    resolve,
+)
+from mainstay_server.areas.alerts.service.rules import rule_for
 from mainstay_server.contracts.backups import (
     BackupFailed,
     BackupLate,
@@ -15,9 +23,6 @@ from mainstay_server.contracts.backups import (
 )
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, find_active, fire, identity_of, resolve
-from .rules import rule_for
 
 KIND = AlertType.BACKUP_FAILED
 MILD = "mild"

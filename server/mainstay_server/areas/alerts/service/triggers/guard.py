@@ -6,14 +6,19 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertStatus, AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import (
+    Firing,
+    fire,
+    identity_of,
+    resolve,
+    resolve_each,
+)
+from mainstay_server.areas.alerts.service.rules import rule_for
 from mainstay_server.contracts.abuse import AbuseDetected, BanLifted
 from mainstay_server.contracts.quotas import QuotaThresholdReached
 from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance, instances_of_organization
-
-from .firing import Firing, fire, identity_of, resolve, resolve_each
-from .rules import rule_for
 
 STORAGE = "storage_bytes"
 ALL = 100

@@ -6,10 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertStatus, AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import Firing, fire, identity_of, resolve
 from mainstay_server.contracts.health_checks import ExpiryMoved
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, fire, identity_of, resolve
 
 KINDS = {"certificate": AlertType.CERTIFICATE_EXPIRING, "domain": AlertType.DOMAIN_EXPIRING}
 WORDS = {"certificate": "certificate", "domain": "domain registration"}

@@ -5,12 +5,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import Firing, fire
+from mainstay_server.areas.alerts.service.rules import rule_for
 from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, fire
-from .rules import rule_for
 
 CRITICAL = "critical"
 # The least score of each band of CVSS; what nobody rated is told of by a threshold of 0 alone.

@@ -9,6 +9,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertSubjectHeard, AlertType
+from mainstay_server.areas.alerts.service.firing import (
+    Firing,
+    find_active,
+    fire,
+    identity_of,
+    resolve,
+)
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
     HealthCheckFlapping,
@@ -19,8 +26,6 @@ from mainstay_server.contracts.health_checks import (
 from mainstay_server.kernel.database import insert
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, find_active, fire, identity_of, resolve
 
 FLAPPING = "flapping"
 DEGRADED, HEALTHY = "degraded", "healthy"

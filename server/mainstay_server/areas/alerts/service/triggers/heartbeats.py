@@ -5,6 +5,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import (
+    Firing,
+    find_active,
+    fire,
+    identity_of,
+    resolve,
+)
 from mainstay_server.contracts.heartbeats import (
     HeartbeatDegraded,
     HeartbeatFlapping,
@@ -14,8 +21,7 @@ from mainstay_server.contracts.heartbeats import (
 )
 from mainstay_server.tenancy.subjects import find_instance
 
-from .firing import Firing, find_active, fire, identity_of, resolve
-from .health_conditions import is_newest
+from .health_checks import is_newest
 
 KIND = AlertType.HEARTBEAT_MISSED
 DEGRADED = "degraded"

@@ -6,10 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import ACTIVE, Alert, AlertType
+from mainstay_server.areas.alerts.service.firing import Firing, fire, identity_of, resolve_each
 from mainstay_server.contracts.health_checks import ProbeReturned, ProbeWentSilent
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, fire, identity_of, resolve_each
 
 
 def record_silence(session: Session, event: ProbeWentSilent, *, now: datetime) -> None:

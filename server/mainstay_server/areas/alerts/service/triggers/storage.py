@@ -6,14 +6,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.service.firing import Firing, fire, identity_of, resolve
 from mainstay_server.contracts.storage import (
     StorageLimitEnded,
     StorageLimitEvent,
     StorageLimitReached,
 )
 from mainstay_server.tenancy.subjects import find_instance
-
-from .firing import Firing, fire, identity_of, resolve
 
 THRESHOLDS = (80, 90, 100)
 ALL = 100

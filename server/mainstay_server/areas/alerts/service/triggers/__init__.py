@@ -1,0 +1,1 @@
+"""What opens and ends alerts: one module for each part whose word is heard or counts are judged."""
