@@ -21,7 +21,7 @@ import msgspec
 import sqlalchemy as sa
 from mainstay_server.areas.alerts import area as alerts
 from mainstay_server.areas.alerts.models.rules import MeasureRule
-from mainstay_server.areas.alerts.service import effective, judging, measuring
+from mainstay_server.areas.alerts.service.measures import effective, judging, measuring
 from mainstay_server.areas.requests import area as requests
 from mainstay_server.areas.requests.columns import REQUEST_METRICS
 from mainstay_server.kernel import columns

@@ -11,14 +11,12 @@ from mainstay_server.kernel.settings import of
 
 from .service import (
     app_alerts,
-    effective,
     history,
-    judging,
-    measuring,
     receiving,
     rules,
     silences,
 )
+from .service.measures import effective, judging, measuring
 from .service.routing import flushing
 from .service.triggers import error_rates, guard, issues, reminders
 from .settings import AlertSettings

@@ -9,8 +9,9 @@ import pytest
 from mainstay_server.areas import alerts
 from mainstay_server.areas.alerts import jobs
 from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
-from mainstay_server.areas.alerts.service import firing, measure_rules
-from mainstay_server.areas.alerts.service.default_rules import DEFAULT_RULES
+from mainstay_server.areas.alerts.service import firing
+from mainstay_server.areas.alerts.service.measures import measure_rules
+from mainstay_server.areas.alerts.service.measures.default_rules import DEFAULT_RULES
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
 from mainstay_server.kernel.area import Area, install, installed
 from mainstay_server.kernel.database import reading, transaction

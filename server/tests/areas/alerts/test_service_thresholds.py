@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.alerts.models import Severity
-from mainstay_server.areas.alerts.service.thresholds import (
+from mainstay_server.areas.alerts.service.measures.thresholds import (
     Compares,
     Level,
     Phase,

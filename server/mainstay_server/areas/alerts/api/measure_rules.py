@@ -13,8 +13,8 @@ from mainstay_server.areas.alerts.schemas.measure_rules import (
     MeasureRuleValue,
     NewMeasureRule,
 )
-from mainstay_server.areas.alerts.service import effective, measure_rules
-from mainstay_server.areas.alerts.service.measure_rules import RuleSeen
+from mainstay_server.areas.alerts.service.measures import effective, measure_rules
+from mainstay_server.areas.alerts.service.measures.measure_rules import RuleSeen
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.problems import NotFound

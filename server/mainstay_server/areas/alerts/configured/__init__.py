@@ -20,10 +20,10 @@ from mainstay_server.areas.alerts.service import (
     channels,
     event_rules,
     fallbacks,
-    measure_rules,
     rules,
     runbooks,
 )
+from mainstay_server.areas.alerts.service.measures import measure_rules
 from mainstay_server.kernel.configured import KEPT, Configured, ConfiguredProject, Held, Path, Shape
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.tenancy.subjects import ProjectRef, find_project

@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import Severity
 from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
-from mainstay_server.areas.alerts.service import effective, measure_rules, runbooks
+from mainstay_server.areas.alerts.service import runbooks
+from mainstay_server.areas.alerts.service.measures import effective, measure_rules
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, Problem
 from mainstay_server.kernel.web import Body, Router

@@ -10,8 +10,9 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType
 from mainstay_server.areas.alerts.schemas import RuleChange
-from mainstay_server.areas.alerts.service import effective, event_rules, measure_rules, rules
-from mainstay_server.areas.alerts.service.measuring import shown_span
+from mainstay_server.areas.alerts.service import event_rules, rules
+from mainstay_server.areas.alerts.service.measures import effective, measure_rules
+from mainstay_server.areas.alerts.service.measures.measuring import shown_span
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.web import Router
 from mainstay_server.tenancy.frame import done_or_refused

@@ -15,6 +15,7 @@ from mainstay_server.areas.alerts.schemas.measure_rules import (
     LONGEST_NAME,
     MeasureRuleValue,
 )
+from mainstay_server.areas.alerts.service.runbook_names import check_runbook
 from mainstay_server.contracts.alerts import (
     MeasureRuleChanged,
     MeasureRuleCreated,
@@ -28,7 +29,6 @@ from mainstay_server.tenancy.subjects import ProjectRef
 
 from .default_rules import DEFAULT_RULES, DefaultRule
 from .effective import families, measures
-from .runbook_names import check_runbook
 
 MOST_RULES = 100
 FACTS = tuple(MeasureRuleValue.model_fields)

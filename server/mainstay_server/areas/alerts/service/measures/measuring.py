@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertStatus, AlertType, Severity
 from mainstay_server.areas.alerts.models.rules import MeasureRuleState
+from mainstay_server.areas.alerts.service.firing import Firing, fire, identity_of, resolve
 from mainstay_server.kernel.database import insert
 from mainstay_server.kernel.measures import Measure, MeasureFamily
 from mainstay_server.kernel.subjects import InstanceRef
@@ -20,7 +21,6 @@ from mainstay_server.tenancy.models import Instance
 from mainstay_server.tenancy.subjects import find_instance
 
 from .effective import Effective, families
-from .firing import Firing, fire, identity_of, resolve
 from .judging import Change, Place, Question, Readings, Standings
 from .thresholds import Phase, Standing, gravest
 

@@ -1,0 +1,1 @@
+"""Rules over measures: how they are written, what ships, and how all are judged in one pass."""
