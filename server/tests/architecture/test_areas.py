@@ -54,6 +54,7 @@ def test_an_area_that_owes_everything_is_told_each_part(tmp_path: Path) -> None:
     (contracts / "heartbeats.py").write_text(
         "class HeartbeatSaid(Event): ...\n"
         "class HeartbeatWentDown(HeartbeatSaid): ...\n"
+        "class HeartbeatRemoved(Audited): ...\n"
         "@port\ndef is_up(session): ...\n"
         "class NotAnEvent: ...\n"
     )
@@ -79,6 +80,7 @@ def test_an_area_that_owes_everything_is_told_each_part(tmp_path: Path) -> None:
         "areas/heartbeats/jobs.py: job mark_overdue has no docstring",
         "contracts/heartbeats.py: event HeartbeatSaid has no docstring",
         "contracts/heartbeats.py: event HeartbeatWentDown has no docstring",
+        "contracts/heartbeats.py: event HeartbeatRemoved has no docstring",
         "contracts/heartbeats.py: port is_up has no docstring",
     ]
 
@@ -182,7 +184,7 @@ def declarations_without_docstring(root: Path) -> list[str]:
 def declarations_in(
     module: ast.Module,
 ) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
-    events = {"Event"}
+    events = {"Event", "Audited"}
     for node in ast.walk(module):
         if isinstance(node, ast.ClassDef) and {name_of(base) for base in node.bases} & events:
             events.add(node.name)
