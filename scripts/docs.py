@@ -272,11 +272,9 @@ def hears(reaction: Reaction) -> str:
 
 def events_of(area: Area) -> list[type[Event]]:
     """The events of an area's contract, but for the bases that are never said themselves."""
-    module = sys.modules.get(f"mainstay_server.contracts.{area.name}")
-    if module is None:
-        return []
     return [
         value
+        for module in modules_below(f"mainstay_server.contracts.{area.name}")
         for value in vars(module).values()
         if inspect.isclass(value)
         and issubclass(value, Event)
@@ -290,17 +288,16 @@ def asked_by(area: Area) -> list[Any]:
     own = {answer.port.name for answer in area.answers}
     found = {
         value.name: value
-        for module in modules_of(area)
+        for module in modules_below(f"mainstay_server.areas.{area.name}")
         for value in vars(module).values()
         if isinstance(value, Port) and value.name not in own
     }
     return [found[name] for name in sorted(found)]
 
 
-def modules_of(area: Area) -> Iterator[ModuleType]:
-    """The loaded modules of an area; an area's `__init__` loads all of its rooms."""
-    home = f"mainstay_server.areas.{area.name}"
-    for name, module in list(sys.modules.items()):
+def modules_below(home: str) -> Iterator[ModuleType]:
+    """The loaded modules of a package by their names; an area's `__init__` loads all its rooms."""
+    for name, module in sorted(sys.modules.items()):
         if name == home or name.startswith(f"{home}."):
             yield module
 

@@ -4,7 +4,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
+    AlertOpened,
+    AlertResolved,
+)
 from mainstay_server.contracts.health_checks import (
     HealthChanged,
     HealthCheckDegraded,

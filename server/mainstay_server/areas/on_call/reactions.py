@@ -4,7 +4,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
+    AlertOpened,
+    AlertResolved,
+)
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, on, sends

@@ -12,8 +12,8 @@ from mainstay_server.contracts.alerts import (
     AlertChannelRemoved,
     AlertOpenedByHand,
     AlertResolvedByHand,
-    AlertRuleChanged,
 )
+from mainstay_server.contracts.alerts.rules import AlertRuleChanged
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import Audited, run_waiting, said_events

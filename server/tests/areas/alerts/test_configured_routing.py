@@ -10,7 +10,7 @@ from mainstay_server.areas.alerts.configured.routing import (
     RouteShape,
 )
 from mainstay_server.areas.alerts.service import channels
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts.routing import (
     AlertInhibitionChanged,
     AlertInhibitionCreated,
     AlertInhibitionRemoved,

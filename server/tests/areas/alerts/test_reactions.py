@@ -13,7 +13,11 @@ from mainstay_server.areas.alerts.models import AlertRule, AlertType, Severity
 from mainstay_server.areas.alerts.providers import webhook
 from mainstay_server.areas.alerts.schemas import AlertNotificationDue
 from mainstay_server.areas.alerts.service import channels, notifications, rules
-from mainstay_server.contracts.alerts import AlertChannelDisabled, AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertChannelDisabled,
+    AlertOpened,
+    AlertResolved,
+)
 from mainstay_server.contracts.errors import IssueStatusChanged
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events.runner import claim_for_sending

@@ -10,7 +10,7 @@ from mainstay_server.areas.alerts.configured import EVENT_RULES, EventRuleShape
 from mainstay_server.areas.alerts.jobs import settle_app_alerts
 from mainstay_server.areas.alerts.schemas.event_rules import EventRuleValue
 from mainstay_server.areas.alerts.service import event_rules
-from mainstay_server.contracts.alerts import AlertRuleChanged
+from mainstay_server.contracts.alerts.rules import AlertRuleChanged
 from mainstay_server.kernel.configured import ConfiguredProject
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Origin, audited_actions, say, spoken_by

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mainstay_server.areas.alerts.models import AlertSilence, AlertType
 from mainstay_server.areas.alerts.service import firing, silence_previews, silences
 from mainstay_server.areas.alerts.service.silences import Reach, SilenceState, Wanted
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts.routing import (
     AlertSilenceChanged,
     AlertSilenceCreated,
     AlertSilenceExpired,

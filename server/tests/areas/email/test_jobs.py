@@ -10,7 +10,11 @@ from mainstay_server.areas import email, requests, scorecard
 from mainstay_server.areas.email.jobs import forget_old_emails, send_reports
 from mainstay_server.areas.email.models import Email, EmailRequest, Period, ReportWish
 from mainstay_server.areas.email.service import wishes
-from mainstay_server.contracts.alerts import AlertsOver, AlertSummary, alerts_over
+from mainstay_server.contracts.alerts import (
+    AlertsOver,
+    AlertSummary,
+    alerts_over,
+)
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction

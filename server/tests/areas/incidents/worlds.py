@@ -9,7 +9,11 @@ from mainstay_server.areas.incidents import area
 from mainstay_server.areas.incidents.models import Incident, IncidentEntry, Severity
 from mainstay_server.areas.incidents.service import incidents
 from mainstay_server.areas.incidents.service.incidents import NewIncident
-from mainstay_server.contracts.alerts import AlertAcknowledged, AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
+    AlertOpened,
+    AlertResolved,
+)
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import Event, install_reactions, run_waiting, say
 from mainstay_server.kernel.subjects import InstanceRef

@@ -9,7 +9,11 @@ from mainstay_server.areas.on_call.models import Escalation, EscalationPolicy, O
 from mainstay_server.areas.on_call.schemas import LayerBody
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.people import Member
-from mainstay_server.contracts.alerts import AlertChannelSeen, AlertOpened, AlertResolved
+from mainstay_server.contracts.alerts import (
+    AlertChannelSeen,
+    AlertOpened,
+    AlertResolved,
+)
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import Event, run_waiting, say
 from mainstay_server.kernel.subjects import InstanceRef

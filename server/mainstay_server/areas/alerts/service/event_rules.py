@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import FLOOD, Alert, AlertType, Severity
 from mainstay_server.areas.alerts.models.rules import EventRule
 from mainstay_server.areas.alerts.schemas.event_rules import EventRuleValue
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts.rules import (
     EventRuleChanged,
     EventRuleCreated,
     EventRuleRemoved,

@@ -16,7 +16,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.areas.alerts.schemas import Rule
-from mainstay_server.contracts.alerts import AlertRuleChanged
+from mainstay_server.contracts.alerts.rules import AlertRuleChanged
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid

@@ -13,7 +13,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertType
 from mainstay_server.areas.alerts.models.rules import Runbook
-from mainstay_server.contracts.alerts import RunbookChanged, RunbookCreated, RunbookRemoved
+from mainstay_server.contracts.alerts.rules import (
+    RunbookChanged,
+    RunbookCreated,
+    RunbookRemoved,
+)
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.markdown import document_to_html

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertSilence
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts.routing import (
     AlertSilenceChanged,
     AlertSilenceCreated,
     AlertSilenceEvent,

@@ -7,7 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.incidents.models import EntryKind, Incident, IncidentAlert
-from mainstay_server.contracts.alerts import AlertSeen, find_alert, recent_alerts
+from mainstay_server.contracts.alerts import (
+    AlertSeen,
+    find_alert,
+    recent_alerts,
+)
 from mainstay_server.contracts.incidents import IncidentAlertsChanged
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.problems import Conflict, NotFound

@@ -16,7 +16,7 @@ from mainstay_server.areas.alerts.schemas.measure_rules import (
     MeasureRuleValue,
 )
 from mainstay_server.areas.alerts.service.runbook_names import check_runbook
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts.rules import (
     MeasureRuleChanged,
     MeasureRuleCreated,
     MeasureRuleRemoved,

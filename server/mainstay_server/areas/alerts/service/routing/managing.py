@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertChannel
 from mainstay_server.areas.alerts.models.routing import AlertInhibition, AlertRoute
-from mainstay_server.contracts.alerts import (
+from mainstay_server.contracts.alerts import AlertMuted
+from mainstay_server.contracts.alerts.routing import (
     AlertInhibitionChanged,
     AlertInhibitionCreated,
     AlertInhibitionRemoved,
-    AlertMuted,
     AlertRouteChanged,
     AlertRouteCreated,
     AlertRouteRemoved,

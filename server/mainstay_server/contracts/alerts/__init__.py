@@ -1,4 +1,4 @@
-"""What alerts say: something needs people, or does not any more, and who is told changed."""
+"""What alerts say and answer: something needs people, or does not any more, and who is told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,6 +171,10 @@ class AlertAcknowledged(AlertByHand, frozen=True, kw_only=True):
     name: str
 
 
+class AlertMuted(AlertByHand, frozen=True, kw_only=True):
+    """A person said that nobody is to be told of an alert for a while, or is to be again."""
+
+
 class AlertNotificationResent(Audited, frozen=True, kw_only=True):
     """Somebody had a notification sent again that had been given up."""
 
@@ -229,172 +233,3 @@ class AlertChannelDisabled(AlertChannelEvent, frozen=True, kw_only=True):
     @override
     def details(self) -> Mapping[str, Value]:
         return {"reason": self.reason}
-
-
-class MeasureRuleEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of a rule over a measure; project-wide if `instance_id` is ""."""
-
-    noun: ClassVar[str] = "measure_rule"
-    project_id: str
-    instance_id: str
-    rule_id: str
-    name: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.rule_id, self.name)
-
-
-class MeasureRuleCreated(MeasureRuleEvent, frozen=True, kw_only=True):
-    """Somebody wrote a rule over a measure."""
-
-
-class MeasureRuleChanged(MeasureRuleEvent, frozen=True, kw_only=True):
-    """Somebody changed a rule over a measure, or a default for a project."""
-
-
-class MeasureRuleRemoved(MeasureRuleEvent, frozen=True, kw_only=True):
-    """Somebody removed a rule over a measure, or took a default as it ships again."""
-
-
-class EventRuleEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of a rule over what people administer."""
-
-    noun: ClassVar[str] = "event_rule"
-    project_id: str
-    rule_id: str
-    name: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.rule_id, self.name)
-
-
-class EventRuleCreated(EventRuleEvent, frozen=True, kw_only=True):
-    """Somebody wrote which audited actions are an alert."""
-
-
-class EventRuleChanged(EventRuleEvent, frozen=True, kw_only=True):
-    """Somebody changed which audited actions are an alert."""
-
-
-class EventRuleRemoved(EventRuleEvent, frozen=True, kw_only=True):
-    """Somebody removed a rule over what people administer."""
-
-
-class RunbookEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of a runbook of a project."""
-
-    noun: ClassVar[str] = "runbook"
-    project_id: str
-    runbook_id: str
-    name: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.runbook_id, self.name)
-
-
-class RunbookCreated(RunbookEvent, frozen=True, kw_only=True):
-    """Somebody wrote down what to do when an alert fires."""
-
-
-class RunbookChanged(RunbookEvent, frozen=True, kw_only=True):
-    """Somebody changed what to do when an alert fires."""
-
-
-class RunbookRemoved(RunbookEvent, frozen=True, kw_only=True):
-    """Somebody removed a runbook."""
-
-
-class AlertRuleChanged(Audited, frozen=True, kw_only=True):
-    """Somebody changed when alerts of a type fire; project-wide if `instance_id` is ""."""
-
-    noun: ClassVar[str] = "alert_rule"
-    project_id: str
-    instance_id: str
-    type: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.type, self.type)
-
-
-class AlertSilenceEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of one silence; `matchers` tells in words which alerts it holds.
-
-    `project_id` is "" for one that reaches the whole organization.
-    """
-
-    noun: ClassVar[str] = "alert_silence"
-    silence_id: str
-    matchers: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.silence_id, self.matchers)
-
-
-class AlertSilenceCreated(AlertSilenceEvent, frozen=True, kw_only=True):
-    """Somebody said which alerts are told to nobody for a while."""
-
-
-class AlertSilenceChanged(AlertSilenceEvent, frozen=True, kw_only=True):
-    """Somebody moved the end of a silence, or said otherwise why it is."""
-
-
-class AlertSilenceExpired(AlertSilenceEvent, frozen=True, kw_only=True):
-    """Somebody ended a silence before its time."""
-
-
-class AlertMuted(AlertByHand, frozen=True, kw_only=True):
-    """A person said that nobody is to be told of an alert for a while, or is to be again."""
-
-
-class AlertRouteEvent(Audited, frozen=True, kw_only=True):
-    """The base of what is said of one route, or of one rule of what mutes what."""
-
-    noun: ClassVar[str] = "alert_route"
-    project_id: str
-    setting_id: str
-    name: str
-
-    @property
-    @override
-    def target(self) -> Target:
-        return Target(self.setting_id, self.name)
-
-
-class AlertRouteCreated(AlertRouteEvent, frozen=True, kw_only=True):
-    """Somebody said which alerts go to which channels."""
-
-
-class AlertRouteChanged(AlertRouteEvent, frozen=True, kw_only=True):
-    """Somebody changed which alerts go where and how they are gathered, or muted a route."""
-
-
-class AlertRouteRemoved(AlertRouteEvent, frozen=True, kw_only=True):
-    """Somebody removed a route; channels that no route names any more hear all again."""
-
-
-class AlertInhibitionEvent(AlertRouteEvent, frozen=True, kw_only=True):
-    """The base of what is said of one rule of inhibition."""
-
-    noun: ClassVar[str] = "alert_inhibition"
-
-
-class AlertInhibitionCreated(AlertInhibitionEvent, frozen=True, kw_only=True):
-    """Somebody said which alerts are not told while a graver one is active."""
-
-
-class AlertInhibitionChanged(AlertInhibitionEvent, frozen=True, kw_only=True):
-    """Somebody changed which alerts mute which."""
-
-
-class AlertInhibitionRemoved(AlertInhibitionEvent, frozen=True, kw_only=True):
-    """Somebody removed a rule of inhibition."""
