@@ -12,8 +12,8 @@ from mainstay_server.contracts.on_call import tell_channel, why_alert_is_held
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
-from . import api, configured, ingest, jobs, pages, reactions, readiness
-from .configured.routing import INHIBITIONS, ROUTES
+from . import api, ingest, jobs, pages, reactions, readiness
+from .configured import channels, event_rules, measure_rules, routing, rules, runbooks
 from .service import seen, stepping
 from .service.channels import seen_channels, seen_of_organization
 from .service.firing import acknowledge
@@ -99,12 +99,12 @@ area = Area(
     summary=pages.summary,
     menu=(pages.menu,),
     configured=(
-        configured.CHANNELS,
-        configured.RULES,
-        configured.MEASURE_RULES,
-        configured.EVENT_RULES,
-        configured.RUNBOOKS,
-        ROUTES,
-        INHIBITIONS,
+        channels.CHANNELS,
+        rules.RULES,
+        measure_rules.MEASURE_RULES,
+        event_rules.EVENT_RULES,
+        runbooks.RUNBOOKS,
+        routing.ROUTES,
+        routing.INHIBITIONS,
     ),
 )

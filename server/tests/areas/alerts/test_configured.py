@@ -3,14 +3,9 @@
 from typing import Any
 
 import pytest
-from mainstay_server.areas.alerts.configured import (
-    CHANNELS,
-    MEASURE_RULES,
-    RULES,
-    ChannelShape,
-    MeasureRuleShape,
-    RuleShape,
-)
+from mainstay_server.areas.alerts.configured.channels import CHANNELS, ChannelShape
+from mainstay_server.areas.alerts.configured.measure_rules import MEASURE_RULES, MeasureRuleShape
+from mainstay_server.areas.alerts.configured.rules import RULES, RuleShape
 from mainstay_server.areas.alerts.models import AlertType, Severity
 from mainstay_server.areas.alerts.service import channels, rules
 from mainstay_server.contracts.alerts import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mainstay_server.areas import alerts
-from mainstay_server.areas.alerts.configured import EVENT_RULES, EventRuleShape
+from mainstay_server.areas.alerts.configured.event_rules import EVENT_RULES, EventRuleShape
 from mainstay_server.areas.alerts.jobs import settle_app_alerts
 from mainstay_server.areas.alerts.schemas.event_rules import EventRuleValue
 from mainstay_server.areas.alerts.service import event_rules
