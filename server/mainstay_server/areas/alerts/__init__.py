@@ -14,10 +14,8 @@ from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, ingest, jobs, pages, reactions, readiness
 from .configured import channels, event_rules, measure_rules, routing, rules, runbooks
-from .service import seen, stepping
-from .service.channels import seen_channels, seen_of_organization
+from .service import asked, stepping
 from .service.firing import acknowledge
-from .service.reporting import alerts_over as alerts_over_span
 from .settings import AlertSettings
 
 area = Area(
@@ -84,13 +82,13 @@ area = Area(
         readiness.no_channel_fails,
     ),
     answers=(
-        alert_channels.answered_by(seen_channels),
+        alert_channels.answered_by(asked.alert_channels),
         acknowledge_alert.answered_by(acknowledge),
-        find_alert.answered_by(seen.find_seen),
-        recent_alerts.answered_by(seen.recent_seen),
-        alerts_over.answered_by(alerts_over_span),
-        why_alert_is_held.answered_by(seen.why_held_now),
-        channels_of_organization.answered_by(seen_of_organization),
+        find_alert.answered_by(asked.find_alert),
+        recent_alerts.answered_by(asked.recent_alerts),
+        alerts_over.answered_by(asked.alerts_over),
+        why_alert_is_held.answered_by(asked.why_alert_is_held),
+        channels_of_organization.answered_by(asked.channels_of_organization),
         tell_channel.answered_by(stepping.tell_channel),
     ),
     settings=(AlertSettings, SmtpSettings),

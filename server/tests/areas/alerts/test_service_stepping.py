@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
-from mainstay_server.areas.alerts.service import channels, stepping
+from mainstay_server.areas.alerts.service import asked, channels, stepping
 from mainstay_server.contracts.on_call import acknowledge_link
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.ports import forget_answers, install_answers
@@ -112,7 +112,7 @@ def test_an_organization_sees_its_own_channels_that_are_on(
     harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
 ) -> None:
     with reading() as session:
-        (seen,) = channels.seen_of_organization(session, harbour.instance.organization_id)
-        assert channels.seen_of_organization(session, "others") == []
+        (seen,) = asked.channels_of_organization(session, harbour.instance.organization_id)
+        assert asked.channels_of_organization(session, "others") == []
     assert (seen.id, seen.kind) == (ops.id, "webhook")
     assert seen.name == f"Inspections: webhook ({http_receiver.url}/ops)"

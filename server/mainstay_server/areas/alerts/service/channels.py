@@ -15,14 +15,11 @@ from mainstay_server.contracts.alerts import (
     AlertChannelCreated,
     AlertChannelRemoved,
     AlertChannelSecretRotated,
-    AlertChannelSeen,
 )
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.standard_webhooks import new_secret
-from mainstay_server.tenancy.models import Project
-from mainstay_server.tenancy.subjects import find_instance
 
 from .routing.managing import checked_quiet, forget_channel
 from .targets import refuse_secrets_of_another_server
@@ -142,40 +139,6 @@ def list_channels(
         .order_by(AlertChannel.created_at, AlertChannel.id)
         .limit(2 * MOST_CHANNELS)
     ).all()
-
-
-def seen_channels(session: Session, instance_id: str) -> Sequence[AlertChannelSeen]:
-    """The channels that hear of an instance, as other areas may see them."""
-    instance = find_instance(session, instance_id)
-    if instance is None:
-        return ()
-    found = list_channels(session, instance.project_id, instance_id)
-    return [
-        AlertChannelSeen(
-            id=channel.id, kind=channel.type, name=KINDS[channel.type].shown(channel.config)
-        )
-        for channel in found
-        if channel.enabled
-    ]
-
-
-def seen_of_organization(session: Session, organization_id: str) -> Sequence[AlertChannelSeen]:
-    """The channels of an organization's projects, each by its project, its name and its target."""
-    found = session.execute(
-        sa.select(AlertChannel, Project.name)
-        .join(Project, Project.id == AlertChannel.project_id)
-        .where(AlertChannel.organization_id == organization_id, AlertChannel.enabled)
-        .order_by(Project.name, AlertChannel.name, AlertChannel.id)
-        .limit(MOST_OF_PROJECT)
-    )
-    return [
-        AlertChannelSeen(
-            id=channel.id,
-            kind=channel.type,
-            name=f"{project}: {channel.name} ({KINDS[channel.type].shown(channel.config)})",
-        )
-        for channel, project in found
-    ]
 
 
 def channels_of_project(session: Session, project_id: str) -> Sequence[AlertChannel]:
