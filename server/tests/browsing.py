@@ -15,6 +15,9 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+HELD_BACK = """[...document.querySelectorAll("form :invalid")]
+    .filter((field) => field.name && field.form.checkVisibility() && !field.checkVisibility())
+    .map((field) => field.name)"""
 PATIENCE_MS = PATIENCE_SECONDS * 1000
 LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1440, 390)]
 
@@ -57,6 +60,7 @@ def faults_of(page: Page, *, width: int) -> list[Any]:
     faults: list[Any] = []
     if page.evaluate("document.documentElement.scrollWidth") > width:
         faults.append("scrolls sideways")
+    faults.extend(f"holds its form back unseen: {name}" for name in page.evaluate(HELD_BACK))
     assert AXE.is_file(), "axe-core is missing: run `npm ci` in server/frontend"
     page.evaluate(AXE.read_text())
     violations = page.evaluate("axe.run(document).then(found => found.violations)")

@@ -35,6 +35,8 @@ PAGES = (
     f"{HERE}/monitoring",
     f"{HERE}/errors",
     f"{HERE}/alerts",
+    f"{HERE}/alerts/channels",
+    "/dashboard/organization/on-call/policies/new",
     f"{HERE}/api-keys",
     f"{HERE}/api-keys/paths",
     f"{HERE}/scorecard",

@@ -117,6 +117,21 @@ def test_a_get_form_keeps_the_token_out_of_the_address(templates: dict[str, str]
     assert "csrf_token" not in fragment(a_request(csrf_token="abc"), "d.html")
 
 
+def test_a_choice_whose_value_is_empty_does_not_hold_its_form_back(
+    templates: dict[str, str],
+) -> None:
+    templates["a.html"] = (
+        '{% from "components.html" import select %}'
+        '{{ select("reach", "Of", [("", "All projects"), ("shop", "Shop")]) }}'
+        '{{ select("kind", "Kind", {"a": "A", "b": "B"}.items()) }}'
+    )
+
+    shown = bytes(render(a_request(), "a.html").body).decode()
+
+    assert 'name="reach" required' not in shown
+    assert 'name="kind" required' in shown
+
+
 def test_a_time_range_keeps_the_search(templates: dict[str, str]) -> None:
     templates["e.html"] = '{% from "components.html" import time_range %}{{ time_range("6h") }}'
 
