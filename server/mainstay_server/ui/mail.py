@@ -1,24 +1,31 @@
 """Mails as people see them: one layout with inlined styles, and the text part made from it."""
 
-import re
+import io
+import json
+import sys
+import threading
 from dataclasses import dataclass
-from functools import cache
-from html.parser import HTMLParser
 from typing import Any
 
-import css_inline
 from markupsafe import Markup
-from typing_extensions import override
 
+from mainstay_server.kernel.problems import Invalid, TooLarge, TooManyRequests
+from mainstay_server.kernel.programs import ProgramFailed, running
+
+from . import mail_reading
 from .rendering import environment
 
 PLAIN_COLOUR = "#2360c4"
 DARKEST_FOR_WHITE = 0.179  # relative luminance up to which white text has the better contrast
-_BLOCKS = {"p", "div", "h1", "h2", "h3", "h4", "ul", "ol", "table", "tr", "blockquote", "pre", "hr"}
-_UNSEEN = {"head", "style", "script", "title"}
-_VOID = {"br", "hr", "img", "meta", "link", "input", "col", "wbr"}
-_SPACES = re.compile(r"[ \t\n\r\f]+")
-_BLANKS = re.compile(r"\n{3,}")
+# With no more tags than this, no page nests deep enough, or stands for elements enough, to do any
+# harm; and looking for the end of each tag takes no longer than a moment.
+MOST_TAGS_HERE = 500
+MOST_WORK_HERE = 5_000_000
+LONGEST_LETTERS = 1_000_000
+CHILDREN = 2
+WAIT_SECONDS = 15.0
+
+_children = threading.BoundedSemaphore(CHILDREN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +68,31 @@ def write_mail(
         .get_template(template)
         .render(brand=brand, subject=subject, unsubscribe_url=unsubscribe_url, **context)
     )
-    return Written(html=inlined(page), text=as_text(page))
+    return finished(page)
 
 
-def inlined(page: str) -> str:
-    """A whole page with the rules of its sheets in its elements; no file and no URL is read."""
-    return _inliner().inline(page)
+def finished(page: str) -> Written:
+    """A whole page with its styles inlined, and the text part made from it; nothing is fetched.
+
+    HTML nests as deeply as its writer likes, and a short page may stand for millions of elements:
+    reading it would end the process or fill its memory. A page of many tags is therefore read by a
+    child that may die of it.
+
+    Raises:
+        Invalid: it cannot be read within the child's means.
+        TooLarge: it says more than a mail may.
+        TooManyRequests: all children are at work on others.
+    """
+    tags = page.count("<")
+    if tags <= MOST_TAGS_HERE and tags * len(page) <= MOST_WORK_HERE:
+        html, text = mail_reading.inlined(page), mail_reading.as_text(page)
+    else:
+        html, text = _read_apart(page)
+    if len(html) + len(text) > LONGEST_LETTERS:
+        raise TooLarge(
+            f"With its styles inlined the mail is over {LONGEST_LETTERS:,} letters; shorten it."
+        )
+    return Written(html=html, text=text)
 
 
 def part(name: str, *values: object) -> Markup:
@@ -75,105 +101,26 @@ def part(name: str, *values: object) -> Markup:
     return Markup(macro(*values))  # noqa: S704 - the macro escaped it
 
 
-def as_text(html: str) -> str:
-    """What a mail says, for those who read text: every word, every link with its address."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    lines = "\n".join(line.strip() for line in "".join(reader.said).split("\n"))
-    return _BLANKS.sub("\n\n", lines).strip() + "\n"
-
-
-@cache
-def _inliner() -> css_inline.CSSInliner:
-    return css_inline.CSSInliner(load_remote_stylesheets=False, keep_link_tags=False)
+def _read_apart(page: str) -> tuple[str, str]:
+    if not _children.acquire(timeout=WAIT_SECONDS):
+        raise TooManyRequests("Many long mails are being read; send it again in a while.")
+    command = [sys.executable, "-I", mail_reading.__file__]
+    try:
+        with running(command, takes_input=True, gives_output=True) as child:
+            child.feed(io.BytesIO(page.encode()))
+            said = child.output.read()
+            child.finish()
+    except ProgramFailed:
+        message = "html nests too deeply, or takes too long to read; make it simpler."
+        raise Invalid(
+            message, code="unreadable-html", errors=[{"field": "html", "message": message}]
+        ) from None
+    finally:
+        _children.release()
+    html, text = json.loads(said)
+    return html, text
 
 
 def _linear(channel: int) -> float:
     share = channel / 255
     return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4  # noqa: PLR2004 - sRGB
-
-
-class _Reader(HTMLParser):
-    """Reads HTML and keeps what is said; cells of a row stand beside each other."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.said: list[str] = []
-        self._unseen = 0
-        self._links: list[tuple[str, int]] = []
-        self._between = ""
-        self._separators: list[str] = []
-        self._in_figure = False
-
-    @override
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        classes = (given.get("class") or "").split()
-        if self._unseen or tag in _UNSEEN or "preheader" in classes:
-            self._unseen += tag not in _VOID
-            return
-        if tag == "img":
-            self._say(given.get("alt") or "")
-        elif tag == "a":
-            self._links.append((given.get("href") or "", len(self.said)))
-        elif tag in ("table", "td", "th"):
-            self._begin_table_or_cell(tag, classes)
-        self._break_before(tag, classes)
-
-    def _begin_table_or_cell(self, tag: str, classes: list[str]) -> None:
-        if tag == "table":
-            self._separators.append(": " if "facts" in classes else " | ")
-        else:
-            self._between = self._separators[-1] if self._separators else " | "
-            self._in_figure = "figure" in classes
-
-    def _break_before(self, tag: str, classes: list[str]) -> None:
-        if tag == "li":
-            self.said.append("\n- ")
-        elif tag == "br" and self._in_figure:
-            self.said.append(" ")
-        elif tag in ("br", "tr"):
-            self._break("\n")
-        elif "logo" in classes or (tag in _BLOCKS and not self._separators[1:]):
-            self._break("\n\n")
-
-    @override
-    def handle_endtag(self, tag: str) -> None:
-        if self._unseen:
-            self._unseen -= tag not in _VOID
-            return
-        if tag == "a" and self._links:
-            address, begun = self._links.pop()
-            if address and address not in "".join(self.said[begun:]):
-                self.said.append(f" ({address})" if self.said[begun:] else address)
-        elif tag == "table" and self._separators:
-            self._separators.pop()
-            self._break("\n\n")
-        elif tag in _BLOCKS:
-            self._break("\n" if tag == "tr" else "\n\n")
-
-    @override
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self._say(data)
-
-    def _say(self, data: str) -> None:
-        text = _SPACES.sub(" ", data)
-        if not text.strip():
-            if self.said and not self.said[-1].endswith(("\n", " ")) and text:
-                self.said.append(" ")
-            return
-        if self._between and self.said and not self.said[-1].endswith("\n"):
-            self.said[-1] = self.said[-1].rstrip(" ")
-            self.said.append(self._between)
-            text = text.lstrip()
-        self._between = ""
-        self.said.append(text)
-
-    def _break(self, lines: str) -> None:
-        self._between = ""
-        ended = "".join(self.said[-3:]).rstrip(" ")
-        missing = len(lines) - (len(ended) - len(ended.rstrip("\n")))
-        if self.said and missing > 0:
-            self.said.append("\n" * missing)

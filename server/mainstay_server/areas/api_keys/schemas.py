@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.web import Answer, Body
-from mainstay_server.kernel.web.bodies import Instant
+from mainstay_server.kernel.web.bodies import FreeObject, Instant
 from mainstay_server.kernel.web.pagination import Cursor, Limit
 
 from .models import DEFAULT_MOST_PER_OWNER, DEFAULT_ROTATE_AFTER_DAYS, Status
@@ -41,7 +41,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100, examples=["billing ser
 Owner = Annotated[str, Field(max_length=LONGEST_OWNER, examples=["acme"])]
 Plan = Annotated[str, Field(max_length=LONGEST_PLAN, examples=["PRO"])]
 Metadata = Annotated[
-    dict[str, Any], Field(max_length=MOST_METADATA, examples=[{"contract": "2026-117"}])
+    FreeObject, Field(max_length=MOST_METADATA, examples=[{"contract": "2026-117"}])
 ]
 
 

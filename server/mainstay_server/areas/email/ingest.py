@@ -63,7 +63,7 @@ def _take(sender: Sender, body: bytes, headers: Mapping[bytes, bytes]) -> Accept
 def _read(body: bytes) -> EmailBody:
     try:
         return EmailBody.model_validate(msgspec.json.decode(body))
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The body is not JSON: {error}.") from None
     except ValidationError as error:
         faults = [

@@ -1,5 +1,6 @@
 """Shapes of the HTTP API: camelCase outside, snake_case inside, nothing unknown accepted."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,6 +28,37 @@ Instant = Annotated[
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     Field(examples=["2026-11-21T09:41:45.001Z"], json_schema_extra={"format": "date-time"}),
 ]
+
+DEEPEST = 32
+
+
+def _keepable(value: dict[str, Any]) -> dict[str, Any]:
+    """Walks through it without recursion, since its depth is the client's."""
+    waiting: list[tuple[Any, int]] = [(value, 0)]
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"is nested more than {DEEPEST} levels deep")
+        if isinstance(one, dict):
+            waiting += ((each, depth + 1) for pair in one.items() for each in pair)
+        elif isinstance(one, list):
+            waiting += ((each, depth + 1) for each in one)
+        elif isinstance(one, str):
+            _refuse_half_letters(one)
+        elif isinstance(one, float) and not math.isfinite(one):
+            raise ValueError("holds a number that JSON does not know")
+    return value
+
+
+def _refuse_half_letters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a letter: a surrogate without its other half") from None
+
+
+FreeObject = Annotated[dict[str, Any], AfterValidator(_keepable)]
+"""An object of a client's own shape, which can be kept and told again whatever is in it."""
 
 LATER = "2099-01-01T00:00:00.000Z"
 """The example of a time that has to lie ahead; one of today would be refused tomorrow."""

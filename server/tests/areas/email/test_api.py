@@ -187,6 +187,34 @@ def test_a_template_of_ones_own_is_kept_only_if_it_can_be_filled(
     assert world.bob.get(path).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "value",
+    [b'"\\ud800"', b"NaN", b"1e999", b"[" * 300 + b"]" * 300, b'{"\\udfff":1}'],
+    ids=["half a letter", "no number", "endless", "deep", "half a name"],
+)
+def test_an_example_that_could_not_be_told_again_is_refused_and_the_others_are_listed(
+    world: World, value: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+    body = b'{"subject":"Hi","html":"<p>x</p>","example":{"n":%b}}' % value
+    refused = world.bob.put("/api/email-templates/own", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+    assert world.bob.get("/api/email-templates/own").status_code == 404
+    assert world.bob.get("/api/email-templates").status_code == 200
+    sent_so = b'{"to":"a@b.example","template":"task_finished","data":{"n":%b}}' % value
+    answer = world.bob.post("/api/emails", content=sent_so, headers=headers)
+    assert answer.status_code == 400
+
+
+def test_a_mail_that_would_end_its_reader_is_refused_and_nothing_is_stored(world: World) -> None:
+    deep: dict[str, Any] = {"template": None, "data": {}, "subject": "Hi", "html": "<b>" * 60_000}
+    answer = world.bob.post("/api/emails", json={**A_MAIL, **deep})
+    assert (answer.status_code, answer.json()["code"]) == (400, "unreadable-html")
+    whole = world.bob.post("/api/emails", json={**A_MAIL, **deep, "html": "<html>" + deep["html"]})
+    assert (whole.status_code, whole.json()["code"]) == (400, "unreadable-html")
+    assert world.bob.get("/api/emails").json()["emails"] == []
+
+
 def test_an_address_is_suppressed_by_hand_and_let_go(world: World, smtp: SmtpServer) -> None:
     body = {"address": "Ann@Example.com", "note": "left"}
     made = world.bob.post("/api/email-suppressions", json=body).json()

@@ -40,7 +40,14 @@ def test_a_dsn_sends_no_mail_until_an_administrator_lets_it(world: World, smtp: 
 
 def test_what_the_door_cannot_use_is_refused(world: World) -> None:
     allow(world)
-    bodies: list[dict[str, Any]] = [{"content": b"{"}, {"json": []}, {"json": {"to": "x"}}]
+    bodies: list[dict[str, Any]] = [
+        {"content": b"{"},
+        {"json": []},
+        {"json": {"to": "x"}},
+        {"content": b'{"to":"\xff"}'},
+        {"content": b"[" * 100_000},
+        {"content": b'{"to":"a@b.example","data":' + b'{"a":' * 40 + b"1" + b"}" * 41},
+    ]
     for body in bodies:
         answer = world.stranger.post(door(world), headers=key(world), **body)
         assert answer.status_code == 400, answer.text

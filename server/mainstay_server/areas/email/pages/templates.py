@@ -172,7 +172,7 @@ def _body_of(given: Mapping[str, Any]) -> TemplateBody:
     """What a form holds, as the API takes it. Raises `Invalid` for what it does not take."""
     try:
         example = msgspec.json.decode(given["example"] or "{}", type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         message = f"The example must be an object in JSON: {error}."
         raise Invalid(message, errors=[{"field": "example", "message": message}]) from None
     try:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from mainstay_server.areas.email.models import EmailKind, EmailState, Reason
-from mainstay_server.kernel.web.bodies import Answer, Body, Instant
+from mainstay_server.kernel.web.bodies import Answer, Body, FreeObject, Instant
 
 AN_ID = "0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 MOST_RECIPIENTS = 50
@@ -45,7 +45,7 @@ class EmailBody(Body):
 
     to: Address | Annotated[list[Address], Field(min_length=1, max_length=MOST_RECIPIENTS)]
     template: TemplateName | None = None
-    data: dict[str, Any] = Field({})
+    data: FreeObject = Field({})
     subject: str = Field("", max_length=200)
     html: str = Field("", max_length=LONGEST_BODY)
     text: str = Field("", max_length=LONGEST_BODY)
@@ -114,7 +114,7 @@ class TemplateBody(Body):
     subject: str = Field(min_length=1, max_length=500)
     html: str = Field(min_length=1, max_length=SOURCE)
     text: str = Field("", max_length=SOURCE)
-    example: dict[str, Any] = Field({})
+    example: FreeObject = Field({})
 
 
 class TemplateAnswer(Answer):
@@ -142,7 +142,7 @@ class PreviewBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
-    data: dict[str, Any] | None = None
+    data: FreeObject | None = None
 
 
 class PreviewAnswer(Answer):

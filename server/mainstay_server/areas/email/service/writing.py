@@ -19,7 +19,7 @@ from mainstay_server.areas.email.schemas.builtin import (
     WeeklySummary,
 )
 from mainstay_server.kernel.problems import Invalid, TooLarge
-from mainstay_server.ui.mail import Brand, Written, as_text, inlined, write_mail
+from mainstay_server.ui.mail import Brand, Written, finished, write_mail
 from mainstay_server.ui.sandbox import render_untrusted
 
 from .parts import PARTS
@@ -150,7 +150,8 @@ def write_plain(
         raise _missing("html", "Give a template, or a subject with html or text.")
     written = Written(html="", text="")
     if html.lstrip().lower().startswith(WHOLE_PAGES):
-        written = Written(html=inlined(html), text=_with_way_out(as_text(html), chosen))
+        whole = finished(html)
+        written = replace(whole, text=_with_way_out(whole.text, chosen))
     elif html.strip():
         written = in_layout(html, brand=brand, subject=subject, kind=chosen)
     if text.strip():
