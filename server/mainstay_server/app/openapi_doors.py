@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from mainstay_server.contracts.alerts.severities import Severity
+
 Json = dict[str, Any]
 
 KEY_SCHEMES: Json = {
@@ -245,9 +247,7 @@ DOORS["alerts/"] = {
                             "properties": {
                                 "id": {"type": "string", "minLength": 8, "maxLength": 64},
                                 "at": {"type": "string", "format": "date-time"},
-                                "severity": {
-                                    "enum": ["info", "low", "medium", "warning", "high", "critical"]
-                                },
+                                "severity": {"enum": [each.value for each in Severity]},
                                 "title": {"type": "string", "minLength": 1, "maxLength": 200},
                                 "message": {"type": "string", "maxLength": 1500},
                                 "metadata": {

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
+from mainstay_server.contracts.alerts.severities import Severity
 from mainstay_server.kernel.configured import (
     Configured,
     ConfiguredProject,
@@ -22,7 +23,7 @@ from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.web.bodies import Body
 
 from .models import EscalationPolicy
-from .schemas import MOST_STEPS, SEVERITIES, Name, Severity, StepBody, StepKind
+from .schemas import MOST_STEPS, Name, StepBody, StepKind
 from .service import policies, schedules
 from .service.people import members_of
 
@@ -50,7 +51,7 @@ class PolicyShape(Shape):
     instance: str = Field("", max_length=64, description="Empty: the whole project.")
     name: Name
     enabled: bool = True
-    minimum_severity: Severity = "critical"
+    minimum_severity: Severity = Severity.CRITICAL
     steps: list[PolicyStepShape] = Field(min_length=1, max_length=MOST_STEPS)
     repeat: int = Field(0, ge=0, le=10)
     acknowledge_timeout_minutes: int = Field(0, ge=0, le=10_080)
@@ -121,7 +122,7 @@ def _shape(
         instance=project.environment_of(policy.instance_id),
         name=name,
         enabled=policy.enabled,
-        minimum_severity=next(e for e in SEVERITIES if e == policy.minimum_severity),
+        minimum_severity=Severity(policy.minimum_severity),
         steps=[
             PolicyStepShape(kind=step.kind, to=_to(step, words), wait_minutes=step.wait_minutes)
             for step in steps

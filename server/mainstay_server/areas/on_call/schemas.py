@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from typing_extensions import Self, override
 
+from mainstay_server.contracts.alerts.severities import Severity
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.web.bodies import LATER, Answer, Body, Instant
 
@@ -19,9 +20,6 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 Day = Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 StepKind = Literal["schedule", "person", "channel", "action"]
-Severity = Literal["info", "low", "medium", "warning", "high", "critical"]
-# From the least on.
-SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "warning", "high", "critical")
 Name = Annotated[str, Field(min_length=1, max_length=100, examples=["First line"])]
 Id = Annotated[str, Field(max_length=36)]
 
@@ -273,7 +271,7 @@ class PolicyBody(Body):
     project_id: Id | None = None
     instance_id: Id | None = None
     enabled: bool = True
-    minimum_severity: Severity = "critical"
+    minimum_severity: Severity = Severity.CRITICAL
     steps: list[StepBody] = Field(min_length=1, max_length=MOST_STEPS)
     repeat: int = Field(0, ge=0, le=10)
     acknowledge_timeout_minutes: int = Field(0, ge=0, le=10_080)

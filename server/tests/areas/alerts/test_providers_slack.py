@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from mainstay_server.areas.alerts.models import AlertChannel, Change
 from mainstay_server.areas.alerts.providers import masked, slack
-from mainstay_server.areas.alerts.schemas import COLOURS
 from mainstay_server.areas.alerts.service import channels
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.contracts.alerts import AlertChannelDisabled
+from mainstay_server.contracts.alerts.severities import COLOURS
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import Refused, RetryLater

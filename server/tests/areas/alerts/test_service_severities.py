@@ -7,8 +7,8 @@ import pytest
 from mainstay_server.areas.alerts.models import AlertType, Severity
 from mainstay_server.areas.alerts.pages import frame
 from mainstay_server.areas.alerts.providers import email, pagerduty
-from mainstay_server.areas.alerts.schemas import COLOURS
 from mainstay_server.areas.alerts.service import firing
+from mainstay_server.contracts.alerts.severities import COLOURS
 from mainstay_server.kernel.database import transaction
 from tests.areas.alerts.conftest import NOTICE, Harbour
 from tests.servers.http import HttpReceiver

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.contracts.alerts.severities import Severity as Severity
 from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.sealing import SealedText, SealedTexts
 
@@ -37,28 +38,6 @@ class AlertType(StrEnum):
     EVENT_SAID = "event_said"
     APP_ALERT = "app_alert"
     EXTERNAL_ALERT = "external_alert"
-
-
-class Severity(StrEnum):
-    """How much an alert matters; `rank` puts them in order. Medium and warning are one rank."""
-
-    INFO = "info"
-    LOW = "low"
-    MEDIUM = "medium"
-    WARNING = "warning"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """0 for info, 1 low, 2 medium and warning, 3 high, 4 for critical."""
-        place = tuple(Severity).index(self)
-        return place - 1 if place > tuple(Severity).index(Severity.MEDIUM) else place
-
-    @property
-    def equals(self) -> tuple["Severity", ...]:
-        """The words of the same rank, this one among them."""
-        return tuple(each for each in Severity if each.rank == self.rank)
 
 
 class AlertStatus(StrEnum):

@@ -14,20 +14,11 @@ from mainstay_server.areas.alerts.models import (
     NotificationState,
     Severity,
 )
+from mainstay_server.contracts.alerts.severities import colour_of
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 
-COLOURS = {
-    "critical": "#c81e3a",
-    "high": "#c81e3a",
-    "warning": "#b25e00",
-    "medium": "#b25e00",
-    "low": "#2360c4",
-    "info": "#2360c4",
-    "resolved": "#16794c",
-    "test": "#2360c4",
-}
 WINDOWS = (60, 300, 900, 3600)
 
 
@@ -162,7 +153,7 @@ class Notice:
     @property
     def colour(self) -> str:
         """The colour of its tone, as `#rrggbb`."""
-        return COLOURS.get(self.tone, COLOURS["info"])
+        return colour_of(self.tone)
 
     @property
     def said(self) -> str:

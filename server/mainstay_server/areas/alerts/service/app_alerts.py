@@ -85,7 +85,7 @@ def _fire(
         about=about,
         title=f"{where}: {sent.title}",
         message=sent.message,
-        severity=Severity(sent.severity),
+        severity=sent.severity,
         annotations={name: value for name, value in facts.items() if value},
     )
     is_new = find_active(session, instance.id, identity_of(KIND, about)) is None

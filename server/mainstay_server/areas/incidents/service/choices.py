@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.incidents.models import IncidentSettings, Severity
+from mainstay_server.contracts.alerts import severities
 from mainstay_server.contracts.incidents import IncidentSettingsChanged
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Invalid
@@ -19,10 +20,6 @@ NEVER = "never"
 OPENS_FROM = ("info", "low", "warning", "high", "critical", NEVER)
 MOST_JOIN_MINUTES = 24 * 60
 LONGEST_TEMPLATE = 20_000
-# How much the words for the severity of an alert weigh, also those of other tools.
-RANKS = {"info": 0, "low": 1, "medium": 2, "warning": 2, "high": 3, "critical": 4}
-UNKNOWN_RANK = 2
-MAJOR_RANK, CRITICAL_RANK = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class Choices:
 
     def opens_for(self, severity: str) -> bool:
         """Whether an alert of that severity opens an incident."""
-        return self.opens_from != NEVER and rank_of(severity) >= rank_of(self.opens_from)
+        return self.opens_from != NEVER and _rank(severity) >= _rank(self.opens_from)
 
 
 def choices_of(session: Session, project_id: str) -> Choices:
@@ -87,14 +84,14 @@ def change_choices(
     return after
 
 
-def rank_of(alert_severity: str) -> int:
-    """How much an alert's severity weighs; an unknown word like a warning."""
-    return RANKS.get(alert_severity.lower(), UNKNOWN_RANK)
-
-
 def severity_of(alert_severity: str) -> Severity:
     """How much an incident hurts that an alert of a severity opens."""
-    rank = rank_of(alert_severity)
-    if rank >= CRITICAL_RANK:
+    rank = _rank(alert_severity)
+    if rank >= severities.Severity.CRITICAL.rank:
         return Severity.CRITICAL
-    return Severity.MAJOR if rank >= MAJOR_RANK else Severity.MINOR
+    return Severity.MAJOR if rank >= severities.Severity.WARNING.rank else Severity.MINOR
+
+
+def _rank(alert_severity: str) -> int:
+    """How much an alert's severity weighs; a word that is not known as much as a warning."""
+    return (severities.find_severity(alert_severity) or severities.Severity.WARNING).rank

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay_server.areas.on_call.models import EscalationPolicy
-from mainstay_server.areas.on_call.schemas import SEVERITIES, PolicyBody, StepBody
+from mainstay_server.areas.on_call.schemas import PolicyBody, StepBody
 from mainstay_server.areas.on_call.service import policies, schedules
 from mainstay_server.areas.on_call.service.channels import channels_of
 from mainstay_server.areas.on_call.service.people import members_of
+from mainstay_server.contracts.alerts.severities import Severity
 from mainstay_server.contracts.remediation import start_remediation
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, Problem
@@ -132,7 +133,7 @@ def _form(
         problem=problem,
         targets=targets,
         reaches=reaches_of(session, caller.organization_id),
-        severities=[(each, each.capitalize()) for each in SEVERITIES],
+        severities=[(each, each.capitalize()) for each in Severity],
         rows=[*values["steps"], *[("", 5)] * EMPTY_STEPS],
         can_act=start_remediation.is_answered,
         here=f"{POLICIES}/{policy.id}" if policy else f"{POLICIES}/new",

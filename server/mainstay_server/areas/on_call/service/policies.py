@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import EscalationPolicy
-from mainstay_server.areas.on_call.schemas import SEVERITIES, StepBody
+from mainstay_server.areas.on_call.schemas import StepBody
+from mainstay_server.contracts.alerts.severities import Severity, find_severity
 from mainstay_server.contracts.on_call import (
     EscalationPolicyChanged,
     EscalationPolicyCreated,
@@ -34,16 +35,6 @@ FACTS = (
     "repeat",
     "acknowledge_timeout_minutes",
 )
-
-
-def rank_of(severity: str) -> int:
-    """The place of a severity from the least on; medium and warning are one.
-
-    One that is not known is the highest, so that nobody sleeps through it.
-    """
-    word = "warning" if severity == "medium" else severity
-    known: tuple[str, ...] = SEVERITIES
-    return known.index(word) if word in known else len(known)
 
 
 def make_policy(
@@ -148,17 +139,22 @@ def find_policy_for(
             ),
         )
     ).all()
-    reached = [each for each in found if rank_of(each.minimum_severity) <= rank_of(severity)]
+    reached = [each for each in found if _rank(each.minimum_severity) <= _rank(severity)]
     return min(
         reached,
         key=lambda each: (
             each.instance_id is None,
             each.project_id is None,
-            -rank_of(each.minimum_severity),
+            -_rank(each.minimum_severity),
             each.id,
         ),
         default=None,
     )
+
+
+def _rank(severity: str) -> int:
+    """How much a severity weighs; a word that is not known most, so that nobody sleeps through."""
+    return (find_severity(severity) or Severity.CRITICAL).rank
 
 
 def _reach_of(

@@ -16,6 +16,7 @@ from mainstay_server.areas.on_call.models import (
     NoticeState,
 )
 from mainstay_server.areas.on_call.schemas import EscalationNoticeDue
+from mainstay_server.contracts.alerts.severities import RESOLVED, colour_of
 from mainstay_server.contracts.on_call import AlertEscalated
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
@@ -35,8 +36,6 @@ ONE_BY_ONE = 5
 LATELY = timedelta(minutes=5)
 GATHERED_FOR = timedelta(seconds=30)
 MOST_TOGETHER = 100
-COLOURS = {"critical": "#c81e3a", "high": "#c81e3a", "warning": "#b25e00", "medium": "#b25e00"}
-OTHERWISE, ENDED = "#2360c4", "#16794c"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +220,7 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
         facts=facts,
         acknowledge_url="" if is_over else url_of(f"{PREFIX}/{token_of(notice.id)}"),
         page_url=url_of(page_of(escalation)),
-        colour=ENDED if is_over else COLOURS.get(escalation.severity, OTHERWISE),
+        colour=colour_of(RESOLVED if is_over else escalation.severity),
         escalation_id=escalation.id,
         at=notice.created_at,
         others=others,
