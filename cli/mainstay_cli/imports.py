@@ -1,4 +1,4 @@
-"""`mainstay import`: what Uptime Kuma, Gatus, Healthchecks or blackbox have, as a document."""
+"""`mainstay import`: what another tool that watches or tells has, as a document."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ import httpx2 as httpx
 import typer
 
 from .client import errors, plain
+from .importing.alertmanager import read_alertmanager
 from .importing.blackbox import read_blackbox
 from .importing.drafts import Draft, Unreadable, env_file
 from .importing.gatus import read_gatus
@@ -102,6 +103,19 @@ def blackbox(
     _write(draft, file.name, project, output, env)
 
 
+@app.command("alertmanager")
+def alertmanager(
+    file: Annotated[Path, typer.Argument(help="alertmanager.yml.")],
+    project: Slug = "",
+    output: Output = None,
+    env: Env = None,
+) -> None:
+    """Alertmanager: receivers, routes, inhibition and times at which routes are mute."""
+    text = _text(file)
+    draft = _made(lambda: read_alertmanager(text, folder=file.resolve().parent))
+    _write(draft, file.name, project, output, env)
+
+
 def _made(make: Any) -> Draft:  # noqa: ANN401 - a call without arguments
     try:
         draft: Draft = make()
@@ -119,7 +133,7 @@ def _write(draft: Draft, source: str, project: str, output: Path | None, env: Pa
             output.write_text(text)
         if env is not None:
             with open(env, "w", opener=_private) as opened:
-                opened.write(env_file(draft.secrets))
+                opened.write(env_file(draft.secrets, draft.kept_in_files))
     except OSError as error:
         _give_up(f"{error.filename} cannot be written: {error.strerror}.")
     _tell(draft, env)
@@ -131,8 +145,9 @@ def _tell(draft: Draft, env: Path | None) -> None:
     told = [f"Found: {', '.join(counts) or 'nothing'}."]
     if draft.notes:
         told += ["Look at these by hand:", *(f"  - {note}" for note in draft.notes)]
-    if draft.secrets and env is None:
-        told.append(f"Set when you apply it (--env FILE writes them): {', '.join(draft.secrets)}")
+    if draft.variables and env is None:
+        variables = ", ".join(draft.variables)
+        told.append(f"Set when you apply it (--env FILE writes them): {variables}")
     for line in told:
         errors.print(plain(line), highlight=False, markup=False, soft_wrap=True)
 

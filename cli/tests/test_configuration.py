@@ -13,6 +13,7 @@ import pytest
 from tests.journeys.running import PROJECT, TOKEN, Mainstay, running_mainstay
 from tests.kuma_database import make_kuma
 from tests.test_importing import DEBIAN, GATUS, PROMETHEUS
+from tests.test_importing_alertmanager import FILE as ALERTMANAGER
 
 pytestmark = pytest.mark.slow
 
@@ -135,8 +136,13 @@ def test_what_other_tools_have_is_taken_by_the_server(server: Mainstay, tmp_path
     make_kuma(tmp_path / "kuma.db")
     (tmp_path / "config.yaml").write_text(GATUS)
     (tmp_path / "prometheus.yml").write_text(PROMETHEUS)
+    (tmp_path / "alertmanager.yml").write_text(ALERTMANAGER)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "it's").write_text(f"{HOOK}\n")
     blackbox = ("blackbox", str(DEBIAN), "--prometheus", "prometheus.yml")
-    for number, source in enumerate((("kuma", "kuma.db"), ("gatus", "config.yaml"), blackbox)):
+    alertmanager = ("alertmanager", "alertmanager.yml")
+    sources = (("kuma", "kuma.db"), ("gatus", "config.yaml"), blackbox, alertmanager)
+    for number, source in enumerate(sources):
         file, env = f"{number}.yaml", tmp_path / f"{number}.env"
         told = ("--project", PROJECT, "-o", file, "--env", str(env))
         made = run(server, tmp_path, "import", *source, *told)
@@ -146,11 +152,23 @@ def test_what_other_tools_have_is_taken_by_the_server(server: Mainstay, tmp_path
         owner = f"version: 1\nowner: {source[0]}\n"
         (tmp_path / file).write_text(text.replace("version: 1\n", owner, 1))
         known = secrets_in(env)
+        known |= {"TEAMS_URL": "https://teams.example/workflows/one"}
         known |= {"SLACK_URL": "https://hooks.slack.com/services/T9/B9/gatus", "TOKEN": "t0k3n"}
         done = run(server, tmp_path, "apply", "-f", file, "--yes", **known)
         assert done.returncode == 0, done.stderr
+        assert not [name for name in known if known[name] in text + made.stderr + done.stdout]
         again = run(server, tmp_path, "apply", "-f", file, "--plan", **known)
         assert again.returncode == 0, again.stdout
+
+
+def test_a_file_that_is_none_is_refused_and_writes_nothing(
+    server: Mainstay, tmp_path: Path
+) -> None:
+    (tmp_path / "alertmanager.yml").write_text("route: {recevier: a}\n")
+    refused = run(server, tmp_path, "import", "alertmanager", "alertmanager.yml", "-o", "new.yaml")
+    assert refused.returncode == 1
+    assert "Line 1: a route has no 'recevier'" in refused.stderr
+    assert not (tmp_path / "new.yaml").exists()
 
 
 def test_what_healthchecks_api_tells_is_taken_with_its_uuids(

@@ -13,7 +13,10 @@ LISTS = (
     "heartbeats",
     "maintenance",
     "alertChannels",
+    "alertRoutes",
+    "alertInhibitions",
 )
+OF_PROJECT = frozenset({"maintenance", "alertRoutes", "alertInhibitions"})
 LONGEST_NAME = 100
 LONGEST_TAG = 50
 MOST_TAGS = 20
@@ -30,19 +33,30 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that belongs into no file: the document names a variable in its place."""
+    """A text that belongs into no file: the document names a variable in its place.
+
+    One that the other tool reads from a file is `prefix` and what stands in that `file`; the file
+    is not opened here.
+    """
 
     value: str
+    file: str = ""
+    prefix: str = ""
 
 
 @dataclass
 class Draft:
-    """What one importer found. `notes` are sentences for people, in the order they came up."""
+    """What one importer found. `notes` are sentences for people, in the order they came up.
+
+    Without an environment what it holds is of the whole project. `secrets` are values by their
+    variables, `kept_in_files` those that a file of the other tool holds.
+    """
 
     environment: str
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
+    kept_in_files: dict[str, Secret] = field(default_factory=dict)
     _names: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, kind: str, name: str, thing: Mapping[str, Any]) -> str:
@@ -57,7 +71,8 @@ class Draft:
             number += 1
             free = f"{wanted[: LONGEST_NAME - 6]} ({number})"
         self._names.add((kind, free))
-        of_instance = {} if kind == "maintenance" else {"instance": self.environment}
+        whole = kind in OF_PROJECT or not self.environment
+        of_instance = {} if whole else {"instance": self.environment}
         held = {**of_instance, "name": free, **thing}
         listed = self.lists.setdefault(kind, [])
         if len(listed) >= MOST_THINGS:
@@ -75,7 +90,7 @@ class Draft:
         """The document as YAML."""
         head = [
             f"# Made from {source}. See what it would change: mainstay apply -f FILE --plan",
-            *(f"# {name}: a secret, to be set when it is applied" for name in self.secrets),
+            *(f"# {name}: a secret, to be set when it is applied" for name in self.variables),
         ]
         begin: dict[str, Any] = {"version": 1}
         if project:
@@ -84,9 +99,14 @@ class Draft:
         parts += [_dumped({name: self.lists[name]}) for name in LISTS if self.lists.get(name)]
         return "\n".join(parts)
 
+    @property
+    def variables(self) -> list[str]:
+        """The variables that the document names."""
+        return [*self.secrets, *self.kept_in_files]
+
     def _written(self, value: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - a value of YAML
         if isinstance(value, Secret):
-            return self._variable(value.value, path)
+            return self._variable(value, path)
         if isinstance(value, str):
             return VARIABLE.sub(lambda found: "$" + found[0], value)
         if isinstance(value, Mapping):
@@ -99,17 +119,22 @@ class Draft:
             return [self._written(each, (*path, str(n))) for n, each in enumerate(value, 1)]
         return value
 
-    def _variable(self, value: str, path: tuple[str, ...]) -> str:
-        if VARIABLE.fullmatch(value):
-            return value  # the other tool had it from its environment too
+    def _variable(self, secret: Secret, path: tuple[str, ...]) -> str:
+        if VARIABLE.fullmatch(secret.value):
+            return secret.value  # the other tool had it from its environment too
+        held = {name: Secret(value) for name, value in self.secrets.items()}
+        held |= self.kept_in_files
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", "_".join(path[1:]))
         plain = re.sub(r"[^A-Za-z0-9]+", "_", words).strip("_").upper() or "SECRET"
         plain = f"SECRET_{plain}" if plain[0].isdigit() else plain
         name, number = plain, 1
-        while self.secrets.get(name, value) != value:
+        while held.get(name, secret) != secret:
             number += 1
             name = f"{plain}_{number}"
-        self.secrets[name] = value
+        if secret.file:
+            self.kept_in_files[name] = secret
+        else:
+            self.secrets[name] = secret.value
         return f"${{{name}}}"
 
 
@@ -140,12 +165,18 @@ def timeout(seconds: float) -> int:
     return int(min(max(round(seconds), 1), LONGEST_TIMEOUT))
 
 
-def env_file(secrets: Mapping[str, str]) -> str:
-    """The secrets as a file for a shell."""
-    return "".join(
-        "export {}='{}'\n".format(name, value.replace("'", "'\\''"))
-        for name, value in secrets.items()
-    )
+def env_file(secrets: Mapping[str, str], files: Mapping[str, Secret] | None = None) -> str:
+    """The secrets as a file for a shell, which reads those that stand in files of their own."""
+    lines = [f"export {name}={_quoted(value)}\n" for name, value in secrets.items()]
+    lines += [
+        f'export {name}={_quoted(kept.prefix)}"$(cat {_quoted(kept.file)})"\n'
+        for name, kept in (files or {}).items()
+    ]
+    return "".join(lines)
+
+
+def _quoted(text: str) -> str:
+    return "'{}'".format(text.replace("'", "'\\''"))
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ def pagerduty(draft: Draft, name: str, key: str) -> None:
 def apprise(draft: Draft, name: str, url: str) -> None:
     """Anything that Apprise speaks to."""
     _add(draft, name, "apprise", "url", url)
-    draft.note(f"channel {name}", "needs MAINSTAY_APPRISE_ALLOWED and mainstay-server[apprise]")
+    draft.note(f"channel {name}", "needs MAINSTAY_ALERTS_APPRISE and mainstay-server[apprise]")
 
 
 def discord(draft: Draft, name: str, url: str) -> None:

@@ -167,6 +167,20 @@ def test_what_one_server_exports_another_becomes(world: World) -> None:
     assert send(world, "apply", theirs, by=world.charlie)["changes"] == []
 
 
+def test_a_plan_shows_a_variable_by_its_name_wherever_it_stands(world: World) -> None:
+    document = (
+        "version: 1\nalertChannels:\n  - name: hook\n    type: webhook\n"
+        "    config: {webhookUrl: '${HOOK}'}\n"
+        "healthChecks:\n  - {instance: production, name: shop, url: 'https://s.example/${WORD}'}\n"
+    )
+    told = {"HOOK": "https://hooks.example/hush", "WORD": "hush"}
+    plan = send(world, "plan", document, variables=told)
+    assert "hush" not in str(plan)
+    shown = {each["field"]: each["after"] for one in plan["changes"] for each in one["fields"]}
+    assert shown["config.webhookUrl"] == "${HOOK}"
+    assert shown["url"] == "https://s.example/${WORD}"
+
+
 def test_a_kept_secret_is_refused_where_there_is_none(world: World) -> None:
     path = f"/api/projects/{world.project}/configuration/plan"
     refused = world.alice.post(path, json={"document": DOCUMENT}).json()

@@ -18,7 +18,7 @@ from mainstay_server.contracts.alerts.routing import (
     AlertRouteCreated,
     AlertRouteRemoved,
 )
-from mainstay_server.kernel.configured import ConfiguredProject
+from mainstay_server.kernel.configured import ConfiguredProject, written
 from mainstay_server.kernel.problems import Invalid
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -81,9 +81,28 @@ def test_a_route_to_a_channel_that_is_not_there_says_how_to_name_it(
         ROUTES.write(session, project, route(channels=["nobody"]), None, NOON)
 
 
+def test_a_route_whose_last_channel_is_removed_is_written_as_it_is_exported(
+    session: Session, project: ConfiguredProject
+) -> None:
+    made = ROUTES.write(session, project, route(name="  the   outages "), None, NOON)
+    (channel,) = (
+        each
+        for each in channels.list_channels(session, project.id, None)
+        if each.instance_id is None
+    )
+    channels.remove_channel(session, channel, now=NOON)
+
+    (held,) = ROUTES.export(session, project)
+    document = RouteShape.model_validate(written(held.shape))
+    assert (document.channels, document.name) == ([], "the outages")
+    assert ROUTES.write(session, project, document, made, NOON) == made
+    (again,) = ROUTES.export(session, project)
+    assert again.shape == document
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"matchers": "severity"}, {"muteTimes": "nights"}, {"timeZone": "Moon"}, {"channels": []}],
+    [{"matchers": "severity"}, {"muteTimes": "nights"}, {"timeZone": "Moon"}, {"channels": [""]}],
 )
 def test_what_cannot_be_read_is_refused_in_the_document(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

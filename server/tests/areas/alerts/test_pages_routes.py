@@ -79,6 +79,24 @@ def test_what_cannot_be_read_is_said_and_nothing_is_kept(world: World) -> None:
     assert "Every channel hears all" in world.bob.get(path(world)).text
 
 
+def test_a_route_to_nobody_is_one_that_somebody_chose(world: World) -> None:
+    pager = a_channel(world)
+    for wrong in (form(), form(pager, nobody="on")):
+        world.bob.post(path(world), data=wrong)
+        assert "Every channel hears all" in world.bob.get(path(world)).text
+    world.bob.post(path(world), data=form(nobody="on", name="Watchdog", matchers="a=b"))
+    world.bob.post(path(world), data=form(pager, matchers="", position="2"))
+    page = world.bob.get(path(world)).text
+    assert "Watchdog" in page
+    found = re.search(r"edit=([0-9a-f-]{36})", page)
+    assert found is not None
+    assert re.search(
+        r'name="nobody"[^>]*checked', world.bob.get(path(world, f"/routes?edit={found[1]}")).text
+    )
+    shown = world.bob.get(path(world, "/routes/try?labels=a%3Db")).text
+    assert "the search ended at the route" in shown
+
+
 def test_labels_are_tried_while_they_are_typed(world: World) -> None:
     pager = a_channel(world)
     a_channel(world, "rest")

@@ -22,7 +22,10 @@ ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=165)]
 
 
 class RouteShape(Shape):
-    """Alerts whose labels fit go to the channels, which are named as `name` or `instance/name`."""
+    """Alerts whose labels fit go to the channels, which are named as `name` or `instance/name`.
+
+    Without channels they go to nobody, and no route behind it is read.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -38,7 +41,9 @@ class RouteShape(Shape):
     name: str = Field(min_length=1, max_length=100)
     position: int = Field(1, ge=1, le=1_000, description="The lowest is read first.")
     matchers: str = Field("", max_length=LONGEST_TEXT, description="Empty: all alerts.")
-    channels: list[ChannelName] = Field(min_length=1, max_length=40)
+    channels: list[ChannelName] = Field(
+        max_length=40, description="None: what fits is told to no channel that a route names."
+    )
     goes_on: bool = Field(default=False, alias="continue")
     group_by: list[Label] = Field(default_factory=lambda: list(DEFAULT_GROUP_BY), max_length=20)
     wait_seconds: int = Field(0, ge=0, le=3_600)
@@ -50,6 +55,7 @@ class RouteShape(Shape):
 
     @model_validator(mode="after")
     def _is_as_it_is_kept(self) -> Self:
+        self.name = " ".join(self.name.split())
         try:
             self.matchers = managing.kept_matchers("matchers", self.matchers, empty=True)
             quiet = {"mute_times": self.mute_times, "time_zone": self.time_zone}
@@ -71,6 +77,7 @@ class InhibitionShape(Shape):
 
     @model_validator(mode="after")
     def _is_as_it_is_kept(self) -> Self:
+        self.name = " ".join(self.name.split())
         try:
             self.source = managing.kept_matchers("source", self.source, empty=False)
             self.target = managing.kept_matchers("target", self.target, empty=False)

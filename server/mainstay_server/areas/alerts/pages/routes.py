@@ -36,6 +36,7 @@ class RouteForm(Body):
     name: str = Field("", max_length=100)
     matchers: str = Field("", max_length=20_000)
     channel_ids: list[str] = Field(default_factory=list, max_length=40)
+    nobody: str = Field("", max_length=3)
     goes_on: str = Field("", max_length=3)
     position: int = Field(1, ge=1, le=1_000)
     group_by: str = Field("", max_length=2_000)
@@ -47,8 +48,11 @@ class RouteForm(Body):
     time_zone: str = Field("UTC", max_length=64)
 
     def wanted(self) -> dict[str, Any]:
-        """What the form says of the route."""
-        said = self.model_dump(exclude={"csrf_token", "instance"})
+        """What the form says of the route. Raises `Invalid` when it was left open who hears."""
+        if bool(self.channel_ids) == (self.nobody == "on"):
+            message = "Choose the channels that are told, or Nobody, and not both."
+            raise Invalid(message, errors=[{"field": "channelIds", "message": message}])
+        said = self.model_dump(exclude={"csrf_token", "instance", "nobody"})
         return said | {
             "group_by": self.group_by.split(","),
             "goes_on": self.goes_on == "on",

@@ -216,7 +216,10 @@ def _snake(name: str) -> str:
 def _changes(
     document: Document, path: Path, wanted: Shape, present: Held | None
 ) -> tuple[FieldChange, ...]:
-    """What is different, by the names of the document; secrets say only that they are."""
+    """What is different, by the names of the document; secrets say only that they are.
+
+    What came by a variable is shown as it was written: whoever wrote one meant it for no eye.
+    """
     before = dict(leaves(written(present.shape))) if present else {}
     # Of something new, what is not as usual.
     after = dict(leaves(written(wanted) if present else unusual(wanted)))
@@ -226,9 +229,11 @@ def _changes(
         was, is_now = before.get(where), after.get(where)
         if was == is_now or (present is None and is_now in (None, "", [], {})):
             continue
-        if where in secret or _within(where, secret):
+        came_by = document.variables.get((*path, *where))
+        if where not in secret and not _within(where, secret):
+            is_now = came_by or is_now if is_now else is_now
+        else:
             was = SET if was else None
-            came_by = document.variables.get((*path, *where))
             is_now = (came_by or (ANOTHER if was else SET)) if is_now else None
         changes.append(FieldChange(field=_dotted(where), before=was, after=is_now))
     return tuple(changes)
