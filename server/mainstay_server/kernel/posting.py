@@ -65,9 +65,17 @@ class Posted:
 
 
 def post_json(
-    url: str, body: bytes, *, key: str, headers: Mapping[str, str], now: datetime
+    url: str,
+    body: bytes,
+    *,
+    key: str,
+    headers: Mapping[str, str],
+    public_only: bool = False,
+    now: datetime,
 ) -> Posted:
     """POST a body of JSON under an idempotency key; at most 10 s. The caller judges the answer.
+
+    `public_only` is for URLs that strangers give: no private address is reached, whoever else may.
 
     Raises `RetryLater` when there was no answer, `Refused` when the address is not to be reached.
     """
@@ -79,6 +87,7 @@ def post_json(
             body=body,
             timeout_seconds=POST_TIMEOUT_SECONDS,
             max_body_bytes=MOST_ANSWER_BYTES,
+            public_only=public_only,
         )
     except OutboundError as error:
         failure = Refused if error.kind == "blocked" else RetryLater

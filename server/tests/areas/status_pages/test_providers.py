@@ -78,6 +78,7 @@ def test_without_a_mail_server_a_mail_waits() -> None:
         (Answer(status=429), RetryLater),
         (Answer(status=503), RetryLater),
         (Answer(close=True), RetryLater),
+        (Answer(status=401), RetryLater),
         (Answer(status=404), Refused),
         (Answer(status=302, headers={"location": "http://127.0.0.1/"}), Refused),
     ],
@@ -95,6 +96,15 @@ def test_each_answer_of_a_webhook_means_something(
             webhook.send(sent, delivery_id="delivery", now=NOON)
 
     assert http_receiver.requests[0].headers["idempotency-key"] == "delivery"
+
+
+def test_a_webhook_that_says_when_is_not_asked_before(http_receiver: HttpReceiver) -> None:
+    http_receiver.answer(Answer(status=429, headers={"retry-after": "120"}))
+
+    with pytest.raises(RetryLater) as raised:
+        webhook.send(parcel("webhook", f"{http_receiver.url}/hook"), delivery_id="one", now=NOON)
+
+    assert raised.value.after_seconds == 120
 
 
 def test_a_challenge_has_to_come_back(http_receiver: HttpReceiver) -> None:
