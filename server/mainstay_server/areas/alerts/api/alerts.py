@@ -18,7 +18,7 @@ from mainstay_server.areas.alerts.schemas.alerts import (
     ResolveAlert,
 )
 from mainstay_server.areas.alerts.service import firing, history
-from mainstay_server.areas.alerts.service.routing import explaining, managing
+from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Router
@@ -143,7 +143,7 @@ def _acted_on(session: Session, instance: InstanceRef, caller: Caller, body: Res
         )
     alert = firing.get_alert(session, instance.id, body.alert_id)
     if body.action == "mute":
-        return managing.mute_alert(session, alert, body.until, now=now)
+        return firing.mute_alert(session, alert, body.until, now=now)
     firing.acknowledge(session, alert.id, by=caller.person_id, name=caller.person_name, now=now)
     return alert
 

@@ -22,7 +22,7 @@ from mainstay_server.areas.alerts.schemas.routing import (
     RouteTestAnswer,
     given_of,
 )
-from mainstay_server.areas.alerts.service.routing import explaining, ground, managing
+from mainstay_server.areas.alerts.service.routing import explaining, ground, inhibitions, routes
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.web import Cursor, Limit, Router
@@ -64,13 +64,13 @@ def create_route(session: Session, project: Written, body: NewRoute) -> RouteAns
     """Let alerts by their labels go to some channels, which then hear by routes only."""
     wanted = {"matchers": "", **given_of(body)}
     about = (project.organization_id, project.id)
-    return _answer(managing.create_route(session, about, wanted, now=utc_now()))
+    return _answer(routes.create_route(session, about, wanted, now=utc_now()))
 
 
 @router.get(ROUTE, summary="One alert route", operation_id="get_alert_route")
 def get_route(session: Session, project: Viewed, route_id: RouteId) -> RouteAnswer:
     """One route of a project."""
-    return _answer(managing.get_route(session, project.id, route_id))
+    return _answer(routes.get_route(session, project.id, route_id))
 
 
 @router.patch(ROUTE, summary="Change an alert route", operation_id="change_alert_route")
@@ -78,8 +78,8 @@ def change_route(
     session: Session, project: Written, route_id: RouteId, body: RouteChange
 ) -> RouteAnswer:
     """Change a route, mute it, or let it stand elsewhere; what is left out stays."""
-    route = managing.get_route(session, project.id, route_id)
-    return _answer(managing.change_route(session, route, given_of(body), now=utc_now()))
+    route = routes.get_route(session, project.id, route_id)
+    return _answer(routes.change_route(session, route, given_of(body), now=utc_now()))
 
 
 @router.delete(
@@ -87,8 +87,8 @@ def change_route(
 )
 def remove_route(session: Session, project: Written, route_id: RouteId) -> None:
     """Remove a route; channels that no route names any more hear all again."""
-    route = managing.get_route(session, project.id, route_id)
-    managing.remove_route(session, route, now=utc_now())
+    route = routes.get_route(session, project.id, route_id)
+    routes.remove_route(session, route, now=utc_now())
 
 
 @router.post(
@@ -154,7 +154,7 @@ def list_inhibitions(
 ) -> InhibitionList:
     """A project's own rules; by default a critical alert mutes milder ones of the same thing."""
     page = page_within(
-        managing.inhibitions_of(session, project.id),
+        inhibitions.inhibitions_of(session, project.id),
         limit=limit,
         cursor=cursor,
         key=lambda rule: (rule.id,),
@@ -173,7 +173,7 @@ def list_inhibitions(
 def create_inhibition(session: Session, project: Written, body: NewInhibition) -> InhibitionAnswer:
     """Say which alerts are not told while a graver one is active."""
     about = (project.organization_id, project.id)
-    return _rule(managing.create_inhibition(session, about, body.model_dump(), now=utc_now()))
+    return _rule(inhibitions.create_inhibition(session, about, body.model_dump(), now=utc_now()))
 
 
 @router.patch(
@@ -183,9 +183,9 @@ def change_inhibition(
     session: Session, project: Written, inhibition_id: RuleId, body: InhibitionChange
 ) -> InhibitionAnswer:
     """Change a rule, or switch it off; what is left out stays."""
-    rule = managing.get_inhibition(session, project.id, inhibition_id)
+    rule = inhibitions.get_inhibition(session, project.id, inhibition_id)
     changes = body.model_dump(exclude_none=True)
-    return _rule(managing.change_inhibition(session, rule, changes, now=utc_now()))
+    return _rule(inhibitions.change_inhibition(session, rule, changes, now=utc_now()))
 
 
 @router.delete(
@@ -196,8 +196,8 @@ def change_inhibition(
 )
 def remove_inhibition(session: Session, project: Written, inhibition_id: RuleId) -> None:
     """Remove a rule; what it held back and still lasts is told within seconds."""
-    rule = managing.get_inhibition(session, project.id, inhibition_id)
-    managing.remove_inhibition(session, rule, now=utc_now())
+    rule = inhibitions.get_inhibition(session, project.id, inhibition_id)
+    inhibitions.remove_inhibition(session, rule, now=utc_now())
 
 
 def _answer(route: AlertRoute) -> RouteAnswer:

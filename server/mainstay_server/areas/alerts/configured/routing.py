@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel
-from mainstay_server.areas.alerts.service.routing import ground, managing
+from mainstay_server.areas.alerts.service.routing import checking, ground, inhibitions, routes
 from mainstay_server.areas.alerts.service.routing.pacing import DEFAULT_GROUP_BY
 from mainstay_server.kernel.configured import Configured, ConfiguredProject, Held, Shape
 from mainstay_server.kernel.matchers import LONGEST_TEXT
@@ -57,9 +57,9 @@ class RouteShape(Shape):
     def _is_as_it_is_kept(self) -> Self:
         self.name = " ".join(self.name.split())
         try:
-            self.matchers = managing.kept_matchers("matchers", self.matchers, empty=True)
+            self.matchers = checking.kept_matchers("matchers", self.matchers, empty=True)
             quiet = {"mute_times": self.mute_times, "time_zone": self.time_zone}
-            self.mute_times = managing.checked_quiet(quiet)["mute_times"]
+            self.mute_times = checking.checked_quiet(quiet)["mute_times"]
         except Invalid as problem:
             raise ValueError(problem.detail) from None
         self.channels = sorted(set(self.channels))
@@ -79,8 +79,8 @@ class InhibitionShape(Shape):
     def _is_as_it_is_kept(self) -> Self:
         self.name = " ".join(self.name.split())
         try:
-            self.source = managing.kept_matchers("source", self.source, empty=False)
-            self.target = managing.kept_matchers("target", self.target, empty=False)
+            self.source = checking.kept_matchers("source", self.source, empty=False)
+            self.target = checking.kept_matchers("target", self.target, empty=False)
         except Invalid as problem:
             raise ValueError(problem.detail) from None
         return self
@@ -127,14 +127,14 @@ def write_route(
     values["channel_ids"] = [known[name] for name in wanted.channels]
     if route_id is None:
         about = (project.organization_id, project.id)
-        return managing.create_route(session, about, values, in_order=False, now=now).id
-    route = managing.get_route(session, project.id, route_id)
-    return managing.change_route(session, route, values, in_order=False, now=now).id
+        return routes.create_route(session, about, values, in_order=False, now=now).id
+    route = routes.get_route(session, project.id, route_id)
+    return routes.change_route(session, route, values, in_order=False, now=now).id
 
 
 def remove_route(session: Session, project: ConfiguredProject, held: Held, now: datetime) -> None:
     """Remove a route."""
-    managing.remove_route(session, managing.get_route(session, project.id, held.id), now=now)
+    routes.remove_route(session, routes.get_route(session, project.id, held.id), now=now)
 
 
 def export_inhibitions(session: Session, project: ConfiguredProject) -> Sequence[Held]:
@@ -150,7 +150,7 @@ def export_inhibitions(session: Session, project: ConfiguredProject) -> Sequence
                 enabled=row.enabled,
             ),
         )
-        for row in managing.inhibitions_of(session, project.id)
+        for row in inhibitions.inhibitions_of(session, project.id)
     ]
 
 
@@ -164,17 +164,17 @@ def write_inhibition(
     """Add a rule of inhibition, or let it be exactly so."""
     if rule_id is None:
         about = (project.organization_id, project.id)
-        return managing.create_inhibition(session, about, wanted.model_dump(), now=now).id
-    rule = managing.get_inhibition(session, project.id, rule_id)
-    return managing.change_inhibition(session, rule, wanted.model_dump(), now=now).id
+        return inhibitions.create_inhibition(session, about, wanted.model_dump(), now=now).id
+    rule = inhibitions.get_inhibition(session, project.id, rule_id)
+    return inhibitions.change_inhibition(session, rule, wanted.model_dump(), now=now).id
 
 
 def remove_inhibition(
     session: Session, project: ConfiguredProject, held: Held, now: datetime
 ) -> None:
     """Remove a rule of inhibition."""
-    rule = managing.get_inhibition(session, project.id, held.id)
-    managing.remove_inhibition(session, rule, now=now)
+    rule = inhibitions.get_inhibition(session, project.id, held.id)
+    inhibitions.remove_inhibition(session, rule, now=now)
 
 
 def _channels(session: Session, project: ConfiguredProject) -> Mapping[str, str]:

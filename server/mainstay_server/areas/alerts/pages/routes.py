@@ -10,7 +10,13 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.service import channels, firing
-from mainstay_server.areas.alerts.service.routing import explaining, ground, inhibiting, managing
+from mainstay_server.areas.alerts.service.routing import (
+    explaining,
+    ground,
+    inhibiting,
+    inhibitions,
+    routes,
+)
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.matchers import Operator, parse_matchers
 from mainstay_server.kernel.problems import Invalid, Problem
@@ -89,12 +95,12 @@ def show_routes(request: Request, session: Session, project: Viewed) -> Response
         edited=next((route for route in found if route.id == edited), None),
         adding=edited == "new",
         channels=_all_channels(session, project),
-        inhibitions=managing.inhibitions_of(session, project.id),
+        inhibitions=inhibitions.inhibitions_of(session, project.id),
         defaults=inhibiting.DEFAULTS,
         groups=page.items,
         next_cursor=page.next_cursor,
         spans=SPANS,
-        group_by=", ".join(managing.ROUTE_DEFAULTS["group_by"]),
+        group_by=", ".join(routes.DEFAULTS["group_by"]),
     )
 
 
@@ -116,7 +122,7 @@ def add_route(session: Session, project: Written, form: Annotated[RouteForm, For
     about = (project.organization_id, project.id)
     return done_or_refused(
         session,
-        lambda: managing.create_route(session, about, form.wanted(), now=utc_now()),
+        lambda: routes.create_route(session, about, form.wanted(), now=utc_now()),
         path=url_of(project, "alerts/routes", form.instance),
         done="Added. Try it with labels of your own.",
     )
@@ -127,10 +133,10 @@ def change_route(
     session: Session, project: Written, route_id: str, form: Annotated[RouteForm, Form()]
 ) -> Response:
     """Change a route."""
-    route = managing.get_route(session, project.id, route_id)
+    route = routes.get_route(session, project.id, route_id)
     return done_or_refused(
         session,
-        lambda: managing.change_route(session, route, form.wanted(), now=utc_now()),
+        lambda: routes.change_route(session, route, form.wanted(), now=utc_now()),
         path=url_of(project, "alerts/routes", form.instance),
         done="Changed.",
     )
@@ -141,11 +147,11 @@ def mute_route(
     session: Session, project: Written, route_id: str, minutes: Text = "0", instance: Text = ""
 ) -> Response:
     """Tell nobody by a route for a while; no minutes end that."""
-    route = managing.get_route(session, project.id, route_id)
+    route = routes.get_route(session, project.id, route_id)
     now = utc_now()
     span = _span(minutes)
     until = {"muted_until": now + span if span else None}
-    managing.change_route(session, route, until, now=now)
+    routes.change_route(session, route, until, now=now)
     done = "Muted." if span else "It tells again within seconds."
     return redirect_with(url_of(project, "alerts/routes", instance), done)
 
@@ -155,8 +161,8 @@ def remove_route(
     session: Session, project: Written, route_id: str, instance: Text = ""
 ) -> Response:
     """Remove a route."""
-    route = managing.get_route(session, project.id, route_id)
-    managing.remove_route(session, route, now=utc_now())
+    route = routes.get_route(session, project.id, route_id)
+    routes.remove_route(session, route, now=utc_now())
     return redirect_with(url_of(project, "alerts/routes", instance), "Removed.")
 
 
@@ -170,7 +176,7 @@ def add_inhibition(
     about = (project.organization_id, project.id)
     return done_or_refused(
         session,
-        lambda: managing.create_inhibition(session, about, wanted, now=utc_now()),
+        lambda: inhibitions.create_inhibition(session, about, wanted, now=utc_now()),
         path=url_of(project, "alerts/routes", form.instance),
         done="Added.",
     )
@@ -181,8 +187,8 @@ def remove_inhibition(
     session: Session, project: Written, inhibition_id: str, instance: Text = ""
 ) -> Response:
     """Remove a rule of inhibition."""
-    rule = managing.get_inhibition(session, project.id, inhibition_id)
-    managing.remove_inhibition(session, rule, now=utc_now())
+    rule = inhibitions.get_inhibition(session, project.id, inhibition_id)
+    inhibitions.remove_inhibition(session, rule, now=utc_now())
     return redirect_with(url_of(project, "alerts/routes", instance), "Removed.")
 
 
@@ -194,7 +200,7 @@ def mute_alert(session: Session, project: Written, alert_id: str, minutes: Text 
     for instance in instances_of_project(session, project.id):
         if firing.is_of(session, instance.id, alert_id):
             alert = firing.get_alert(session, instance.id, alert_id)
-            managing.mute_alert(session, alert, now + span if span else None, now=now)
+            firing.mute_alert(session, alert, now + span if span else None, now=now)
             done = "Muted." if span else "It is told again."
             return redirect_with(url_of(project, "alerts", instance), done)
     return redirect_with(url_of(project, "alerts"), "There is no such alert.", "critical")

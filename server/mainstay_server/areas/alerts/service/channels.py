@@ -21,7 +21,8 @@ from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.standard_webhooks import new_secret
 
-from .routing.managing import checked_quiet, forget_channel
+from .routing.checking import checked_quiet
+from .routing.routes import forget_channel
 from .targets import refuse_secrets_of_another_server
 
 MOST_CHANNELS = 20

@@ -18,6 +18,7 @@ from mainstay_server.areas.alerts.models import (
 )
 from mainstay_server.contracts.alerts import (
     AlertAcknowledged,
+    AlertMuted,
     AlertOpened,
     AlertOpenedByHand,
     AlertResolved,
@@ -231,6 +232,17 @@ def acknowledge(session: Session, alert_id: str, *, by: str, name: str, now: dat
     return True
 
 
+def mute_alert(session: Session, alert: Alert, until: datetime | None, *, now: datetime) -> Alert:
+    """Tell nobody of an alert until then; None, or a time that has passed, ends that."""
+    before = {"mutedUntil": _moment(alert.muted_until)}
+    alert.muted_until = until if until is not None and until > now else None
+    session.flush()
+    changes = changes_between(before, {"mutedUntil": _moment(alert.muted_until)})
+    if changes:
+        say(session, AlertMuted(**_facts(alert), changes=changes), now=now)
+    return alert
+
+
 def get_alert(session: Session, instance_id: str, alert_id: str) -> Alert:
     """One alert of an instance. Raises `NotFound`."""
     alert = session.get(Alert, alert_id)
@@ -315,3 +327,7 @@ def _say_resolved(
         AlertResolved(**_facts(alert), resolved_at=now, superseded_by=superseded_by, quiet=quiet),
         now=now,
     )
+
+
+def _moment(at: datetime | None) -> str:
+    return at.isoformat() if at else ""
