@@ -374,6 +374,25 @@ def test_what_is_over_while_its_mail_is_gathered_is_not_told(night: Night) -> No
     assert "part 7" not in digest.text
 
 
+def test_what_is_over_while_the_mail_that_lists_it_waits_is_told_as_over(night: Night) -> None:
+    three_steps(night)
+    for number in range(8):
+        night.alert_id = new_id()
+        facts = night.alert(title=f"part {number} is down")
+        night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    night.smtp.refuse("451 4.3.0 not now")
+    night.later(MINUTE)
+    night.resolves()
+    night.later(MINUTE)
+    digest = next(one for one in night.mails(night.anna) if "and 2 more" in one.subject)
+    assert re.findall(r"\[(\w+)\] part (\d)", digest.text) == [
+        ("Critical", "5"),
+        ("Critical", "6"),
+        ("Over", "7"),
+    ]
+    assert digest.text.count("/on-call/acknowledge/") == 2
+
+
 def test_what_is_gathered_of_two_organizations_is_a_mail_of_each(night: Night) -> None:
     three_steps(night)
     with transaction() as session:

@@ -1,13 +1,16 @@
 """Policies, schedules and calendars as the rules of the area keep them."""
 
+import re
 from calendar import isleap
 from datetime import MAXYEAR, date
 from time import process_time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from icalendar import Calendar
-from mainstay_server.areas.on_call.service import feeds, policies, schedules
+from mainstay_server.areas.on_call.service import feeds, policies, reading, schedules
+from mainstay_server.areas.on_call.service.people import Member
 from mainstay_server.areas.on_call.service.reading import Read, _years_later, read_calendar
 from mainstay_server.kernel.credentials import new_credential
 from mainstay_server.kernel.problems import Invalid, NotFound
@@ -85,6 +88,25 @@ def test_an_event_is_a_members_by_address_or_whole_name(
     found = everything(session, a_calendar(when + lines))
     assert len(found.shifts) == matched
     assert found.unmatched == (0 if matched or "CANCELLED" in lines else 1)
+
+
+def test_names_that_stand_nowhere_in_a_calendar_are_not_looked_for_in_each_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+
+    def search(*given: Any) -> re.Match[str] | None:
+        nonlocal looked
+        looked += 1
+        return re.compile(given[0]).search(given[1])
+
+    monkeypatch.setattr(reading, "re", SimpleNamespace(search=search, escape=re.escape))
+    members = [Member(id=str(n), name=f"Member {n}", email=f"{n}@a.example") for n in range(300)]
+    when = "DTSTART:20261127T090000Z\nDTEND:20261127T170000Z\nSUMMARY:"
+    text = a_calendar(*[f"{when}the pager"] * 300, f"{when}Member 7")
+    found = read_calendar(text, members, time_zone="UTC", span=(NOON - DAY, NOON + 9 * DAY))
+    assert ([each.person_id for each in found.shifts], found.unmatched) == (["7"], 300)
+    assert looked <= len(members), "of 90,000 pairs"
 
 
 def test_times_are_read_in_their_zone_and_without_one_in_the_schedules(session: Session) -> None:

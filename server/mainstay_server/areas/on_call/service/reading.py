@@ -57,6 +57,14 @@ class Read:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Known:
+    """The members of an organization, by address and by name in small letters."""
+
+    by_address: Mapping[str, Member]
+    by_name: Sequence[tuple[str, Member]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Event:
     """One event as clocks show it; a date lasts from midnight to midnight."""
 
@@ -91,7 +99,10 @@ def read_calendar(
     if len(text.encode()) > LONGEST_CALENDAR:
         raise Invalid(f"The calendar is over {LONGEST_CALENDAR >> 10} KiB; export a shorter range.")
     found = _components(text)
-    known = {member.email.lower(): member for member in members}
+    known = _Known(
+        by_address={member.email.lower(): member for member in members},
+        by_name=[(" ".join(member.name.lower().split()), member) for member in members],
+    )
     events, unmatched, rules = [], 0, 0
     for component in found:
         event = _event_of(component, known, ZoneInfo(time_zone))
@@ -143,7 +154,7 @@ def _zone_rules(text: str) -> Iterator[str]:
             yield value.upper()
 
 
-def _event_of(component: Any, known: Mapping[str, Member], zone: ZoneInfo) -> _Event | None:  # noqa: ANN401 - what the library gives
+def _event_of(component: Any, known: _Known, zone: ZoneInfo) -> _Event | None:  # noqa: ANN401 - what the library gives
     """An event of somebody known; None for others, cancelled ones, and what cannot be read."""
     if _is_cancelled(component) or any(name in _TIMES for name, _ in component.errors):
         return None
@@ -178,7 +189,7 @@ def _is_cancelled(component: Any) -> bool:  # noqa: ANN401 - what the library gi
     return str(component.get("STATUS", "")).upper() == "CANCELLED"
 
 
-def _person_of(component: Any, known: Mapping[str, Member]) -> Member | None:  # noqa: ANN401 - same
+def _person_of(component: Any, known: _Known) -> Member | None:  # noqa: ANN401 - same
     attendees = component.get("ATTENDEE", [])
     listed = attendees if isinstance(attendees, list) else [attendees]
     summary = " ".join(str(component.get("SUMMARY", ""))[:500].lower().split())
@@ -186,12 +197,13 @@ def _person_of(component: Any, known: Mapping[str, Member]) -> Member | None:  #
         str(each).lower().removeprefix("mailto:").strip() for each in listed[:MOST_ATTENDEES]
     ]
     for address in (*addresses, *_EMAIL.findall(summary)):
-        if address in known:
-            return known[address]
+        if address in known.by_address:
+            return known.by_address[address]
+    # Nearly every name is nowhere in it, which is quickly seen: there may be millions of pairs.
     named = [
         member
-        for member in known.values()
-        if re.search(rf"(?<!\w){re.escape(' '.join(member.name.lower().split()))}(?!\w)", summary)
+        for name, member in known.by_name
+        if name in summary and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", summary)
     ]
     return max(named, key=lambda member: len(member.name), default=None)
 

@@ -12,6 +12,7 @@ from mainstay_server.areas.on_call.models import (
     Escalation,
     EscalationLine,
     EscalationNotice,
+    EscalationState,
     NoticeChange,
     NoticeState,
 )
@@ -304,7 +305,10 @@ def _say_due(
 
 
 def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]:
-    """What else the mail of a notice tells of: a title, and where to acknowledge or read on."""
+    """What else the mail of a notice tells of: a title, and where to acknowledge or read on.
+
+    What ended while the mail waited for its server is told as over: its end may have left before.
+    """
     rows = session.execute(
         sa.select(EscalationNotice, Escalation)
         .join(Escalation, Escalation.id == EscalationNotice.escalation_id)
@@ -314,7 +318,7 @@ def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]
     ).all()
     found = []
     for other, escalation in rows:
-        is_over = other.change == NoticeChange.ENDED
+        is_over = other.change == NoticeChange.ENDED or escalation.state == EscalationState.ENDED
         word = "Over" if is_over else escalation.severity.capitalize()
         path = page_of(escalation) if is_over else f"{PREFIX}/{token_of(other.id)}"
         found.append((f"[{word}] {escalation.title}", url_of(path)))
