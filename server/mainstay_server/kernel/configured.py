@@ -69,10 +69,10 @@ class ConfiguredProject:
         found = self.instances.get(environment)
         if found is None:
             known = ", ".join(self.instances) or "none"
-            message = (
-                f"there is no instance {environment!r}; name it under instances (now: {known})"
+            raise Invalid.of_field(
+                "instance",
+                (f"there is no instance {environment!r}; name it under instances (now: {known})"),
             )
-            raise Invalid(message, errors=[{"field": "instance", "message": message}])
         return found
 
     def environment_of(self, instance_id: str | None) -> str:

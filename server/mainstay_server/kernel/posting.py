@@ -132,8 +132,7 @@ def masked_url(url: str, *, with_word: bool = False) -> str:
 
 def invalid(field: str, what: str) -> Invalid:
     """The refusal of one field of a config: what it must be, and so what to do."""
-    text = f"{field} {what}."
-    return Invalid(text, errors=[{"field": f"config.{field}", "message": text}])
+    return Invalid.of_field(f"config.{field}", f"{field} {what}.")
 
 
 def _beginning_of(answer: Response) -> str:

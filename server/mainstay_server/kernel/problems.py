@@ -1,7 +1,7 @@
 """Expected refusals: what a service raises and a door answers as RFC 9457 problem details."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -40,6 +40,11 @@ class Problem(Exception):
         self.headers = headers or {}
         if code is not None:
             self.code = code
+
+    @classmethod
+    def of_field(cls, field: str, message: str) -> Self:
+        """The refusal of one field of a body, whose fault is all that there is to say."""
+        return cls(message, errors=[{"field": field, "message": message}])
 
     def to_json(self, instance: str | None = None) -> dict[str, Any]:
         """Return the RFC 9457 document; `instance` is the path of the request it answers.

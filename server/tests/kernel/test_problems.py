@@ -20,6 +20,14 @@ def test_a_problem_becomes_problem_details() -> None:
     }
 
 
+def test_the_fault_of_one_field_is_told_once_and_with_its_name() -> None:
+    problem = problems.Conflict.of_field("name", "There is one called ann; take another.")
+
+    assert problem.status == 409
+    assert problem.detail == "There is one called ann; take another."
+    assert problem.errors == ({"field": "name", "message": problem.detail},)
+
+
 def test_one_status_may_have_several_codes() -> None:
     problem = problems.Conflict("Choose another slug.", code="slug-taken")
     assert (problem.code, problems.Conflict.code) == ("slug-taken", "conflict")

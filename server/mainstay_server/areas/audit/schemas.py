@@ -181,8 +181,9 @@ def parse_time(text: str, field: str, *, end: bool) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        message = f"{field} must be a date or a time, such as 2026-11-21 or 2026-11-21T09:00:00Z."
-        raise Invalid(message, errors=[{"field": field, "message": message}]) from None
+        raise Invalid.of_field(
+            field, f"{field} must be a date or a time, such as 2026-11-21 or 2026-11-21T09:00:00Z."
+        ) from None
 
 
 class ActorAnswer(Answer):

@@ -205,8 +205,9 @@ def _parent_id(
         found = by_name.get((project.instance(where).id, named))
         if found is not None:
             return found
-    message = f"parent: there is no health check {shape.parent!r}; name one of the project"
-    raise Invalid(message, errors=[{"field": "parent", "message": message}])
+    raise Invalid.of_field(
+        "parent", f"parent: there is no health check {shape.parent!r}; name one of the project"
+    )
 
 
 def _shape(

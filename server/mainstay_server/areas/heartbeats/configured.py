@@ -156,8 +156,9 @@ def _address(session: Session, heartbeat: Heartbeat, wanted: HeartbeatShape) -> 
     same = [getattr(Heartbeat, name) == value for name, value in addresses.items() if value]
     others = sa.select(Heartbeat.id).where(sa.or_(*same), Heartbeat.id != heartbeat.id)
     if session.scalar(others.limit(1)) is not None:
-        message = "pingId or pushToken belongs to another heartbeat; take a new one"
-        raise Conflict(message, errors=[{"field": "pingId", "message": message}])
+        raise Conflict.of_field(
+            "pingId", "pingId or pushToken belongs to another heartbeat; take a new one"
+        )
     heartbeat.ping_id = str(addresses["ping_id"])
     heartbeat.push_token = addresses["push_token"] or None
     session.flush()

@@ -147,8 +147,9 @@ def _step(step: PolicyStepShape, ids: Mapping[tuple[str, str], tuple[str, str]])
     if step.kind in ("schedule", "person"):
         found = ids.get((step.kind, step.to))
         if found is None:
-            message = f"there is no {step.kind} {step.to!r} in the organization"
-            raise Invalid(message, errors=[{"field": "steps", "message": message}])
+            raise Invalid.of_field(
+                "steps", f"there is no {step.kind} {step.to!r} in the organization"
+            )
         target = found[1]
     return values | {NAMES[step.kind]: target}
 

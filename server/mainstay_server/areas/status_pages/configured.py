@@ -126,8 +126,9 @@ def write_page(
     else:
         page = pages.get_page(session, page_id)
     if wanted.visibility == "password" and not page.password_hash:
-        message = "visibility: set a password by hand first; a document cannot hold it"
-        raise Invalid(message, errors=[{"field": "visibility", "message": message}])
+        raise Invalid.of_field(
+            "visibility", "visibility: set a password by hand first; a document cannot hold it"
+        )
     pages.change_page(session, page, wanted.model_dump(exclude=OF_PARTS), now=now)
     groups = _write_groups(session, page, wanted.groups, now=now)
     subjects = ids_by_name(session, project)

@@ -29,6 +29,5 @@ def names_by_id(session: Session, project: ConfiguredProject) -> dict[str, str]:
 def ids_named(ids: Mapping[str, Sequence[str]], name: str, *, field: str) -> Sequence[str]:
     """What `ids_by_name` found under a name; raises `Invalid`, which names the field."""
     if name not in ids:
-        message = f"nothing is watched as {name!r}; write instance/name"
-        raise Invalid(message, errors=[{"field": field, "message": message}])
+        raise Invalid.of_field(field, f"nothing is watched as {name!r}; write instance/name")
     return ids[name]

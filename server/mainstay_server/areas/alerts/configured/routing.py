@@ -121,8 +121,10 @@ def write_route(
     """Add a route, or let it be exactly so, at exactly that place."""
     known = _channels(session, project)
     if missing := [name for name in wanted.channels if name not in known]:
-        message = f"there is no channel {missing[0]!r}; those of one instance are instance/name"
-        raise Invalid(message, errors=[{"field": "channels", "message": message}])
+        raise Invalid.of_field(
+            "channels",
+            f"there is no channel {missing[0]!r}; those of one instance are instance/name",
+        )
     values = wanted.model_dump(exclude={"channels"})
     values["channel_ids"] = [known[name] for name in wanted.channels]
     if route_id is None:

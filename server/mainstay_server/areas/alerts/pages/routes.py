@@ -56,8 +56,9 @@ class RouteForm(Body):
     def wanted(self) -> dict[str, Any]:
         """What the form says of the route. Raises `Invalid` when it was left open who hears."""
         if bool(self.channel_ids) == (self.nobody == "on"):
-            message = "Choose the channels that are told, or Nobody, and not both."
-            raise Invalid(message, errors=[{"field": "channelIds", "message": message}])
+            raise Invalid.of_field(
+                "channelIds", "Choose the channels that are told, or Nobody, and not both."
+            )
         said = self.model_dump(exclude={"csrf_token", "instance", "nobody"})
         return said | {
             "group_by": self.group_by.split(","),

@@ -35,8 +35,9 @@ def checked(config: Mapping[str, Any]) -> dict[str, str]:
     """One address, kept in the case it was given in."""
     address = str(config.get("email", "")).strip()
     if len(address) > LONGEST_ADDRESS or not ADDRESS.fullmatch(address) or not address.isascii():
-        message = "email must be one address, such as team@example.com."
-        raise Invalid(message, errors=[{"field": "config.email", "message": message}])
+        raise Invalid.of_field(
+            "config.email", "email must be one address, such as team@example.com."
+        )
     return {"email": address}
 
 

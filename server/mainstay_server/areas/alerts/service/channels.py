@@ -100,8 +100,7 @@ def _checked(kind: str, config: Mapping[str, Any]) -> tuple[ChannelKind, dict[st
     """The kind of a name, and its config as it is kept."""
     provider = KINDS.get(kind)
     if provider is None:
-        message = f"type must be one of {', '.join(KINDS)}."
-        raise Invalid(message, errors=[{"field": "type", "message": message}])
+        raise Invalid.of_field("type", f"type must be one of {', '.join(KINDS)}.")
     return provider, provider.checked(known_fields(kind, config))
 
 
@@ -109,8 +108,7 @@ def _free_name(name: str, kind: str, taken: set[str]) -> str:
     """The name as given, or one after the kind that no other has."""
     wanted = name.strip()
     if len(wanted) > LONGEST_NAME:
-        message = f"name has at most {LONGEST_NAME} characters."
-        raise Invalid(message, errors=[{"field": "name", "message": message}])
+        raise Invalid.of_field("name", f"name has at most {LONGEST_NAME} characters.")
     if wanted in taken:
         raise Conflict(f"There is a channel {wanted!r}; give this one another name.")
     if wanted:
@@ -278,8 +276,9 @@ def is_told(channel: AlertChannel) -> bool:
 def _checked_fallback(session: Session, channel: AlertChannel, fallback_id: str) -> str:
     present = list_channels(session, channel.project_id, channel.instance_id)
     if fallback_id and fallback_id not in {c.id for c in present if c.id != channel.id}:
-        message = "fallbackId must be another channel that hears of the same instances."
-        raise Invalid(message, errors=[{"field": "fallbackId", "message": message}])
+        raise Invalid.of_field(
+            "fallbackId", "fallbackId must be another channel that hears of the same instances."
+        )
     return fallback_id
 
 
@@ -335,6 +334,8 @@ def settings_of(channel: AlertChannel) -> dict[str, object]:
 def checked_secret(secret: str) -> str:
     """A signing secret that somebody gives; empty stays empty. Raises `Invalid`."""
     if secret and not SECRET.fullmatch(secret):
-        message = "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one."
-        raise Invalid(message, errors=[{"field": "signingSecret", "message": message}])
+        raise Invalid.of_field(
+            "signingSecret",
+            "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one.",
+        )
     return secret

@@ -32,8 +32,9 @@ def set_fallback(session: Session, channel: AlertChannel, name: str, *, now: dat
     present = list_channels(session, channel.project_id, channel.instance_id)
     named = sorted((c for c in present if c.name == name), key=lambda c: c.instance_id is None)
     if name and not named:
-        message = f"there is no channel {name!r} that hears of the same instances"
-        raise Invalid(message, errors=[{"field": "fallback", "message": message}])
+        raise Invalid.of_field(
+            "fallback", f"there is no channel {name!r} that hears of the same instances"
+        )
     fallback_id = named[0].id if name else ""
     if channel.fallback_id != fallback_id:
         change_channel(session, channel, fallback_id=fallback_id, now=now)

@@ -193,8 +193,7 @@ def _refuse_nonsense(rule: Rule) -> None:
 
 
 def _invalid(what: str) -> Invalid:
-    message = f"threshold {what}."
-    return Invalid(message, errors=[{"field": "threshold", "message": message}])
+    return Invalid.of_field("threshold", f"threshold {what}.")
 
 
 def _rule(row: AlertRule) -> Rule:

@@ -12,7 +12,7 @@ def check_runbook(session: Session, project_id: str, named: str) -> None:
     if not named or is_url(named):
         return
     if find_runbook(session, project_id, named) is None:
-        raise _wrong(
+        raise Invalid.of_field(
             "runbook",
             f"There is no runbook {named[:100]!r} in this project; write it first, or give an"
             " http or https URL.",
@@ -29,7 +29,3 @@ def find_runbook(session: Session, project_id: str, name: str) -> Runbook | None
     return session.scalar(
         sa.select(Runbook).where(Runbook.project_id == project_id, Runbook.name == name)
     )
-
-
-def _wrong(field: str, message: str) -> Invalid:
-    return Invalid(message, errors=[{"field": field, "message": message}])

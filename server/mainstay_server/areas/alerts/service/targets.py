@@ -23,8 +23,7 @@ def refuse_secrets_of_another_server(channel: AlertChannel, config: Mapping[str,
     """Raises `Invalid` if the config, a whole one, takes a secret to another server."""
     for name in _left_behind(channel, config):
         if config.get(name) == channel.config[name]:
-            message = f"{name} is another server's; give that of the new one."
-            raise Invalid(message, errors=[{"field": name, "message": message}])
+            raise Invalid.of_field(name, f"{name} is another server's; give that of the new one.")
 
 
 def _left_behind(channel: AlertChannel, config: Mapping[str, Any]) -> list[str]:

@@ -173,8 +173,9 @@ def _body_of(given: Mapping[str, Any]) -> TemplateBody:
     try:
         example = msgspec.json.decode(given["example"] or "{}", type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:
-        message = f"The example must be an object in JSON: {error}."
-        raise Invalid(message, errors=[{"field": "example", "message": message}]) from None
+        raise Invalid.of_field(
+            "example", f"The example must be an object in JSON: {error}."
+        ) from None
     try:
         return TemplateBody.model_validate({**given, "example": example})
     except ValidationError as error:

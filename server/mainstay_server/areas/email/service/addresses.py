@@ -17,8 +17,7 @@ def checked_address(address: str, *, field: str) -> str:
     found = _ADDRESS.fullmatch(address)
     short = len(address) <= LONGEST_ADDRESS and found and len(found[1]) <= LONGEST_LOCAL
     if not short or not address.isascii() or not address.isprintable() or not _writable(address):
-        message = f"{field} must be an address such as ann@example.com."
-        raise Invalid(message, errors=[{"field": field, "message": message}])
+        raise Invalid.of_field(field, f"{field} must be an address such as ann@example.com.")
     return address
 
 

@@ -121,5 +121,4 @@ def _checked(name: str, value: str) -> str:
 
 
 def _invalid(field: str, what: str) -> Invalid:
-    message = f"{field} {what}."
-    return Invalid(message, errors=[{"field": field, "message": message}])
+    return Invalid.of_field(field, f"{field} {what}.")

@@ -63,8 +63,9 @@ def chosen_project(session: Session, organization_id: str, slug: str) -> Project
         sa.select(Project).where(Project.organization_id == organization_id).limit(2)
     ).all()
     if len(found) != 1:
-        message = "Name the project that sends it: its slug, as /api/projects lists it."
-        raise Invalid(message, errors=[{"field": "project", "message": message}])
+        raise Invalid.of_field(
+            "project", "Name the project that sends it: its slug, as /api/projects lists it."
+        )
     return project_ref(found[0])
 
 

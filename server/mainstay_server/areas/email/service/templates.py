@@ -55,16 +55,19 @@ def checked_name(name: str) -> str:
     """A template's name, as requests call it. Raises `Invalid` for any other."""
     name = name.strip()
     if not NAME.fullmatch(name):
-        message = "name must be small letters, digits, _ and -, beginning with neither of the last."
-        raise Invalid(message, errors=[{"field": "name", "message": message}])
+        raise Invalid.of_field(
+            "name",
+            "name must be small letters, digits, _ and -, beginning with neither of the last.",
+        )
     return name
 
 
 def refuse_taken(session: Session, organization_id: str, name: str) -> None:
     """Refuse to write over a template that somebody made. Raises `Conflict`."""
     if _find(session, organization_id, name) is not None:
-        message = "There is a template of this name; choose another, or change that one."
-        raise Conflict(message, errors=[{"field": "name", "message": message}])
+        raise Conflict.of_field(
+            "name", "There is a template of this name; choose another, or change that one."
+        )
 
 
 def save_template(

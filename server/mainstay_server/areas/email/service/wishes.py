@@ -150,8 +150,9 @@ def checked_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = "timeZone must be one of the IANA database, such as Europe/Berlin."
-        raise Invalid(message, errors=[{"field": "timeZone", "message": message}]) from None
+        raise Invalid.of_field(
+            "timeZone", "timeZone must be one of the IANA database, such as Europe/Berlin."
+        ) from None
     return name
 
 
@@ -179,6 +180,5 @@ def _following(day: date, period: Period) -> date:
 
 def _within(value: int, most: int, name: str) -> int:
     if not 0 <= value <= most:
-        message = f"{name} must be from 0 to {most}."
-        raise Invalid(message, errors=[{"field": name, "message": message}])
+        raise Invalid.of_field(name, f"{name} must be from 0 to {most}.")
     return value

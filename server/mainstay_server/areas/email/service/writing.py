@@ -229,4 +229,4 @@ def _unfit(name: str, error: ValidationError) -> Invalid:
 
 
 def _missing(field: str, message: str) -> Invalid:
-    return Invalid(message, errors=[{"field": field, "message": message}])
+    return Invalid.of_field(field, message)

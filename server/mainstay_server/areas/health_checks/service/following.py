@@ -27,8 +27,10 @@ def follow_now(session: Session, instance: InstanceRef, *, now: datetime) -> Hea
     row = get_instance(session, instance.id)
     asked = health_url(row.url, row.health_path)
     if not asked:
-        message = "followsInstance has no URL to follow; give the instance one under instances"
-        raise Invalid(message, errors=[{"field": "followsInstance", "message": message}])
+        raise Invalid.of_field(
+            "followsInstance",
+            "followsInstance has no URL to follow; give the instance one under instances",
+        )
     event = InstanceChanged(
         **instance.ids,
         environment=row.environment,

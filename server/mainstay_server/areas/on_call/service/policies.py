@@ -198,8 +198,7 @@ def _refuse_strange(session: Session, organization_id: str, step: StepBody) -> N
         except NotFound as missing:
             raise Invalid(missing.detail) from None
     elif step.kind == "channel" and not find_channel(session, organization_id, step.channel_id):
-        message = "channelId names no alert channel of yours that is on."
-        raise Invalid(message, errors=[{"field": "steps", "message": message}])
+        raise Invalid.of_field("steps", "channelId names no alert channel of yours that is on.")
 
 
 def _names(policy: EscalationPolicy) -> dict[str, str]:

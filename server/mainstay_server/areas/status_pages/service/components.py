@@ -239,8 +239,7 @@ def _checked(session: Session, page: StatusPage, wanted: Mapping[str, Any]) -> d
         checked["group_id"] = group_id
     subject_id = checked.get("subject_id")
     if subject_id and subject_id not in find_subjects(session, page.organization_id, [subject_id]):
-        message = "subjectId is no health check or heartbeat of yours."
-        raise Invalid(message, errors=[{"field": "subjectId", "message": message}])
+        raise Invalid.of_field("subjectId", "subjectId is no health check or heartbeat of yours.")
     return checked
 
 

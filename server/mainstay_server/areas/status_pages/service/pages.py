@@ -167,8 +167,7 @@ def about(page: StatusPage) -> dict[str, str]:
 
 def _hashed(password: str) -> str:
     if len(password) < SHORTEST_PASSWORD:
-        message = f"password has at least {SHORTEST_PASSWORD} characters."
-        raise Invalid(message, errors=[{"field": "password", "message": message}])
+        raise Invalid.of_field("password", f"password has at least {SHORTEST_PASSWORD} characters.")
     return hash_password(password)
 
 
@@ -196,8 +195,7 @@ def _checked_host(session: Session, page: StatusPage, host: str) -> str | None:
 
 def _refuse_taken(session: Session, column: Any, value: str, field: str) -> None:  # noqa: ANN401 - an attribute of a model
     if session.scalar(sa.select(StatusPage.id).where(column == value)) is not None:
-        message = f"The {field} {value} is taken; choose another."
-        raise Conflict(message, errors=[{"field": field, "message": message}])
+        raise Conflict.of_field(field, f"The {field} {value} is taken; choose another.")
 
 
 def _free_slug(session: Session, name: str) -> str:

@@ -48,8 +48,7 @@ def checked_email(email: str) -> str:
     """An address in lower case. Raises `Invalid` for what is none."""
     email = email.strip().lower()
     if len(email) > LONGEST_EMAIL or not email.isascii() or not _EMAIL.fullmatch(email):
-        message = "email must be one address, such as me@example.com."
-        raise Invalid(message, errors=[{"field": "email", "message": message}])
+        raise Invalid.of_field("email", "email must be one address, such as me@example.com.")
     return email
 
 
@@ -64,8 +63,10 @@ def checked_webhook(url: str) -> str:
         parts, sound = urlsplit(""), False
     long = len(url) > LONGEST_URL or not url.isprintable() or " " in url
     if not sound or long or parts.scheme not in ("http", "https"):
-        message = "webhook must be a URL with https:// or http:// and without a password in it."
-        raise Invalid(message, errors=[{"field": "webhook", "message": message}])
+        raise Invalid.of_field(
+            "webhook",
+            "webhook must be a URL with https:// or http:// and without a password in it.",
+        )
     return url
 
 

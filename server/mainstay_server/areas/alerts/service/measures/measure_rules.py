@@ -166,13 +166,17 @@ def _check(session: Session, project_id: str, value: MeasureRuleValue) -> None:
     family = families().get(value.measure)
     if family is None and value.measure not in dormant:
         known = ", ".join(measure.name for measure, _ in measures())
-        raise _wrong("measure", f"measure must be one of {known}.")
+        raise Invalid.of_field("measure", f"measure must be one of {known}.")
     if value.part and family is not None and not family.part:
-        raise _wrong("part", f"{value.measure} is of whole instances; leave part empty.")
+        raise Invalid.of_field("part", f"{value.measure} is of whole instances; leave part empty.")
     if value.compares == "absent" and family is not None and not family.windowed:
-        raise _wrong("compares", f"{value.measure} is always there; compare it above or below.")
+        raise Invalid.of_field(
+            "compares", f"{value.measure} is always there; compare it above or below."
+        )
     if value.compares == "absent" and value.part == EACH_PART:
-        raise _wrong("part", "What is absent has no parts; name one, or leave part empty.")
+        raise Invalid.of_field(
+            "part", "What is absent has no parts; name one, or leave part empty."
+        )
     check_runbook(session, project_id, value.runbook)
 
 
@@ -285,11 +289,7 @@ def _named(row: MeasureRule) -> dict[str, str]:
     }
 
 
-def _wrong(field: str, message: str) -> Invalid:
-    return Invalid(message, errors=[{"field": field, "message": message}])
-
-
 def _invalid(error: ValidationError) -> Invalid:
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"]) or "levels"
-    return _wrong(place, f"{first['msg'].removeprefix('Value error, ')}.")
+    return Invalid.of_field(place, f"{first['msg'].removeprefix('Value error, ')}.")

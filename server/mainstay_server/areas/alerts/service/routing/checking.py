@@ -27,9 +27,7 @@ def kept_matchers(field: str, text: str, *, empty: bool) -> str:
     try:
         found = parse_matchers(text)
     except Invalid as refused:
-        raise Invalid(
-            refused.detail, errors=[{"field": field, "message": refused.detail}]
-        ) from None
+        raise Invalid.of_field(field, refused.detail) from None
     if not found and not empty:
         raise invalid(field, 'must name a label at least, such as severity="critical"')
     return written(found)[1:-1]
@@ -56,5 +54,4 @@ def checked_labels(field: str, names: Sequence[str]) -> list[str]:
 
 def invalid(field: str, what: str) -> Invalid:
     """The refusal of one field: what it must be, or is."""
-    message = f"{field} {what}."
-    return Invalid(message, errors=[{"field": field, "message": message}])
+    return Invalid.of_field(field, f"{field} {what}.")

@@ -82,8 +82,10 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"There is no time zone {name[:LONGEST_ZONE]!r}; write one as Europe/Berlin."
-        raise Invalid(message, errors=[{"field": "timeZone", "message": message}]) from None
+        raise Invalid.of_field(
+            "timeZone",
+            f"There is no time zone {name[:LONGEST_ZONE]!r}; write one as Europe/Berlin.",
+        ) from None
 
 
 def _span(piece: str) -> WeeklySpan:
@@ -115,5 +117,4 @@ def _minutes(text: str) -> int:
 
 
 def _invalid(what: str) -> Invalid:
-    message = f"muteTimes {what}; write it as {EXAMPLE}."
-    return Invalid(message, errors=[{"field": "muteTimes", "message": message}])
+    return Invalid.of_field("muteTimes", f"muteTimes {what}; write it as {EXAMPLE}.")
