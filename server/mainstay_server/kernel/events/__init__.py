@@ -16,7 +16,7 @@ from .audited import (
     on_audited,
 )
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
-from .outbox import dead_letters, hasten, resend, said_events, say
+from .outbox import dead_letters, hasten, resend, said_events, say, say_all
 from .pruning import prune_outbox
 from .reactions import (
     Delivery,
@@ -68,6 +68,7 @@ __all__ = [
     "run_waiting",
     "said_events",
     "say",
+    "say_all",
     "sends",
     "set_origin",
     "spoken_by",

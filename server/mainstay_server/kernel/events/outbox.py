@@ -34,30 +34,39 @@ def ring() -> None:
 
 def say(session: Session, event: Event, *, now: datetime) -> None:
     """Say that something happened; heard after the commit, or never if it rolls back."""
+    say_all(session, [event], now=now)
+
+
+def say_all(session: Session, said: Sequence[Event], *, now: datetime) -> None:
+    """Say that several things happened, in this order; in few statements for however many."""
     who = origin()
-    row = OutboxEvent(
-        name=type(event).__name__,
-        subject=event.subject,
-        body=msgspec.json.encode(event).decode(),
-        said_at=now,
-        actor=who.actor,
-        actor_name=who.name,
-        actor_email=who.email,
-        address=who.address,
-        client=who.client[:300],
-    )
-    session.add(row)
-    session.flush()
-    for reaction in reactions_to(type(event)):
-        session.add(
-            OutboxDelivery(
-                id=new_id(),
-                position=row.position,
-                reaction=reaction.name,
-                subject=_order(reaction, event),
-                due_at=now,
-            )
+    rows = [
+        OutboxEvent(
+            name=type(event).__name__,
+            subject=event.subject,
+            body=msgspec.json.encode(event).decode(),
+            said_at=now,
+            actor=who.actor,
+            actor_name=who.name,
+            actor_email=who.email,
+            address=who.address,
+            client=who.client[:300],
         )
+        for event in said
+    ]
+    session.add_all(rows)
+    session.flush()
+    session.add_all(
+        OutboxDelivery(
+            id=new_id(),
+            position=row.position,
+            reaction=reaction.name,
+            subject=_order(reaction, event),
+            due_at=now,
+        )
+        for row, event in zip(rows, said, strict=True)
+        for reaction in reactions_to(type(event))
+    )
     after_commit(session, "outbox", ring)
 
 

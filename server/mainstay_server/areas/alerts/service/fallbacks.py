@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.providers import KINDS, ONE_BY_ONE
 from mainstay_server.kernel.problems import Invalid
 
 from .channels import change_channel, find_fallback, is_told, list_channels
-from .routing.putting import carried_by, put
+from .routing.putting import Message, carried_by, put
 from .routing.telling import hears_end, is_told_instead
 
 MOST_HASTENED = 1_000
@@ -103,16 +103,14 @@ def tell_end_instead(session: Session, alert: Alert, *, superseded_by: str, now:
     ).all()
     for row in rows:
         if not _will_hear(session, alert, row, superseded_by):
-            owed = {alert.id: row.stands_in_for}
-            put(
-                session,
-                [alert],
-                row.channel_id,
-                Change.RESOLVED,
+            end = Message(
+                alerts=[alert],
+                channel_id=row.channel_id,
+                change=Change.RESOLVED,
                 thread=row.thread,
-                stands_in_for=owed,
-                now=now,
+                stands_in_for={alert.id: row.stands_in_for},
             )
+            put(session, [end], now=now)
 
 
 def _will_hear(session: Session, alert: Alert, told: AlertNotification, superseded_by: str) -> bool:
@@ -168,14 +166,15 @@ def _stand_in(
     rows = sa.select(Alert).where(Alert.id.in_(owed)).order_by(Alert.id)
     alerts = session.scalars(rows).all()
     one_by_one = fallback.type in ONE_BY_ONE
-    for members in [[alert] for alert in alerts] if one_by_one else [list(alerts)]:
-        put(
-            session,
-            members,
-            fallback.id,
-            Change(lost[0].change),
+    messages = [
+        Message(
+            alerts=members,
+            channel_id=fallback.id,
+            change=Change(lost[0].change),
             turn=lost[0].turn,
             thread=thread,
             stands_in_for=owed,
-            now=now,
         )
+        for members in ([[alert] for alert in alerts] if one_by_one else [list(alerts)])
+    ]
+    put(session, messages, now=now)

@@ -16,7 +16,7 @@ from mainstay_server.areas.alerts.models import (
 from mainstay_server.contracts.on_call import acknowledge_link
 
 from .channels import is_told
-from .routing.putting import put, thread_of
+from .routing.putting import Message, put, thread_of
 from .routing.telling import hears_end, is_told_instead
 
 
@@ -37,28 +37,41 @@ def tell_channel(session: Session, alert_id: str, channel_id: str, *, now: datet
         )
     )
     turn = min(last or 0, 0) - 1
-    put(session, [alert], channel_id, Change.OPENED, turn=turn, thread=thread_of(alert), now=now)
+    told = Message(
+        alerts=[alert],
+        channel_id=channel_id,
+        change=Change.OPENED,
+        turn=turn,
+        thread=thread_of(alert),
+    )
+    put(session, [told], now=now)
     return True
 
 
 def tell_end(session: Session, alert: Alert, *, superseded_by: str, now: datetime) -> None:
     """Tell the end to channels that heard of the beginning by a step alone."""
+    told_by_step = sa.select(AlertNotification.channel_id).where(
+        AlertNotification.alert_id == alert.id,
+        AlertNotification.change == Change.OPENED,
+        AlertNotification.turn < 0,
+        AlertNotification.state != NotificationState.FAILED,
+    )
     channels = session.scalars(
-        sa.select(AlertChannel)
-        .join(AlertNotification, AlertNotification.channel_id == AlertChannel.id)
-        .where(
-            AlertNotification.alert_id == alert.id,
-            AlertNotification.change == Change.OPENED,
-            AlertNotification.turn < 0,
-            AlertNotification.state != NotificationState.FAILED,
-        )
-        .distinct()
-        .order_by(AlertChannel.id)
+        sa.select(AlertChannel).where(AlertChannel.id.in_(told_by_step)).order_by(AlertChannel.id)
     ).all()
-    for channel in channels:
-        spared = is_told_instead(session, superseded_by, channel.id)
-        if is_told(channel) and not spared and not hears_end(session, alert, channel.id):
-            put(session, [alert], channel.id, Change.RESOLVED, thread=thread_of(alert), now=now)
+    owed = [
+        Message(
+            alerts=[alert],
+            channel_id=channel.id,
+            change=Change.RESOLVED,
+            thread=thread_of(alert),
+        )
+        for channel in channels
+        if is_told(channel)
+        and not is_told_instead(session, superseded_by, channel.id)
+        and not hears_end(session, alert, channel.id)
+    ]
+    put(session, owed, now=now)
 
 
 def link_of(session: Session, told: AlertNotification) -> str:

@@ -51,6 +51,7 @@ class Ground:
     _silences: Sequence[Live] | None = None
     _sources: Sequence[Source] | None = None
     _windows: dict[str, Sequence[Window]] = field(default_factory=dict)
+    _reasons: dict[str, str] = field(default_factory=dict)
 
     def ear(self, channel_id: str) -> Ear | None:
         """A channel of the project."""
@@ -59,6 +60,12 @@ class Ground:
     def route(self, route_id: str) -> Route | None:
         """A route of the project that is on."""
         return next((route for route in self.routes if route.id == route_id), None)
+
+    def why_held(self, session: Session, alert: Alert, *, now: datetime) -> str:
+        """Why nobody is told of an active alert, found out once for all who hear of it."""
+        if alert.id not in self._reasons:
+            self._reasons[alert.id] = why_held(session, self, alert, now=now)
+        return self._reasons[alert.id]
 
     def silences(self, session: Session, organization_id: str, now: datetime) -> Sequence[Live]:
         """The silences that hold, those of the organization too."""

@@ -5,7 +5,9 @@ waits for the other. What leaves is written with it, and carried out by the outb
 at any moment neither loses a message nor sends it twice under two keys.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -24,7 +26,7 @@ from mainstay_server.areas.alerts.models.routing import (
 )
 from mainstay_server.kernel.database import insert, new_id
 
-from .advancing import Listener, advance
+from .advancing import Held, Listener, advance
 from .choosing import Verdict, judge
 from .ground import Ground, read_ground
 from .pacing import (
@@ -34,6 +36,10 @@ from .pacing import (
     opening_due,
 )
 
+Item = TypeVar("Item")
+
+# With at most a thousand alerts of each, no statement has more parameters than SQLite takes.
+MOST_AT_ONCE = 25
 HEARD = sa.or_(AlertTelling.state == TellingState.TOLD, AlertTelling.follows)
 STANDS = sa.and_(HEARD, AlertTelling.ending == Ending.LASTS)
 
@@ -42,31 +48,41 @@ def announce(session: Session, alert: Alert, *, now: datetime) -> None:
     """Write down who hears of an alert, and tell those who need not wait."""
     ground = read_ground(session, alert.project_id)
     about = (alert.instance_id, Severity(alert.severity))
+    verdicts = judge(alert.labels, about, ground.routes, ground.ears)
     # In one order for all, so that no two workers wait for each other.
-    verdicts = sorted(judge(alert.labels, about, ground.routes, ground.ears), key=_channel)
-    for verdict in verdicts:
-        if not verdict.hears:
-            continue
-        listener = Listener(ground, verdict.ear, verdict.route)
-        group = _join(session, alert, listener, now=now)
-        reason = listener.why_held(session, alert, now=now)
+    listeners = [
+        Listener(ground, verdict.ear, verdict.route)
+        for verdict in sorted(verdicts, key=_channel)
+        if verdict.hears
+    ]
+    for some in _slices(listeners):
+        _announce_to(session, alert, some, now=now)
+
+
+def _announce_to(
+    session: Session, alert: Alert, listeners: Sequence[Listener], *, now: datetime
+) -> None:
+    heard = _heard_of(session, alert.supersedes, [one.ear.id for one in listeners])
+    waiting = []
+    for one in _join(session, alert, listeners, now=now):
+        reason = one.listener.why_held(session, alert, now=now)
         telling = AlertTelling(
             id=new_id(),
             alert_id=alert.id,
-            channel_id=verdict.ear.id,
-            group_id=group.id,
+            channel_id=one.group.channel_id,
+            group_id=one.group.id,
             state=TellingState.HELD if reason else TellingState.WAITING,
             ending=Ending.LASTS,
             reason=reason,
-            follows=_heard_of(session, alert.supersedes, verdict.ear.id),
+            follows=one.group.channel_id in heard,
             repeats=0,
             created_at=now,
         )
         session.add(telling)
-        session.flush()
         if not reason:
-            _let_wait(group, listener, now=now)
-            advance(session, group, listener, now=now)
+            _let_wait(one, now=now)
+            waiting.append(one)
+    advance(session, waiting, now=now)
 
 
 def conclude(
@@ -77,29 +93,25 @@ def conclude(
     Whoever is told of the alert that took its place is not told of the end as well: one message
     per change. Nobody is told of a quiet end.
     """
-    found = session.scalars(
-        sa.select(AlertTelling)
-        .where(AlertTelling.alert_id == alert.id)
-        .order_by(AlertTelling.channel_id)
-    ).all()
-    if not found:
-        return
     ground = read_ground(session, alert.project_id)
-    for telling in found:
-        group = _locked(session, telling.group_id)
-        session.refresh(telling)
-        if telling.ending != Ending.LASTS:
-            continue
-        listener = _listener(ground, group)
-        heard = telling.state == TellingState.TOLD or telling.follows
-        if telling.state in (TellingState.WAITING, TellingState.HELD):
-            telling.state, telling.reason = TellingState.DROPPED, ""
-        spared = quiet or is_told_instead(session, superseded_by, telling.channel_id)
-        is_told = heard and not spared and listener.ear.enabled
-        telling.ending = Ending.WAITING if is_told else Ending.OVER
-        session.flush()
-        _settle_ends(session, group, listener, is_told=is_told, now=now)
-        advance(session, group, listener, now=now)
+    lasts = sa.and_(AlertTelling.alert_id == alert.id, AlertTelling.ending == Ending.LASTS)
+    for some in _slices(_tellings(session, lasts)):
+        held = _held(session, ground, some)
+        instead = _told_instead(session, superseded_by, list(held))
+        concerned, told = [], set()
+        for telling in _again(session, some, lasts):
+            one = held[telling.channel_id]
+            heard = telling.state == TellingState.TOLD or telling.follows
+            if telling.state in (TellingState.WAITING, TellingState.HELD):
+                telling.state, telling.reason = TellingState.DROPPED, ""
+            spared = quiet or telling.channel_id in instead
+            is_told = heard and not spared and one.listener.ear.enabled
+            telling.ending = Ending.WAITING if is_told else Ending.OVER
+            concerned.append(one)
+            if is_told:
+                told.add(one.group.id)
+        _settle_ends(session, concerned, told, now=now)
+        advance(session, concerned, now=now)
 
 
 def flush_group(session: Session, group_id: str, *, now: datetime) -> bool:
@@ -112,30 +124,25 @@ def flush_group(session: Session, group_id: str, *, now: datetime) -> bool:
     if group is None:
         return False
     ground = read_ground(session, group.project_id)
-    advance(session, group, _listener(ground, group), now=now)
+    advance(session, [Held(group, _listener(ground, group))], now=now)
     return True
 
 
 def recheck(session: Session, alert: Alert, *, now: datetime) -> None:
     """Tell of an active alert what was held back, where nothing holds it back any more."""
-    held = session.scalars(
-        sa.select(AlertTelling)
-        .where(AlertTelling.alert_id == alert.id, AlertTelling.state == TellingState.HELD)
-        .order_by(AlertTelling.channel_id)
-    ).all()
     ground = read_ground(session, alert.project_id)
-    for telling in held:
-        group = _locked(session, telling.group_id)
-        session.refresh(telling)
-        listener = _listener(ground, group)
-        if telling.state != TellingState.HELD:
-            continue
-        telling.reason = listener.why_held(session, alert, now=now)
-        if not telling.reason:
-            telling.state = TellingState.WAITING
-            session.flush()
-            _let_wait(group, listener, now=now)
-            advance(session, group, listener, now=now)
+    is_held = sa.and_(AlertTelling.alert_id == alert.id, AlertTelling.state == TellingState.HELD)
+    for some in _slices(_tellings(session, is_held)):
+        held = _held(session, ground, some)
+        waiting = []
+        for telling in _again(session, some, is_held):
+            one = held[telling.channel_id]
+            telling.reason = one.listener.why_held(session, alert, now=now)
+            if not telling.reason:
+                telling.state = TellingState.WAITING
+                _let_wait(one, now=now)
+                waiting.append(one)
+        advance(session, waiting, now=now)
 
 
 def would_change(
@@ -153,14 +160,7 @@ def would_change(
 
 def is_told_instead(session: Session, alert_id: str, channel_id: str) -> bool:
     """Whether a channel was told, or waits to be told, of the alert that took another's place."""
-    if not alert_id:
-        return False
-    found = sa.select(AlertTelling.id).where(
-        AlertTelling.alert_id == alert_id,
-        AlertTelling.channel_id == channel_id,
-        AlertTelling.state.in_((TellingState.TOLD, TellingState.WAITING)),
-    )
-    return session.scalar(found) is not None
+    return channel_id in _told_instead(session, alert_id, [channel_id])
 
 
 def hears_end(session: Session, alert: Alert, channel_id: str) -> bool:
@@ -182,31 +182,70 @@ def _channel(verdict: Verdict) -> str:
     return verdict.ear.id
 
 
-def _join(session: Session, alert: Alert, listener: Listener, *, now: datetime) -> AlertGroup:
-    """The group of an alert for a channel, made when it is the first; held until the commit."""
-    route = listener.route
-    key, labels = group_key(alert.labels, route.group_by if route else DEFAULT_GROUP_BY)
-    group_id = session.scalars(
-        insert(AlertGroup)
-        .values(
-            id=new_id(),
-            project_id=alert.project_id,
-            channel_id=listener.ear.id,
-            route_id=route.id if route else "",
-            key=key,
-            labels=labels,
-            touched_at=now,
+def _slices(all_of_it: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(all_of_it), MOST_AT_ONCE):
+        yield all_of_it[start : start + MOST_AT_ONCE]
+
+
+def _join(
+    session: Session, alert: Alert, listeners: Sequence[Listener], *, now: datetime
+) -> list[Held]:
+    """The group of an alert for each of its channels, made where it is the first; all held."""
+    rows = []
+    for one in listeners:
+        key, labels = group_key(alert.labels, one.route.group_by if one.route else DEFAULT_GROUP_BY)
+        rows.append(
+            {
+                "id": new_id(),
+                "project_id": alert.project_id,
+                "channel_id": one.ear.id,
+                "route_id": one.route.id if one.route else "",
+                "key": key,
+                "labels": labels,
+                "touched_at": now,
+            }
         )
+    joined = (
+        insert(AlertGroup)
+        .values(rows)
         .on_conflict_do_update(
             index_elements=["channel_id", "route_id", "key"], set_={"touched_at": now}
         )
-        .returning(AlertGroup.id)
-    ).one()
-    return _locked(session, group_id)
+        .returning(AlertGroup)
+    )
+    groups = session.scalars(
+        sa.select(AlertGroup).from_statement(joined).execution_options(populate_existing=True)
+    )
+    of_channel = {group.channel_id: group for group in groups}
+    return [Held(of_channel[one.ear.id], one) for one in listeners]
 
 
-def _locked(session: Session, group_id: str) -> AlertGroup:
-    return session.get_one(AlertGroup, group_id, with_for_update=True, populate_existing=True)
+def _tellings(session: Session, which: sa.ColumnElement[bool]) -> Sequence[AlertTelling]:
+    """Those of one alert, in the order in which everybody locks their groups."""
+    rows = sa.select(AlertTelling).where(which).order_by(AlertTelling.channel_id)
+    return session.scalars(rows).all()
+
+
+def _again(
+    session: Session, tellings: Sequence[AlertTelling], which: sa.ColumnElement[bool]
+) -> Sequence[AlertTelling]:
+    """The tellings that are still so, read again after their groups were locked."""
+    ids = [telling.id for telling in tellings]
+    rows = sa.select(AlertTelling).where(AlertTelling.id.in_(ids), which)
+    rows = rows.order_by(AlertTelling.channel_id).execution_options(populate_existing=True)
+    return session.scalars(rows).all()
+
+
+def _held(session: Session, ground: Ground, tellings: Sequence[AlertTelling]) -> Mapping[str, Held]:
+    """The groups of tellings of one alert, locked in the order of channels, by channel."""
+    groups = session.scalars(
+        sa.select(AlertGroup)
+        .where(AlertGroup.id.in_([telling.group_id for telling in tellings]))
+        .order_by(AlertGroup.channel_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {group.channel_id: Held(group, _listener(ground, group)) for group in groups}
 
 
 def _listener(ground: Ground, group: AlertGroup) -> Listener:
@@ -215,32 +254,51 @@ def _listener(ground: Ground, group: AlertGroup) -> Listener:
     return Listener(ground, ear, ground.route(group.route_id))
 
 
-def _heard_of(session: Session, alert_id: str, channel_id: str) -> bool:
-    """Whether a channel knows of an alert and has not heard of its end."""
+def _heard_of(session: Session, alert_id: str, channel_ids: Sequence[str]) -> set[str]:
+    """The channels that know of an alert and have not heard of its end."""
     if not alert_id:
-        return False
-    found = sa.select(AlertTelling.id).where(
-        AlertTelling.alert_id == alert_id, AlertTelling.channel_id == channel_id, STANDS
+        return set()
+    found = sa.select(AlertTelling.channel_id).where(
+        AlertTelling.alert_id == alert_id, AlertTelling.channel_id.in_(channel_ids), STANDS
     )
-    return session.scalar(found) is not None
+    return set(session.scalars(found))
 
 
-def _let_wait(group: AlertGroup, listener: Listener, *, now: datetime) -> None:
+def _told_instead(session: Session, alert_id: str, channel_ids: Sequence[str]) -> set[str]:
+    """The channels that were told, or wait to be told, of the alert that took another's place."""
+    if not alert_id:
+        return set()
+    found = sa.select(AlertTelling.channel_id).where(
+        AlertTelling.alert_id == alert_id,
+        AlertTelling.channel_id.in_(channel_ids),
+        AlertTelling.state.in_((TellingState.TOLD, TellingState.WAITING)),
+    )
+    return set(session.scalars(found))
+
+
+def _let_wait(held: Held, *, now: datetime) -> None:
+    group = held.group
     group.opens_due_at = opening_due(
-        told_at=group.told_at, waiting_until=group.opens_due_at, pace=listener.pace, now=now
+        told_at=group.told_at,
+        waiting_until=group.opens_due_at,
+        pace=held.listener.pace,
+        now=now,
     )
 
 
-def _settle_ends(
-    session: Session, group: AlertGroup, listener: Listener, *, is_told: bool, now: datetime
-) -> None:
-    """Say when the ends that wait in a group are told."""
-    stands = sa.select(AlertTelling.id).where(AlertTelling.group_id == group.id, STANDS).limit(1)
-    others_stand = listener.ear.gathers and session.scalar(stands) is not None
-    if is_told or group.ends_due_at is not None:
-        group.ends_due_at = ending_due(
-            others_stand=others_stand,
-            waiting_until=group.ends_due_at,
-            pace=listener.pace,
-            now=now,
-        )
+def _settle_ends(session: Session, held: Sequence[Held], told: set[str], *, now: datetime) -> None:
+    """Say when the ends that wait in groups are told; `told` are the groups with one more."""
+    session.flush()
+    stands = sa.select(AlertTelling.group_id).where(
+        AlertTelling.group_id.in_([one.group.id for one in held]), STANDS
+    )
+    standing = set(session.scalars(stands.distinct()))
+    for one in held:
+        group = one.group
+        if group.id in told or group.ends_due_at is not None:
+            group.ends_due_at = ending_due(
+                others_stand=one.listener.ear.gathers and group.id in standing,
+                waiting_until=group.ends_due_at,
+                pace=one.listener.pace,
+                now=now,
+            )
