@@ -1,5 +1,6 @@
 """Saying and reacting: with the change or not at all, at least once, in order per subject."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import (
+    Delivered,
     Delivery,
     DeliveryStatus,
     Event,
@@ -26,11 +28,19 @@ from mainstay_server.kernel.events import (
     resend,
     run_waiting,
     say,
+    say_all,
     sends,
     spoken_by,
 )
-from mainstay_server.kernel.events.runner import claim_for_sending, release_dead_owners, send_one
+from mainstay_server.kernel.events.runner import (
+    OutboxRunner,
+    claim_for_sending,
+    record,
+    release_dead_owners,
+    send_one,
+)
 from sqlalchemy.orm import Session
+from tests.waiting import PATIENCE_SECONDS, eventually
 from typing_extensions import override
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -266,11 +276,115 @@ def test_a_lease_that_ran_out_is_taken_over_and_done_is_said_once(database: None
     assert run_waiting(now=NOON) == 0
     assert run_waiting(now=NOON + 2 * MINUTE) == 1
 
-    send_one(slow, clock=lambda: NOON + 3 * MINUTE)  # the slow one finishes after all
+    late = NOON + 3 * MINUTE
+    record(send_one(slow, clock=lambda: late), now=late)  # the slow one finishes after all
 
     with reading() as session:
         delivery = session.scalars(sa.select(OutboxDelivery)).one()
     assert delivery.done_at == NOON + 2 * MINUTE
+
+
+def test_what_came_of_a_try_is_written_down_with_its_being_done_or_it_is_tried_again(
+    database: None,
+) -> None:
+    keys: list[str] = []
+    noted: list[object] = []
+
+    def note(session: Session, tries: list[Delivered], *, now: datetime) -> None:
+        if len(keys) == 1:
+            raise RuntimeError("the note could not be written")
+        noted.extend((one.event, one.delivery.id, one.answer) for one in tries)
+
+    @sends(BellRang, delivered=note)
+    def send(event: BellRang, *, delivery: Delivery) -> str:
+        keys.append(delivery.id)
+        return "heard"
+
+    install_reactions([send])
+    ring("noon")
+    run_waiting(now=NOON)
+    with reading() as session:
+        waiting = session.scalars(sa.select(OutboxDelivery)).one()
+    run_waiting(now=NOON + MINUTE)
+
+    assert (waiting.status, waiting.last_error) == ("waiting", "the note could not be written")
+    assert len(keys) == 2
+    assert noted == [(BellRang(bell="noon"), keys[0], "heard")]
+    assert set(keys) == {keys[0]}
+
+
+def test_what_cannot_be_written_down_of_one_try_undoes_nothing_of_the_others(
+    database: None,
+) -> None:
+    at_once: list[int] = []
+    all_sent = threading.Barrier(4)
+
+    def note(session: Session, tries: list[Delivered], *, now: datetime) -> None:
+        at_once.append(len(tries))
+        if any(one.event == BellRang(bell="bad") for one in tries):
+            raise RuntimeError("the note could not be written")
+
+    @sends(BellRang, delivered=note)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        all_sent.wait(PATIENCE_SECONDS)
+
+    def states() -> dict[str, tuple[str, str]]:
+        with reading() as session:
+            rows = session.scalars(sa.select(OutboxDelivery))
+            return {row.subject: (row.status, row.last_error) for row in rows}
+
+    def recorded() -> bool:
+        found = states()
+        return bool(found.pop("bad")[1]) and {status for status, _ in found.values()} == {"done"}
+
+    install_reactions([send])
+    for bell in ("one", "two", "bad", "three"):
+        ring(bell)
+    runner = OutboxRunner(lease=MINUTE)
+    runner.start()
+    try:
+        assert eventually(recorded)
+    finally:
+        all_sent.abort()
+        runner.stop()
+
+    assert states()["bad"] == ("waiting", "the note could not be written")
+    assert sum(at_once) >= 4
+
+
+def test_what_is_being_sent_when_the_server_stops_is_written_down(database: None) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_SECONDS)
+
+    install_reactions([send])
+    ring("noon")
+    runner = OutboxRunner(lease=MINUTE)
+    runner.start()
+    assert begun.wait(PATIENCE_SECONDS)
+    threading.Timer(0.2, go_on.set).start()
+    runner.stop(timeout_seconds=PATIENCE_SECONDS)
+
+    with reading() as session:
+        assert session.scalars(sa.select(OutboxDelivery.status)).one() == DeliveryStatus.DONE
+
+
+def test_several_things_said_at_once_are_heard_in_that_order(database: None) -> None:
+    heard: list[int] = []
+
+    @on(BellRang)
+    def listen(session: Session, event: BellRang, *, now: datetime) -> None:
+        heard.append(event.times)
+
+    install_reactions([listen])
+    with transaction() as session:
+        say_all(session, [BellRang(bell="noon", times=n) for n in range(50)], now=NOON)
+    run_waiting(now=NOON)
+
+    assert heard == list(range(50))
 
 
 def test_the_reaction_acts_in_the_name_of_the_speaker(database: None) -> None:

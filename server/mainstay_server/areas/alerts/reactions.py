@@ -297,17 +297,20 @@ def give_up(session: Session, event: AlertNotificationDue, *, reason: str, now: 
     notifications.record_given_up(session, event.notification_id, reason=reason, now=now)
 
 
-@sends(AlertNotificationDue, given_up=give_up)
-def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> None:
-    """Carry one notification to its channel, at least once, always under `delivery.id`."""
+@sends(AlertNotificationDue, delivered=notifications.record_delivered, given_up=give_up)
+def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> str | None:
+    """Carry one notification to its channel, at least once, always under `delivery.id`.
+
+    Returns what the receiver calls the message, or None when nothing was left to send.
+    """
     try:
         with reading() as session:
             parcel = notifications.find_parcel(session, event.notification_id, now=delivery.at)
         if parcel is None:
-            return
+            return None
         if parcel.limited:
             _wait_for_turn(event, now=delivery.at)
-        receipt = KINDS[parcel.kind].send(
+        return KINDS[parcel.kind].send(
             parcel.notice,
             config=parcel.config,
             secrets=parcel.secrets,
@@ -326,10 +329,6 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> Non
                 now=utc_now(),
             )
         raise failure from None
-    with transaction() as session:
-        notifications.record_delivered(
-            session, event.notification_id, delivery=delivery, receipt=receipt, now=utc_now()
-        )
 
 
 def _wait_for_turn(event: AlertNotificationDue, *, now: datetime) -> None:

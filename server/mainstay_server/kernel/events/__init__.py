@@ -19,6 +19,7 @@ from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import dead_letters, hasten, resend, said_events, say, say_all
 from .pruning import prune_outbox
 from .reactions import (
+    Delivered,
     Delivery,
     Event,
     NotYet,
@@ -39,6 +40,7 @@ from .runner import OutboxRunner, run_waiting
 __all__ = [
     "Audited",
     "Changes",
+    "Delivered",
     "Delivery",
     "DeliveryStatus",
     "Event",

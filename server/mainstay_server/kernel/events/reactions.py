@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -58,6 +58,15 @@ class Delivery:
     at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """A try of a sender that went well, with what the sender returned of it."""
+
+    event: Event
+    delivery: Delivery
+    answer: Any
+
+
 class RetryLater(Exception):
     """The receiver cannot take it now. Tried again with back-off, not before `after_seconds`."""
 
@@ -85,7 +94,9 @@ class Reaction:
     A reaction in a transaction (`@on`) is `def f(session, event, *, now)`; its changes and its
     being done are committed together, so its effect happens once. A sender (`@sends`) is
     `def f(event, *, delivery)`, runs outside any transaction, at least once, and has to pass
-    `delivery.id` on as idempotency key. `given_up` is told, in a transaction, of a dead letter.
+    `delivery.id` on as idempotency key. `delivered` writes down what came of it, of several tries
+    at once, in the transaction in which they are done. `given_up` is told, in a transaction, of a
+    dead letter.
 
     A reaction to everything that is audited (`@on_audited`) has no one kind of `event`: it hears
     one organization's events in order, many at once.
@@ -93,8 +104,9 @@ class Reaction:
 
     event: type[Event] | None
     name: str
-    function: Callable[..., None]
+    function: Callable[..., Any]
     in_transaction: bool
+    delivered: Callable[..., None] | None = None
     given_up: Callable[..., None] | None = None
 
 
@@ -113,19 +125,24 @@ def on(event: type[Said]) -> Callable[[Callable[..., None]], Reaction]:
 
 
 def sends(
-    event: type[Said], *, given_up: Callable[..., None] | None = None
-) -> Callable[[Callable[..., None]], Reaction]:
+    event: type[Said],
+    *,
+    delivered: Callable[..., None] | None = None,
+    given_up: Callable[..., None] | None = None,
+) -> Callable[[Callable[..., object]], Reaction]:
     """Mark `def f(event, *, delivery)` as a sender; it may raise `RetryLater`, `Refused`, `NotYet`.
 
-    `given_up(session, event, *, reason, now)` runs when no try is left.
+    `delivered(session, tries, *, now)` is handed a list of `Delivered`, with what the sender
+    returned. `given_up(session, event, *, reason, now)` runs when no try is left.
     """
 
-    def mark(function: Callable[..., None]) -> Reaction:
+    def mark(function: Callable[..., object]) -> Reaction:
         return Reaction(
             event=event,
             name=name_of(function),
             function=function,
             in_transaction=False,
+            delivered=delivered,
             given_up=given_up,
         )
 

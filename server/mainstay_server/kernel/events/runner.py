@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session, aliased
 from mainstay_server.kernel import leases
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import is_sqlite, reading, rows_changed, transaction
+from mainstay_server.kernel.problems import Unavailable
 
 from .audited import Audited, Heard
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .outbox import new_bell, ring
 from .reactions import (
+    Delivered,
     Delivery,
     Event,
     NotYet,
@@ -59,6 +61,16 @@ class _Claimed:
     attempt: int
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """How a try went: it failed, or what the sender returned."""
+
+    claimed: _Claimed
+    delivery: Delivery
+    failure: Exception | None
+    answer: object
+
+
 class OutboxRunner:
     """Threads that keep the outbox empty while the process lives; `start`, then `stop`."""
 
@@ -71,7 +83,7 @@ class OutboxRunner:
             threading.Thread(target=self._react, name="outbox-reactions", daemon=True),
             threading.Thread(target=self._send, name="outbox-senders", daemon=True),
         ]
-        self._sending: dict[Future[None], str] = {}
+        self._sending: dict[Future[_Sent], str] = {}
         self._renewed = time.monotonic()
 
     def start(self) -> None:
@@ -100,34 +112,51 @@ class OutboxRunner:
             self._reactions_due.wait(IDLE_SECONDS)
 
     def _send(self) -> None:
+        """Keep the senders busy; one transaction writes down what they did and claims what is next.
+
+        Whatever has been sent while the last one was written shares the next, so that many do not
+        each wait for the disk.
+        """
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="outbox-sender") as pool:
-            while not self._stop.is_set():
+            while self._sending or not self._stop.is_set():
                 self._sendings_due.clear()
                 try:
-                    claimed = self._claim_for_free_senders()
+                    claimed = self._record_and_claim()
                 except Exception:
-                    log.exception("the outbox could not be read; trying again")
+                    log.exception("the outbox could not be read or written; trying again")
                     claimed = []
                 for delivery in claimed:
                     future = pool.submit(send_one, delivery)
                     self._sending[future] = delivery.id
-                    # The next one of the same subject may be waiting for this one.
                     future.add_done_callback(lambda _done: self._sendings_due.set())
                 self._sendings_due.wait(0 if claimed else IDLE_SECONDS)
 
-    def _claim_for_free_senders(self) -> list[_Claimed]:
-        self._sending = {f: id_ for f, id_ in self._sending.items() if not f.done()}
-        now, free = utc_now(), SENDERS - len(self._sending)
+    def _record_and_claim(self) -> list[_Claimed]:
+        done = [future for future in self._sending if future.done()]
+        working = [id_ for future, id_ in self._sending.items() if future not in done]
+        now, free = utc_now(), 0 if self._stop.is_set() else SENDERS - len(working)
         pause_seconds = self._lease.total_seconds() / RENEWALS_PER_LEASE
-        renewing = bool(self._sending) and time.monotonic() - self._renewed > pause_seconds
-        with reading() as session:
-            due = free > 0 and _due(session, now, in_transaction=False, limit=1)
-        if not due and not renewing:
+        renewing = bool(working) and time.monotonic() - self._renewed > pause_seconds
+        if not (done or renewing or _is_anything_due(now, free)):
             return []  # nobody's write lock is taken while senders wait for receivers
-        with transaction() as session:
-            _renew(session, list(self._sending.values()), until=now + self._lease)
-            self._renewed = time.monotonic()
-            return claim_for_sending(session, now=now, lease=self._lease, limit=free)
+        sent = [future.result() for future in done]
+        claimed: list[_Claimed] = []
+        try:
+            with transaction() as session:
+                _record(session, sent, now=now)
+                _renew(session, working, until=now + self._lease)
+                claimed = claim_for_sending(session, now=now, lease=self._lease, limit=free)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("what was sent could not be written down together; each alone then")
+            claimed = []
+            for one in sent:
+                record(one, now=now)
+        self._renewed = time.monotonic()
+        for future in done:
+            del self._sending[future]
+        return claimed
 
 
 def run_waiting(*, now: datetime, most: int = 1000) -> int:
@@ -141,7 +170,7 @@ def run_waiting(*, now: datetime, most: int = 1000) -> int:
             claimed = claim_for_sending(session, now=now, lease=timedelta(minutes=1), limit=1)
         if not claimed:
             return handed
-        send_one(claimed[0], clock=lambda: now)
+        record(send_one(claimed[0], clock=lambda: now), now=now)
         handed += 1
     return handed
 
@@ -235,27 +264,56 @@ def claim_for_sending(
     return _load(session, rows)
 
 
-def send_one(delivery: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> None:
-    """Run a sender outside any transaction, then write down how it went."""
-    failure: Exception | None = None
+def send_one(claimed: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> _Sent:
+    """Run a sender outside any transaction; returns how it went, to be recorded."""
+    delivery = Delivery(
+        id=claimed.id,
+        attempt=claimed.attempt,
+        last=claimed.attempt >= MOST_ATTEMPTS,
+        said_at=claimed.said_at,
+        at=clock(),
+    )
     try:
-        delivery.reaction.function(
-            delivery.event,
-            delivery=Delivery(
-                id=delivery.id,
-                attempt=delivery.attempt,
-                last=delivery.attempt >= MOST_ATTEMPTS,
-                said_at=delivery.said_at,
-                at=clock(),
-            ),
-        )
+        answer = claimed.reaction.function(claimed.event, delivery=delivery)
     except (RetryLater, Refused, NotYet) as error:
-        failure = error
+        return _Sent(claimed, delivery, error, None)
     except Exception as error:  # the runner's one place: a bug must not stop the others
-        log.exception("sender %s failed", delivery.reaction.name)
-        failure = error
-    with transaction() as session, spoken_by(delivery.origin):
-        _finish(session, [delivery], failure, now=clock())
+        log.exception("sender %s failed", claimed.reaction.name)
+        return _Sent(claimed, delivery, error, None)
+    return _Sent(claimed, delivery, None, answer)
+
+
+def record(sent: _Sent, *, now: datetime) -> None:
+    """Write down how one try went; what cannot be written down is tried again like what failed."""
+    try:
+        with transaction() as session:
+            _record(session, [sent], now=now)
+    except Unavailable:
+        raise
+    except Exception as error:  # the runner's one place: a bug must not stop the others
+        log.exception("what came of %s could not be written down", sent.claimed.reaction.name)
+        with transaction() as session:
+            _finish(session, [sent.claimed], sent.failure or error, now=now)
+
+
+def _record(session: Session, sent: Sequence[_Sent], *, now: datetime) -> None:
+    """Write down how tries went; those that went well together."""
+    well: dict[tuple[str, Origin], list[_Sent]] = {}
+    for one in sent:
+        if one.failure is None:
+            well.setdefault((one.claimed.reaction.name, one.claimed.origin), []).append(one)
+            continue
+        with spoken_by(one.claimed.origin):
+            _finish(session, [one.claimed], one.failure, now=now)
+    for (_, who), tries in well.items():
+        _finish(session, [one.claimed for one in tries], None, now=now)
+        if tell := tries[0].claimed.reaction.delivered:
+            with spoken_by(who):
+                tell(session, [_as_delivered(one) for one in tries], now=now)
+
+
+def _as_delivered(sent: _Sent) -> Delivered:
+    return Delivered(event=sent.claimed.event, delivery=sent.delivery, answer=sent.answer)
 
 
 def release_dead_owners(session: Session) -> int:
@@ -274,6 +332,14 @@ def pause_before(attempt: int) -> timedelta:
     """The back-off before the next try: doubling from two seconds to an hour, ± 20 % jitter."""
     seconds = min(2.0 ** min(attempt, 20), LONGEST_PAUSE.total_seconds())
     return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+
+
+def _is_anything_due(now: datetime, free: int) -> bool:
+    """Whether a free sender would find something to do."""
+    if free <= 0:
+        return False
+    with reading() as session:
+        return bool(_due(session, now, in_transaction=False, limit=1))
 
 
 def _due(

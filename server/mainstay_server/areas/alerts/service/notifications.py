@@ -1,5 +1,6 @@
 """Who is told what: one notification per change and channel, and what became of each."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
@@ -117,10 +118,14 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
     Raises:
         Refused: the channel was switched off in the meantime.
     """
-    notification = session.get(AlertNotification, notification_id)
-    if notification is None or notification.state == NotificationState.DELIVERED:
+    row = session.execute(
+        sa.select(AlertNotification, AlertChannel)
+        .join(AlertChannel, AlertChannel.id == AlertNotification.channel_id)
+        .where(AlertNotification.id == notification_id)
+    ).one_or_none()
+    if row is None or row[0].state == NotificationState.DELIVERED:
         return None
-    channel = session.get_one(AlertChannel, notification.channel_id)
+    notification, channel = row
     if not channel.enabled:
         raise events.Refused(channel.disabled_reason or CHANNEL_IS_OFF)
     notice = _notice(session, notification, channel)
@@ -156,25 +161,30 @@ def _message_of_beginning(session: Session, notification: AlertNotification) -> 
     return session.scalar(receipts) or ""
 
 
-def record_delivered(
-    session: Session,
-    notification_id: str,
-    *,
-    delivery: events.Delivery,
-    receipt: str = "",
-    now: datetime,
-) -> None:
-    """A receiver took a notification, and maybe called it something: its channel works."""
-    notification = session.get(AlertNotification, notification_id)
-    if notification is None:
-        return
-    for row in (notification, *carried_by(session, notification_id)):
-        _record_try(row, delivery, error="")
+def record_delivered(session: Session, tries: Sequence[events.Delivered], *, now: datetime) -> None:
+    """Receivers took notifications, and maybe called them something: their channels work."""
+    by_id = {
+        one.event.notification_id: one
+        for one in tries
+        if isinstance(one.event, AlertNotificationDue) and one.answer is not None
+    }
+    led = sa.or_(AlertNotification.id.in_(by_id), AlertNotification.carried_by.in_(by_id))
+    rows = session.execute(
+        sa.select(AlertNotification, AlertChannel)
+        .join(AlertChannel, AlertChannel.id == AlertNotification.channel_id)
+        .where(led)
+        .order_by(AlertNotification.id)
+    ).all()
+    for row, channel in rows:
+        taken = by_id[row.carried_by or row.id]
+        _record_try(row, taken.delivery, error="")
         row.state, row.finished_at = NotificationState.DELIVERED, now
-        row.receipt = receipt[:LONGEST_RECEIPT]
-    channel = session.get_one(AlertChannel, notification.channel_id)
-    channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
-    fallbacks.tell_end_too(session, notification, channel, now=delivery.at)
+        row.receipt = str(taken.answer)[:LONGEST_RECEIPT]
+        channel.last_delivered_at, channel.last_error, channel.failing_since = now, "", None
+    session.flush()
+    for row, channel in rows:
+        if not row.carried_by:
+            fallbacks.tell_end_too(session, row, channel, now=by_id[row.id].delivery.at)
 
 
 def record_failure(
