@@ -32,13 +32,8 @@ from mainstay_server.kernel.events import (
     sends,
     spoken_by,
 )
-from mainstay_server.kernel.events.runner import (
-    OutboxRunner,
-    claim_for_sending,
-    record,
-    release_dead_owners,
-    send_one,
-)
+from mainstay_server.kernel.events.deliveries import claim_for_sending, release_dead_owners
+from mainstay_server.kernel.events.runner import OutboxRunner, record, send_one
 from sqlalchemy.orm import Session
 from tests.waiting import PATIENCE_SECONDS, eventually
 from typing_extensions import override

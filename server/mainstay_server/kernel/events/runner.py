@@ -1,71 +1,58 @@
 """The outbox runner: hands every waiting delivery to its reaction, in order per subject."""
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from mainstay_server.kernel import leases
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import is_sqlite, reading, rows_changed, transaction
+from mainstay_server.kernel.database import is_sqlite, reading, transaction
 from mainstay_server.kernel.problems import Unavailable
 
 from .audited import Audited, Heard
-from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
+from .deliveries import (
+    MOST_ATTEMPTS,
+    Claimed,
+    claim_for_sending,
+    due,
+    finish,
+    load,
+    release_dead_owners,
+    renew,
+)
+from .models import DeliveryStatus, OutboxDelivery
 from .outbox import new_bell, ring
 from .reactions import (
     Delivered,
     Delivery,
-    Event,
     NotYet,
     Origin,
-    Reaction,
     Refused,
     RetryLater,
-    event_kinds,
-    installed_reactions,
     reaction_named,
     spoken_by,
 )
 
 log = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 30  # with the back-off below: a day of tries before the dead letters
-LONGEST_PAUSE = timedelta(hours=1)
 SENDERS = 8
 MOST_TOGETHER = 500
 RENEWALS_PER_LEASE = 3
 IDLE_SECONDS = 0.5
-LONGEST_ERROR = 500
-
-
-@dataclass(frozen=True)
-class _Claimed:
-    """A delivery that this process may work on, with what it needs to."""
-
-    id: str
-    reaction: Reaction
-    event: Event
-    position: int
-    origin: Origin
-    said_at: datetime
-    attempt: int
 
 
 @dataclass(frozen=True)
 class _Sent:
     """How a try went: it failed, or what the sender returned."""
 
-    claimed: _Claimed
+    claimed: Claimed
     delivery: Delivery
     failure: Exception | None
     answer: object
@@ -124,6 +111,8 @@ class OutboxRunner:
                     claimed = self._record_and_claim()
                 except Exception:
                     log.exception("the outbox could not be read or written; trying again")
+                    if self._stop.is_set():
+                        return  # what is not written down is freed when its lease runs out
                     claimed = []
                 for delivery in claimed:
                     future = pool.submit(send_one, delivery)
@@ -131,7 +120,7 @@ class OutboxRunner:
                     future.add_done_callback(lambda _done: self._sendings_due.set())
                 self._sendings_due.wait(0 if claimed else IDLE_SECONDS)
 
-    def _record_and_claim(self) -> list[_Claimed]:
+    def _record_and_claim(self) -> list[Claimed]:
         done = [future for future in self._sending if future.done()]
         working = [id_ for future, id_ in self._sending.items() if future not in done]
         now, free = utc_now(), 0 if self._stop.is_set() else SENDERS - len(working)
@@ -140,11 +129,11 @@ class OutboxRunner:
         if not (done or renewing or _is_anything_due(now, free)):
             return []  # nobody's write lock is taken while senders wait for receivers
         sent = [future.result() for future in done]
-        claimed: list[_Claimed] = []
+        claimed: list[Claimed] = []
         try:
             with transaction() as session:
                 _record(session, sent, now=now)
-                _renew(session, working, until=now + self._lease)
+                renew(session, working, until=now + self._lease)
                 claimed = claim_for_sending(session, now=now, lease=self._lease, limit=free)
         except Unavailable:
             raise
@@ -178,10 +167,10 @@ def run_waiting(*, now: datetime, most: int = 1000) -> int:
 def react_to_next(*, now: datetime) -> bool:
     """Run the next due reaction in one transaction with its being done; False when none is due."""
     with reading() as session:
-        if not _due(session, now, in_transaction=True, limit=1):
+        if not due(session, now, in_transaction=True, limit=1):
             return False
     with transaction() as session:
-        rows = _due(session, now, in_transaction=True, limit=1, lock=True)
+        rows = due(session, now, in_transaction=True, limit=1, lock=True)
         for row in rows:
             _react(session, row, now=now)
         return bool(rows)
@@ -193,7 +182,7 @@ def _react(session: Session, row: OutboxDelivery, *, now: datetime) -> None:
     assert reaction is not None, "only deliveries of installed reactions are claimed"
     together = reaction.event is None
     rows = [row, *_followers(session, row, now)] if together else [row]
-    claimed = _load(session, rows)
+    claimed = load(session, rows)
     if not claimed:
         return
     try:
@@ -205,9 +194,9 @@ def _react(session: Session, row: OutboxDelivery, *, now: datetime) -> None:
     except Exception as error:  # the runner's one place: a bug must not stop the others
         log.exception("reaction %s failed", reaction.name)
         # Those that followed were only taken along: they wait for the first one, and go alone.
-        _finish(session, claimed[:1], error, now=now)
+        finish(session, claimed[:1], error, now=now)
     else:
-        _finish(session, claimed, None, now=now)
+        finish(session, claimed, None, now=now)
 
 
 def _followers(session: Session, first: OutboxDelivery, now: datetime) -> list[OutboxDelivery]:
@@ -241,7 +230,7 @@ def _followers(session: Session, first: OutboxDelivery, now: datetime) -> list[O
     )
 
 
-def _as_heard(claimed: _Claimed) -> Heard:
+def _as_heard(claimed: Claimed) -> Heard:
     assert isinstance(claimed.event, Audited), "only what is audited is handed to everything's"
     return Heard(
         position=claimed.position,
@@ -251,20 +240,7 @@ def _as_heard(claimed: _Claimed) -> Heard:
     )
 
 
-def claim_for_sending(
-    session: Session, *, now: datetime, lease: timedelta, limit: int
-) -> list[_Claimed]:
-    """Take due deliveries of senders for this process, for the time of the lease."""
-    if limit <= 0:
-        return []
-    rows = _due(session, now, in_transaction=False, limit=limit, lock=True)
-    for row in rows:
-        row.owner = str(leases.this_process())
-        row.leased_until = now + lease
-    return _load(session, rows)
-
-
-def send_one(claimed: _Claimed, *, clock: Callable[[], datetime] = utc_now) -> _Sent:
+def send_one(claimed: Claimed, *, clock: Callable[[], datetime] = utc_now) -> _Sent:
     """Run a sender outside any transaction; returns how it went, to be recorded."""
     delivery = Delivery(
         id=claimed.id,
@@ -293,7 +269,7 @@ def record(sent: _Sent, *, now: datetime) -> None:
     except Exception as error:  # the runner's one place: a bug must not stop the others
         log.exception("what came of %s could not be written down", sent.claimed.reaction.name)
         with transaction() as session:
-            _finish(session, [sent.claimed], sent.failure or error, now=now)
+            finish(session, [sent.claimed], sent.failure or error, now=now)
 
 
 def _record(session: Session, sent: Sequence[_Sent], *, now: datetime) -> None:
@@ -304,9 +280,9 @@ def _record(session: Session, sent: Sequence[_Sent], *, now: datetime) -> None:
             well.setdefault((one.claimed.reaction.name, one.claimed.origin), []).append(one)
             continue
         with spoken_by(one.claimed.origin):
-            _finish(session, [one.claimed], one.failure, now=now)
+            finish(session, [one.claimed], one.failure, now=now)
     for (_, who), tries in well.items():
-        _finish(session, [one.claimed for one in tries], None, now=now)
+        finish(session, [one.claimed for one in tries], None, now=now)
         if tell := tries[0].claimed.reaction.delivered:
             with spoken_by(who):
                 tell(session, [_as_delivered(one) for one in tries], now=now)
@@ -316,142 +292,9 @@ def _as_delivered(sent: _Sent) -> Delivered:
     return Delivered(event=sent.claimed.event, delivery=sent.delivery, answer=sent.answer)
 
 
-def release_dead_owners(session: Session) -> int:
-    """Free what killed processes of this host were sending; returns how many deliveries."""
-    waiting = OutboxDelivery.status == DeliveryStatus.WAITING
-    dead = leases.dead_owners(session, OutboxDelivery.owner, waiting)
-    return rows_changed(
-        session,
-        sa.update(OutboxDelivery)
-        .where(OutboxDelivery.owner.in_(dead), waiting)
-        .values(owner="", leased_until=None),
-    )
-
-
-def pause_before(attempt: int) -> timedelta:
-    """The back-off before the next try: doubling from two seconds to an hour, ± 20 % jitter."""
-    seconds = min(2.0 ** min(attempt, 20), LONGEST_PAUSE.total_seconds())
-    return timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-
-
 def _is_anything_due(now: datetime, free: int) -> bool:
     """Whether a free sender would find something to do."""
     if free <= 0:
         return False
     with reading() as session:
-        return bool(_due(session, now, in_transaction=False, limit=1))
-
-
-def _due(
-    session: Session, now: datetime, *, in_transaction: bool, limit: int, lock: bool = False
-) -> list[OutboxDelivery]:
-    """The deliveries whose turn it is: due, not held, and first of their subject."""
-    earlier = aliased(OutboxDelivery)
-    names = [r.name for r in installed_reactions() if r.in_transaction is in_transaction]
-    statement = (
-        sa.select(OutboxDelivery)
-        .where(
-            OutboxDelivery.status == DeliveryStatus.WAITING,
-            OutboxDelivery.due_at <= now,
-            OutboxDelivery.reaction.in_(names),
-            sa.or_(OutboxDelivery.leased_until.is_(None), OutboxDelivery.leased_until < now),
-            sa.or_(
-                OutboxDelivery.subject == "",
-                ~sa.exists().where(
-                    earlier.status == DeliveryStatus.WAITING,
-                    earlier.reaction == OutboxDelivery.reaction,
-                    earlier.subject == OutboxDelivery.subject,
-                    earlier.position < OutboxDelivery.position,
-                ),
-            ),
-        )
-        .order_by(OutboxDelivery.position)
-        .limit(limit)
-    )
-    if lock and not is_sqlite():
-        statement = statement.with_for_update(skip_locked=True)
-    return list(session.scalars(statement))
-
-
-def _load(session: Session, rows: Sequence[OutboxDelivery]) -> list[_Claimed]:
-    """Count a try of each delivery and decode its event.
-
-    One whose event no code understands any more becomes dead and is left out.
-    """
-    positions = [row.position for row in rows]
-    said = session.scalars(sa.select(OutboxEvent).where(OutboxEvent.position.in_(positions)))
-    events = {event.position: event for event in said}
-    kinds = event_kinds()
-    claimed = []
-    for row in rows:
-        row.attempts += 1
-        try:
-            claimed.append(_decoded(row, events[row.position], kinds))
-        except msgspec.ValidationError as error:
-            row.status, row.last_error = DeliveryStatus.DEAD, str(error)[:LONGEST_ERROR]
-    session.flush()
-    return claimed
-
-
-def _decoded(row: OutboxDelivery, said: OutboxEvent, kinds: Mapping[str, type[Event]]) -> _Claimed:
-    event = msgspec.json.decode(said.body, type=kinds.get(said.name, Event))
-    reaction = reaction_named(row.reaction)
-    assert reaction is not None, "only deliveries of installed reactions are claimed"
-    who = Origin(
-        actor=said.actor,
-        name=said.actor_name,
-        email=said.actor_email,
-        address=said.address,
-        client=said.client,
-    )
-    return _Claimed(
-        id=row.id,
-        reaction=reaction,
-        event=event,
-        position=said.position,
-        origin=who,
-        said_at=said.said_at,
-        attempt=row.attempts,
-    )
-
-
-def _finish(
-    session: Session, deliveries: Sequence[_Claimed], failure: Exception | None, *, now: datetime
-) -> None:
-    """Write down how a try went. Done stays done: a late second finisher changes nothing."""
-    delivery = deliveries[0]
-    values: dict[str, object] = {"owner": "", "leased_until": None}
-    reason = (str(failure) or type(failure).__name__)[:LONGEST_ERROR] if failure else ""
-    waits = isinstance(failure, NotYet)
-    give_up = isinstance(failure, Refused) or (delivery.attempt >= MOST_ATTEMPTS and not waits)
-    if failure is None:
-        values |= {"status": DeliveryStatus.DONE, "done_at": now, "last_error": ""}
-    elif isinstance(failure, NotYet):
-        due = now + timedelta(seconds=failure.seconds)
-        values |= {"due_at": due, "attempts": delivery.attempt - 1}
-    elif give_up:
-        values |= {"status": DeliveryStatus.DEAD, "done_at": now, "last_error": reason}
-    else:
-        wished = failure.after_seconds if isinstance(failure, RetryLater) else None
-        pause = max(pause_before(delivery.attempt), timedelta(seconds=wished or 0))
-        values |= {"due_at": now + pause, "last_error": reason}
-    changed = rows_changed(
-        session,
-        sa.update(OutboxDelivery)
-        .where(
-            OutboxDelivery.id.in_([each.id for each in deliveries]),
-            OutboxDelivery.status == DeliveryStatus.WAITING,
-        )
-        .values(**values),
-    )
-    if changed and failure and give_up and delivery.reaction.given_up:
-        delivery.reaction.given_up(session, delivery.event, reason=reason, now=now)
-
-
-def _renew(session: Session, delivery_ids: list[str], *, until: datetime) -> None:
-    if delivery_ids:
-        session.execute(
-            sa.update(OutboxDelivery)
-            .where(OutboxDelivery.id.in_(delivery_ids))
-            .values(leased_until=until)
-        )
+        return bool(due(session, now, in_transaction=False, limit=1))

@@ -20,7 +20,7 @@ from mainstay_server.contracts.alerts import (
 )
 from mainstay_server.contracts.errors import IssueStatusChanged
 from mainstay_server.kernel.database import transaction
-from mainstay_server.kernel.events.runner import claim_for_sending
+from mainstay_server.kernel.events.deliveries import claim_for_sending
 from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.settings import override_settings
 from pydantic import SecretStr
