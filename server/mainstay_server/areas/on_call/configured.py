@@ -23,7 +23,8 @@ from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.web.bodies import Body
 
 from .models import EscalationPolicy
-from .schemas import MOST_STEPS, Name, StepBody, StepKind
+from .schemas.fields import Name
+from .schemas.policies import MOST_STEPS, StepBody, StepKind
 from .service import policies, schedules
 from .service.people import members_of
 

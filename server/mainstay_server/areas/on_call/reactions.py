@@ -14,7 +14,7 @@ from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Delivery, on, sends
 from mainstay_server.kernel.mailing import hand_over
 
-from .schemas import EscalationNoticeDue
+from .schemas.escalations import EscalationNoticeDue
 from .service import escalating, telling
 
 

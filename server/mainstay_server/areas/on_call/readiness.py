@@ -15,7 +15,7 @@ from mainstay_server.kernel.readiness import (
 from mainstay_server.kernel.subjects import InstanceRef
 
 from .models import EscalationPolicy, OnCallSchedule
-from .schemas import StepBody
+from .schemas.policies import StepBody
 from .service import policies
 from .service.people import members_of
 from .service.schedules import find_person_on_call

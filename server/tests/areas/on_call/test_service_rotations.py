@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mainstay_server.areas.on_call.schemas import LayerBody
+from mainstay_server.areas.on_call.schemas.schedules import LayerBody
 from mainstay_server.areas.on_call.service.rotations import (
     Plan,
     Shift,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mainstay_server.areas.on_call import jobs
 from mainstay_server.areas.on_call.models import Escalation, EscalationPolicy, OnCallSchedule
-from mainstay_server.areas.on_call.schemas import LayerBody
+from mainstay_server.areas.on_call.schemas.schedules import LayerBody
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.people import Member
 from mainstay_server.contracts.alerts import (

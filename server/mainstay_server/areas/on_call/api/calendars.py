@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.on_call.models import OnCallCalendar
-from mainstay_server.areas.on_call.schemas import (
+from mainstay_server.areas.on_call.schemas.calendars import (
     CalendarAnswer,
     CalendarBody,
     CalendarsAnswer,

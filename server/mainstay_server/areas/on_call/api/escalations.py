@@ -6,7 +6,7 @@ from fastapi import Path, Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import Escalation
-from mainstay_server.areas.on_call.schemas import (
+from mainstay_server.areas.on_call.schemas.escalations import (
     EscalationsAnswer,
     EscalationWithLog,
     LineAnswer,

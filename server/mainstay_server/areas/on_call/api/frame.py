@@ -8,13 +8,9 @@ from mainstay_server.areas.on_call.models import (
     EscalationState,
     OnCallOverride,
 )
-from mainstay_server.areas.on_call.schemas import (
-    EscalationAnswer,
-    OverrideAnswer,
-    PolicyAnswer,
-    ShiftAnswer,
-    StepBody,
-)
+from mainstay_server.areas.on_call.schemas.escalations import EscalationAnswer
+from mainstay_server.areas.on_call.schemas.policies import PolicyAnswer, StepBody
+from mainstay_server.areas.on_call.schemas.schedules import OverrideAnswer, ShiftAnswer
 from mainstay_server.areas.on_call.service.people import Member, name_of
 from mainstay_server.areas.on_call.service.rotations import Shift
 from mainstay_server.tenancy import access

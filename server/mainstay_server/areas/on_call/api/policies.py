@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.on_call.schemas import (
+from mainstay_server.areas.on_call.schemas.policies import (
     PoliciesAnswer,
     PolicyAnswer,
     PolicyBody,

@@ -7,7 +7,7 @@ from fastapi import Path, Query
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import OnCallSchedule
-from mainstay_server.areas.on_call.schemas import (
+from mainstay_server.areas.on_call.schemas.schedules import (
     OverrideAnswer,
     OverrideBody,
     OverridesAnswer,

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay_server.areas.on_call.models import EscalationPolicy
-from mainstay_server.areas.on_call.schemas import PolicyBody, StepBody
+from mainstay_server.areas.on_call.schemas.policies import PolicyBody, StepBody
 from mainstay_server.areas.on_call.service import policies, schedules
 from mainstay_server.areas.on_call.service.channels import channels_of
 from mainstay_server.areas.on_call.service.people import members_of

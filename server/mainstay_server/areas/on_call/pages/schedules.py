@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay_server.areas.on_call.models import OnCallSchedule
-from mainstay_server.areas.on_call.schemas import LayerBody
+from mainstay_server.areas.on_call.schemas.schedules import LayerBody
 from mainstay_server.areas.on_call.service import calendars, feeds, schedules
 from mainstay_server.areas.on_call.service.people import GONE, Member, members_of
 from mainstay_server.areas.on_call.service.rotations import instant_of

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import OnCallCalendar, OnCallSchedule
-from mainstay_server.areas.on_call.schemas import LONGEST_CALENDAR
+from mainstay_server.areas.on_call.schemas.calendars import LONGEST_CALENDAR
 from mainstay_server.contracts.on_call import OnCallCalendarAdded, OnCallCalendarRemoved
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import say

@@ -15,7 +15,7 @@ from mainstay_server.areas.on_call.models import (
     EscalationState,
     NoticeChange,
 )
-from mainstay_server.areas.on_call.schemas import StepBody
+from mainstay_server.areas.on_call.schemas.policies import StepBody
 from mainstay_server.contracts.alerts import (
     AlertAcknowledged,
     AlertChanged,

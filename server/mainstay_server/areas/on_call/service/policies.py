@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import EscalationPolicy
-from mainstay_server.areas.on_call.schemas import StepBody
+from mainstay_server.areas.on_call.schemas.policies import StepBody
 from mainstay_server.contracts.alerts.severities import Severity, find_severity
 from mainstay_server.contracts.on_call import (
     EscalationPolicyChanged,

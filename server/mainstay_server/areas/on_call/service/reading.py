@@ -18,7 +18,7 @@ from dateutil.rrule import rrule, rrulestr
 from icalendar import Calendar
 from icalendar.parser import Contentlines
 
-from mainstay_server.areas.on_call.schemas import LONGEST_CALENDAR
+from mainstay_server.areas.on_call.schemas.calendars import LONGEST_CALENDAR
 from mainstay_server.kernel.problems import Invalid
 
 from .people import Member

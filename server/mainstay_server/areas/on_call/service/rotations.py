@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from mainstay_server.areas.on_call.schemas import LayerBody
+from mainstay_server.areas.on_call.schemas.schedules import LayerBody
 
 DAY = timedelta(days=1)
 TURNS = {"hourly": timedelta(hours=1), "daily": DAY, "weekly": timedelta(days=7)}

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import OnCallCalendar, OnCallOverride, OnCallSchedule
-from mainstay_server.areas.on_call.schemas import LayerBody
+from mainstay_server.areas.on_call.schemas.schedules import LayerBody
 from mainstay_server.contracts.on_call import (
     OnCallOverrideCreated,
     OnCallOverrideRemoved,

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.on_call.models import Escalation, NoticeChange, OnCallSchedule
-from mainstay_server.areas.on_call.schemas import StepBody
+from mainstay_server.areas.on_call.schemas.policies import StepBody
 from mainstay_server.contracts.on_call import tell_channel
 from mainstay_server.contracts.remediation import start_remediation
 

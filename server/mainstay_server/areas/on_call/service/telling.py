@@ -16,7 +16,7 @@ from mainstay_server.areas.on_call.models import (
     NoticeChange,
     NoticeState,
 )
-from mainstay_server.areas.on_call.schemas import EscalationNoticeDue
+from mainstay_server.areas.on_call.schemas.escalations import EscalationNoticeDue
 from mainstay_server.contracts.alerts.severities import RESOLVED, colour_of
 from mainstay_server.contracts.on_call import AlertEscalated
 from mainstay_server.kernel.database import insert, new_id
