@@ -15,7 +15,7 @@ from mainstay_server.kernel.events import Delivery, on, sends
 from mainstay_server.kernel.mailing import hand_over
 
 from .schemas.escalations import EscalationNoticeDue
-from .service import escalating, telling
+from .service import escalating, mails, telling
 
 
 @on(AlertOpened)
@@ -47,9 +47,9 @@ def give_up_notice(
 def send_notice(event: EscalationNoticeDue, *, delivery: Delivery) -> None:
     """Carry one mail to one person, at least once, always under one Message-ID."""
     with reading() as session:
-        parcel = telling.find_parcel(session, event.notice_id)
+        parcel = mails.find_parcel(session, event.notice_id)
     if parcel is None:
         return
-    hand_over(telling.mail_of(parcel, delivery_id=delivery.id))
+    hand_over(mails.mail_of(parcel, delivery_id=delivery.id))
     with transaction() as session:
         telling.record_sent(session, event.notice_id, now=utc_now())

@@ -1,9 +1,6 @@
 """Telling people of an escalation: one mail for each step and person, and what became of it."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.message import EmailMessage
-from email.utils import format_datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,23 +9,17 @@ from mainstay_server.areas.on_call.models import (
     Escalation,
     EscalationLine,
     EscalationNotice,
-    EscalationState,
     NoticeChange,
     NoticeState,
 )
 from mainstay_server.areas.on_call.schemas.escalations import EscalationNoticeDue
-from mainstay_server.contracts.alerts.severities import RESOLVED, colour_of
 from mainstay_server.contracts.on_call import AlertEscalated
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
-from mainstay_server.kernel.mailing import SmtpSettings
-from mainstay_server.kernel.settings import of
 from mainstay_server.tenancy.models import Person
-from mainstay_server.tenancy.service.members import find_member
-from mainstay_server.tenancy.subjects import find_instance
-from mainstay_server.ui.rendering import environment
 
-from .links import LASTS, PREFIX, token_of, url_of
+from .links import LASTS
+from .mails import MOST_TOGETHER
 
 LONGEST_TEXT = 500
 MOST_AT_ONCE = 100
@@ -36,26 +27,6 @@ MOST_AT_ONCE = 100
 ONE_BY_ONE = 5
 LATELY = timedelta(minutes=5)
 GATHERED_FOR = timedelta(seconds=30)
-MOST_TOGETHER = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """All that a mail is written from."""
-
-    address: str
-    name: str
-    change: NoticeChange
-    headline: str
-    message: str
-    lead: str
-    facts: list[tuple[str, str]]
-    acknowledge_url: str
-    page_url: str
-    colour: str
-    escalation_id: str
-    at: datetime
-    others: list[tuple[str, str]]
 
 
 def write_line(
@@ -183,78 +154,6 @@ def people_told(session: Session, escalation: Escalation) -> list[str]:
     )
 
 
-def find_parcel(session: Session, notice_id: str) -> Parcel | None:
-    """What a sender has to send; None when it was sent, or its reader or project is gone."""
-    notice = session.get(EscalationNotice, notice_id)
-    if notice is None or notice.state == NoticeState.DELIVERED:
-        return None
-    escalation = session.get_one(Escalation, notice.escalation_id)
-    person = session.get_one(Person, notice.person_id)
-    instance = find_instance(session, escalation.instance_id)
-    if instance is None or find_member(session, escalation.organization_id, person.id) is None:
-        return None
-    is_over = notice.change == NoticeChange.ENDED
-    lead = (
-        "It is over; nobody needs to do anything."
-        if is_over
-        else "You are told because somebody has to take this in hand. Until somebody acknowledges"
-        " it, the next in line are woken."
-    )
-    facts = [
-        ("Project", instance.project_name),
-        ("Environment", instance.environment),
-        ("Severity", escalation.severity),
-        ("Since", f"{escalation.opened_at:%-d %b %Y, %H:%M} UTC"),
-    ]
-    if is_over and escalation.ended_at:
-        facts.append(("Over since", f"{escalation.ended_at:%-d %b %Y, %H:%M} UTC"))
-    word = "Over" if is_over else escalation.severity.capitalize()
-    others = _others(session, notice)
-    more = f" and {len(others)} more" if others else ""
-    return Parcel(
-        address=person.email,
-        name=person.name,
-        change=NoticeChange(notice.change),
-        headline=f"[{word}] {escalation.title}{more}",
-        message=escalation.message,
-        lead=lead,
-        facts=facts,
-        acknowledge_url="" if is_over else url_of(f"{PREFIX}/{token_of(notice.id)}"),
-        page_url=url_of(page_of(escalation)),
-        colour=colour_of(RESOLVED if is_over else escalation.severity),
-        escalation_id=escalation.id,
-        at=notice.created_at,
-        others=others,
-    )
-
-
-def page_of(escalation: Escalation) -> str:
-    """The path of the page that shows an escalation."""
-    return f"/dashboard/organization/on-call/escalations/{escalation.id}"
-
-
-def mail_of(parcel: Parcel, *, delivery_id: str) -> EmailMessage:
-    """The message: as text and as HTML; all of one alert are one thread for the reader."""
-    smtp = of(SmtpSettings)
-    message = EmailMessage()
-    message["Subject"] = " ".join(parcel.headline.split())
-    message["From"] = smtp.sender
-    message["To"] = parcel.address
-    message["Date"] = format_datetime(parcel.at)
-    message["Message-ID"] = f"<{delivery_id}@{smtp.domain}>"
-    message["References"] = f"<escalation-{parcel.escalation_id}@{smtp.domain}>"
-    message["Auto-Submitted"] = "auto-generated"
-    facts = [f"{name}: {value}" for name, value in parcel.facts]
-    asks = [f"Acknowledge: {parcel.acknowledge_url}"] if parcel.acknowledge_url else []
-    paragraphs = [text for text in (parcel.headline, parcel.message, parcel.lead) if text]
-    lines = [line for text in paragraphs for line in (text, "")]
-    told = [line for text, url in parcel.others for line in ("", text, url)]
-    message.set_content("\n".join([*lines, *facts, "", *asks, f"Open: {parcel.page_url}", *told]))
-    html = environment().get_template("on_call/email.html").render(parcel=parcel)
-    message.add_alternative(html, subtype="html")
-    return message
-
-
 def record_sent(session: Session, notice_id: str, *, now: datetime) -> None:
     """The mail server took it."""
     _finish(session, notice_id, NoticeState.DELIVERED, "", now=now)
@@ -302,24 +201,3 @@ def _say_due(
 ) -> None:
     due = EscalationNoticeDue(notice_id=notice_id, escalation_id=escalation_id, person_id=person_id)
     say(session, due, now=now)
-
-
-def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]:
-    """What else the mail of a notice tells of: a title, and where to acknowledge or read on.
-
-    What ended while the mail waited for its server is told as over: its end may have left before.
-    """
-    rows = session.execute(
-        sa.select(EscalationNotice, Escalation)
-        .join(Escalation, Escalation.id == EscalationNotice.escalation_id)
-        .where(EscalationNotice.carried_by == notice.id)
-        .order_by(EscalationNotice.id)
-        .limit(MOST_TOGETHER)
-    ).all()
-    found = []
-    for other, escalation in rows:
-        is_over = other.change == NoticeChange.ENDED or escalation.state == EscalationState.ENDED
-        word = "Over" if is_over else escalation.severity.capitalize()
-        path = page_of(escalation) if is_over else f"{PREFIX}/{token_of(other.id)}"
-        found.append((f"[{word}] {escalation.title}", url_of(path)))
-    return found
