@@ -163,8 +163,8 @@ def _counted(values: Any, steps: int = 1) -> Iterator[Any]:  # noqa: ANN401 - wh
 
 def _single(value: Any) -> Any:  # noqa: ANN401 - whatever the data holds
     """A single value: comparing nested lists could take for ever."""
-    if isinstance(value, Mapping | list | tuple):
-        raise _TooMuch("lists and mappings are no single values to compare or to write")
+    if isinstance(value, Mapping | list | tuple) or callable(value):
+        raise _TooMuch("lists, mappings and parts are no single values to compare or to write")
     if isinstance(value, str):
         _handle(value)
     return value

@@ -342,10 +342,20 @@ def test_a_link_in_a_channel_ends_with_its_day_its_round_its_channel_and_its_ale
         assert links.link_of_channel(session, escalation.alert_id, OPS.id, at=utc_now()) == ""
 
 
-def test_whoever_opens_many_links_has_to_wait(world: World) -> None:
+@pytest.mark.usefixtures("channel")
+def test_whoever_guesses_links_has_to_wait_and_locks_nobody_out_who_was_sent_one(
+    world: World,
+) -> None:
+    link = woken(world)
     answers = [world.stranger.get(f"{links.PREFIX}/x").status_code for _ in range(35)]
     assert answers[:30] == [404] * 30
     assert 429 in answers[30:]
+    with reading() as session:
+        alert_id = session.query(Escalation).one().alert_id
+        url = links.link_of_channel(session, alert_id, OPS.id, at=utc_now())
+    for each in (link, links.PREFIX + url.partition(links.PREFIX)[2]):
+        assert world.stranger.get(each).status_code == 200
+    assert "It is yours" in world.stranger.post(link).text
 
 
 def test_a_link_after_somebody_elses_acknowledgement_says_who_has_it(world: World) -> None:

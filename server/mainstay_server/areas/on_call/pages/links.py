@@ -29,7 +29,7 @@ Token = Annotated[str, Path(max_length=links.LONGEST)]
 def show_link(request: Request, token: Token) -> Response:
     """A button, since programs that look into mails follow links, but press no buttons."""
     now = utc_now()
-    links.refuse_too_many(address=_address(request), now=now)
+    links.refuse_guesses(token, address=_address(request), now=now)
     try:
         with reading() as session:
             escalation = links.get_linked(session, token, now=now).escalation
@@ -42,7 +42,7 @@ def show_link(request: Request, token: Token) -> Response:
 def acknowledge(request: Request, token: Token) -> Response:
     """The reader takes the alert in hand. The link of a mail proves who it is, and works once."""
     now = utc_now()
-    links.refuse_too_many(address=_address(request), now=now)
+    links.refuse_guesses(token, address=_address(request), now=now)
     try:
         with transaction() as session:
             linked = links.get_linked(session, token, locked=True, now=now)
