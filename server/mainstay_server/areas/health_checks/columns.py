@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from mainstay_server.kernel import columns
-from mainstay_server.kernel.columns import Table
+from mainstay_server.kernel.columns import Figure, Slid, Table, Windows
 
 MOST_RECENT = 50
+MOST_CHECKS = 2_000
 
 HEALTH_RESULTS = Table(
     name="health_results",
@@ -74,10 +75,15 @@ _TIMES = f"""
 """
 
 
+# What rules compare, now and of the past.
+MEASURED = {
+    "failed": Figure(function="countIf", arguments="state = 'unhealthy'"),
+    "average": Figure(function="avgIf", arguments="response_ms, state != 'unhealthy'"),
+}
 _BY_CHECK = f"""
-    SELECT instance_id, health_check_id, count() AS checks, countIf(state = 'unhealthy') AS failed,
-        avgIf(response_ms, state != 'unhealthy') AS average
-    FROM health_results WHERE at >= {_SINCE} AND at <= {_UNTIL}
+    SELECT instance_id, health_check_id, count() AS checks,
+        {", ".join(f"{figure.sql} AS {name}" for name, figure in MEASURED.items())}
+    FROM health_results WHERE at >= {_SINCE} AND at < {_UNTIL}
     GROUP BY instance_id, health_check_id
     ORDER BY instance_id, failed DESC, isNaN(average), average DESC LIMIT 50000
 """
@@ -213,8 +219,37 @@ def ask_times(
 
 
 def by_check(*, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Results, failures and mean response times of every check, the slowest of each first."""
-    return columns.query(_BY_CHECK, **_range(since, until))
+    """Results, failures and mean response times of every check, the slowest of each first.
+
+    Of results from `since` to before `until`.
+    """
+    span = {"since": int(since.timestamp() * 1000), "until": int(until.timestamp() * 1000)}
+    return columns.query(_BY_CHECK, **span)
+
+
+def by_check_then(
+    instance_id: str,
+    check_ids: list[str] | None,
+    *,
+    windows: Windows,
+    most_checks: int,
+) -> Slid:
+    """What `by_check` would have answered of an instance at each whole minute; `part` is a check.
+
+    Of all checks when none are named.
+    """
+    return columns.slide(
+        HEALTH_RESULTS,
+        MEASURED,
+        "instance_id = {instance:String}"
+        " AND ({all_checks:UInt8} OR has({checks:Array(String)}, health_check_id))",
+        windows,
+        part="health_check_id",
+        most_parts=most_checks,
+        instance=instance_id,
+        checks=check_ids or [],
+        all_checks=int(check_ids is None),
+    )
 
 
 def ask_stored(

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mainstay_server.kernel import columns
-from mainstay_server.kernel.columns import Measure, RollUp, Table
+from mainstay_server.kernel.columns import Figure, Measure, RollUp, Slid, Table, Windows
+from mainstay_server.kernel.measures import MOST_PARTS_REPLAYED
 
 # An error is an answer of 500 or more: the app failed. 4xx is the caller's doing.
 ERRORS = "countIf(status >= 500)"
@@ -91,6 +92,14 @@ REQUEST_LOSSES = Table(
     retention_days=30,
 )
 
+# What rules compare, now and of the past.
+MEASURED = {
+    "errors": Figure(function="countIf", arguments="status >= 500"),
+    "average": Figure(function="avg", arguments="duration_ms"),
+    "percentiles": Figure(
+        function="quantiles", parameters="(0.95, 0.99)", arguments="duration_ms", holds_values=True
+    ),
+}
 OF_ONE = "instance_id = {instance_id:String}"
 OF_SOME = "(empty({instances:Array(String)}) OR has({instances:Array(String)}, instance_id))"
 # A span of time is the whole buckets of a roll-up that are in it, and the requests at its ends.
@@ -257,14 +266,35 @@ def counts_by_instance(
 def measured(*, since: datetime, until: datetime, by_endpoint: bool) -> list[dict[str, Any]]:
     """Requests of every instance, or of its 200 busiest endpoints, with two percentiles in ms."""
     endpoint = "endpoint" if by_endpoint else "''"
+    figures = ", ".join(f"{figure.sql} AS {name}" for name, figure in MEASURED.items())
     return columns.query(
-        f"SELECT instance_id, {endpoint} AS part, count() AS total, {ERRORS} AS errors,"
-        " avg(duration_ms) AS average, quantiles(0.95, 0.99)(duration_ms) AS percentiles"
+        f"SELECT instance_id, {endpoint} AS part, count() AS total, {figures}"
         " FROM request_metrics WHERE at >= {since:DateTime64(3, 'UTC')}"
         " AND at < {until:DateTime64(3, 'UTC')} GROUP BY instance_id, part"
         " ORDER BY instance_id, total DESC LIMIT 200 BY instance_id LIMIT 50000",
         since=since,
         until=until,
+    )
+
+
+def measured_then(
+    instance_id: str,
+    names: Sequence[str],
+    *,
+    windows: Windows,
+    by_endpoint: bool,
+    endpoint: str,
+) -> Slid:
+    """Some figures of what `measured` would have answered of an instance at each whole minute."""
+    return columns.slide(
+        REQUEST_METRICS,
+        {name: MEASURED[name] for name in names},
+        f"{OF_ONE} AND {{endpoint:String}} IN ('', endpoint)",
+        windows,
+        part="endpoint" if by_endpoint else "''",
+        most_parts=MOST_PARTS_REPLAYED,
+        instance_id=instance_id,
+        endpoint=endpoint,
     )
 
 

@@ -1,6 +1,6 @@
 """Requests: what an app served, how fast, and how often it failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.contracts.requests import EndpointFigures, RequestCount, RequestSlice
 from mainstay_server.kernel.clock import SenderClock
-from mainstay_server.kernel.measures import Measure, MeasureFamily, Reading
+from mainstay_server.kernel.measures import Measure, MeasureFamily, Past, PastQuestion, Reading
 from mainstay_server.kernel.problems import Invalid
 
 from . import columns
@@ -204,21 +204,51 @@ def read_measures(
     """Read the measures of the requests of every instance that served any."""
     _ = session  # all of it is in the column store
     rows = columns.measured(since=since, until=until, by_endpoint=by_part)
-    return [
-        Reading(
-            instance_id=row["instance_id"],
-            part=row["part"],
-            values={
-                "requests.count": float(row["total"]),
-                "requests.error_rate": PERCENT * row["errors"] / row["total"],
-                "requests.average_ms": row["average"],
-                "requests.p95_ms": row["percentiles"][0],
-                "requests.p99_ms": row["percentiles"][1],
-            },
-            count=row["total"],
-        )
-        for row in rows
-    ]
+    return [_reading(row["instance_id"], row, VALUES) for row in rows]
+
+
+def replay_measures(session: Session, asked: PastQuestion) -> Past:
+    """Read one of these measures as it was of an instance at each minute of a span."""
+    _ = session
+    figure, value = VALUES[asked.measure]
+    found = columns.measured_then(
+        asked.instance_id,
+        [figure] if figure in columns.MEASURED else [],
+        windows=asked.windows,
+        by_endpoint=asked.by_part,
+        endpoint=asked.part,
+    )
+    values = {asked.measure: (figure, value)}
+    return Past(
+        since=found.since,
+        has_more_parts=found.has_more_parts,
+        at=lambda moment: [
+            _reading(asked.instance_id, row, values) for row in found.rows.get(moment, ())
+        ],
+    )
+
+
+# Of each measure the figure that it is made of, and how.
+VALUES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float]]] = {
+    "requests.count": ("total", lambda row: float(row["total"])),
+    "requests.error_rate": ("errors", lambda row: PERCENT * row["errors"] / row["total"]),
+    "requests.average_ms": ("average", lambda row: row["average"]),
+    "requests.p95_ms": ("percentiles", lambda row: row["percentiles"][0]),
+    "requests.p99_ms": ("percentiles", lambda row: row["percentiles"][1]),
+}
+
+
+def _reading(
+    instance_id: str,
+    row: Mapping[str, Any],
+    values: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float]]],
+) -> Reading:
+    return Reading(
+        instance_id=instance_id,
+        part=row["part"],
+        values={measure: value(row) for measure, (_, value) in values.items()},
+        count=row["total"],
+    )
 
 
 def count_bad_requests(
@@ -330,6 +360,7 @@ REQUESTS = MeasureFamily(
         ),
     ),
     read=read_measures,
+    replay=replay_measures,
     part="endpoint",
     counts="requests",
 )

@@ -4,6 +4,7 @@ from .copying import HeldFiles, held_files, tables_in
 from .engines import QUERY_ROWS, QUERY_SECONDS
 from .refusals import EngineError, EngineRefused, Full, TooBroad
 from .repeats import append_once
+from .sliding import Figure, Slid, Windows, slide
 from .store import (
     Stats,
     append,
@@ -28,13 +29,16 @@ __all__ = [
     "Encoding",
     "EngineError",
     "EngineRefused",
+    "Figure",
     "Full",
     "HeldFiles",
     "Measure",
     "RollUp",
+    "Slid",
     "Stats",
     "Table",
     "TooBroad",
+    "Windows",
     "append",
     "append_blocking",
     "append_once",
@@ -45,6 +49,7 @@ __all__ = [
     "query",
     "query_row",
     "query_value",
+    "slide",
     "stats",
     "sum_up",
     "tables_in",

@@ -1,13 +1,14 @@
 """Rules over measures through HTTP and in documents: written, changed, removed, refused."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from mainstay_server.areas import alerts
 from mainstay_server.kernel.area import Area
-from mainstay_server.kernel.measures import Measure, MeasureFamily, Reading
+from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.measures import Measure, MeasureFamily, Past, PastQuestion, Reading
 from sqlalchemy.orm import Session
 from tests.world import World
 
@@ -18,11 +19,30 @@ def nothing(
     return ()
 
 
+MINUTE = timedelta(minutes=1)
+REPLAYED: dict[datetime, float] = {}
+
+
+def as_replayed(session: Session, asked: PastQuestion) -> Past:
+    def at(moment: datetime) -> Sequence[Reading]:
+        if moment not in REPLAYED:
+            return ()
+        values = {asked.measure: REPLAYED[moment]}
+        return (Reading(instance_id=asked.instance_id, values=values, part=asked.part, count=100),)
+
+    return Past(since=asked.windows.since, has_more_parts=False, at=at)
+
+
+def stamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
 FAMILY = MeasureFamily(
     measures=(
         Measure(name="requests.p95_ms", title="95th percentile", unit="ms", description="So slow."),
     ),
     read=nothing,
+    replay=as_replayed,
     part="endpoint",
     counts="requests",
 )
@@ -183,7 +203,101 @@ def test_the_form_writes_what_the_api_tells(world: World) -> None:
     world.bob.post(f"{base}/measure-rules/{rule['id']}/switch", data={"enabled": "off"})
     assert world.bob.get(rules_of(world)).json()["rules"][0]["enabled"] is False
     refused = world.bob.post(f"{base}/measure-rules", data=form | {"name": "x", "warning": "lots"})
+    nameless = world.bob.post(f"{base}/measure-rules", data=form | {"name": ""})
+    assert nameless.headers["location"] == refused.headers["location"]
     assert refused.headers["location"] == f"{base}/measure-rules/new?instance=production"
     world.bob.post(f"{base}/measure-rules/{rule['id']}/remove")
     assert world.bob.get(rules_of(world)).json()["rules"][0]["default"] == "slow-responses"
     assert world.charlie.get(f"{base}/measure-rules/new").status_code == 404
+
+
+def previews_of(world: World) -> str:
+    return f"/api/projects/{world.project}/measure-rule-preview"
+
+
+def test_a_preview_tells_how_often_a_rule_would_have_fired_and_saves_nothing(
+    world: World,
+) -> None:
+    begins = utc_now().replace(second=0, microsecond=0) - 30 * MINUTE
+    REPLAYED.clear()
+    REPLAYED.update({begins + minute * MINUTE: 5000.0 for minute in range(5)})
+    body = RULE | {"forSeconds": 60, "clearSeconds": 0, "instanceId": world.instance.id}
+
+    answer = world.bob.post(previews_of(world), json=body)
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["ground"], told["count"], told["alerts"]) == ("judged", 1, 1)
+    assert (told["firingNow"], told["judgedMinutes"], told["lookedAtAll"]) == (None, 5, True)
+    (firing,) = told["firings"]
+    assert (firing["severity"], firing["part"]) == ("high", "/checkout")
+    assert firing["beganAt"] == stamp(begins + MINUTE)
+    assert firing["endedAt"] == stamp(begins + 5 * MINUTE)
+    assert firing["durationSeconds"] == 240
+    assert firing["worst"]["value"] == 5000
+    assert firing["alerts"] == [{"at": stamp(begins + MINUTE), "severity": "high"}]
+    assert all(rule["default"] for rule in world.bob.get(rules_of(world)).json()["rules"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "why"),
+    [
+        ({"measure": "weather.rain"}, 400, "measure must be one of"),
+        ({"levels": []}, 400, "levels"),
+        ({"of": "everybody"}, 400, "of"),
+        ({"instanceId": "nobody"}, 404, "no instance"),
+    ],
+)
+def test_a_preview_of_nonsense_is_refused(
+    world: World, fields: dict[str, Any], status: int, why: str
+) -> None:
+    body = RULE | {"instanceId": world.instance.id} | fields
+    answer = world.bob.post(previews_of(world), json=body)
+    assert (answer.status_code, why in answer.text) == (status, True), answer.text
+
+
+def test_charlie_previews_nothing_of_others(world: World) -> None:
+    body = RULE | {"instanceId": world.instance.id}
+    assert world.charlie.post(previews_of(world), json=body).status_code == 404
+    theirs = f"/api/projects/{world.charlies_instance.project_slug}/measure-rule-preview"
+    assert world.charlie.post(theirs, json=body).status_code == 404
+    form = {"instanceId": world.instance.id, "name": "", "measure": "requests.p95_ms"}
+    page = f"/dashboard/projects/{world.project}/alerts/measure-rules/preview"
+    assert world.charlie.post(page, data=form).status_code == 404
+
+
+def test_the_form_previews_what_is_typed_with_and_without_scripts(world: World) -> None:
+    REPLAYED.clear()
+    REPLAYED.update({utc_now().replace(second=0, microsecond=0): 4321.0})
+    base = f"/dashboard/projects/{world.project}/alerts/measure-rules"
+    form = {
+        "instanceId": world.instance.id,
+        "name": "<b>Not yet named",
+        "measure": "requests.p95_ms",
+        "compares": "above",
+        "windowSeconds": "300",
+        "forSeconds": "0",
+        "clearSeconds": "600",
+        "minimumCount": "0",
+        "warning": "1234",
+        "clearMargin": "10",
+        "scope": "instance",
+    }
+    assert "see here how often" in world.bob.get(f"{base}/new").text
+    page = world.bob.post(f"{base}/preview", data=form).text
+    for told in ("It would have fired", "1 time", "It would be firing now", "4,321 ms"):
+        assert told in page
+    for typed in ('value="1234"', "&lt;b&gt;Not yet named", 'value="10"', "<html"):
+        assert typed in page
+
+    part = world.bob.post(f"{base}/preview", data=form, headers={"hx-request": "true"}).text
+    assert "It would be firing now" in part
+    assert "<html" not in part
+    nameless = world.bob.post(f"{base}/preview", data=form | {"name": ""}).text
+    assert "It would be firing now" in nameless
+    unsaid = world.bob.post(f"{base}/preview", data=form | {"warning": ""}).text
+    assert "Give at least one severity a number" in unsaid
+    assert 'value="600" selected' in unsaid
+    REPLAYED.clear()
+    assert "No data." in world.bob.post(f"{base}/preview", data=form).text
+    assert all(rule["default"] for rule in world.bob.get(rules_of(world)).json()["rules"])

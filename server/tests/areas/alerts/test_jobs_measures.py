@@ -192,6 +192,26 @@ def test_each_part_is_judged_by_itself_and_one_part_alone(harbour: Harbour, gaug
     ]
 
 
+def test_a_part_that_falls_silent_is_still_named_when_it_gets_milder(
+    harbour: Harbour, gauge: Gauge
+) -> None:
+    write(harbour, part="*", clearSeconds=60)
+    gauge.shows(harbour.instance.id, 5000, part="/checkout")
+    a_minute(harbour)
+    # Critical is over at 3,000, warning has another minute to go when the last request was.
+    gauge.shows(harbour.instance.id, 2000, part="/checkout")
+    a_minute(harbour)
+    gauge.readings = []
+    assert a_minute(harbour) == [("warning", "inspections production: Slow (/checkout)")]
+    alert = harbour.alerts()[-1]
+    assert alert.labels["part"] == "/checkout"
+    assert alert.message == (
+        "Of requests.p95_ms of endpoint /checkout: too few requests to tell over the last 5 min;"
+        " warning is above 800 ms."
+    )
+    assert "value" not in alert.annotations
+
+
 def test_silence_is_told_where_there_were_data_before(harbour: Harbour, gauge: Gauge) -> None:
     with transaction() as session:
         quiet = a_project(

@@ -10,7 +10,6 @@ from mainstay_server.areas.alerts.service.measures.thresholds import (
     Phase,
     Standing,
     Terms,
-    count_firings,
     gravest,
     is_well,
     look,
@@ -121,12 +120,3 @@ def test_of_several_levels_the_gravest_that_is_on_counts() -> None:
     standings = look(rule, standings, 2, now=NOON + 4 * MINUTE)
     assert gravest(standings) is WARNING
     assert gravest(look(rule, standings, 0, now=NOON + 5 * MINUTE)) is None
-
-
-def test_a_value_that_hovers_at_the_limit_fires_once() -> None:
-    hovering = [10.5 if minute % 2 else 9.5 for minute in range(60)]
-    values = [(NOON + minute * MINUTE, value) for minute, value in enumerate(hovering)]
-    with_margin = terms((WARNING, 10, 9), calm=5 * MINUTE)
-    assert count_firings(with_margin, values) == [(NOON + MINUTE, WARNING)]
-    without = terms((WARNING, 10, 10))
-    assert len(count_firings(without, values)) == 30

@@ -1,5 +1,6 @@
 """Rules over measures through HTTP: what can be compared, what holds, and writing rules."""
 
+from datetime import datetime
 from typing import Annotated
 
 from sqlalchemy.orm import Session
@@ -10,14 +11,21 @@ from mainstay_server.areas.alerts.schemas.measure_rules import (
     MeasureRuleAnswer,
     MeasureRuleChange,
     MeasureRuleList,
+    MeasureRulePreview,
+    MeasureRulePreviewBody,
     MeasureRuleValue,
     NewMeasureRule,
+    PreviewedAlert,
+    PreviewedFiring,
+    PreviewedValue,
 )
-from mainstay_server.areas.alerts.service.measures import effective, measure_rules
+from mainstay_server.areas.alerts.service.measures import effective, measure_rules, previews
 from mainstay_server.areas.alerts.service.measures.measure_rules import RuleSeen
+from mainstay_server.areas.alerts.service.measures.replaying import Spell, Worst
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.problems import NotFound
+from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Cursor, Limit, Router, example
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.models import Role
@@ -50,6 +58,35 @@ RULE = {
     "whyOff": None,
     "waitsFor": None,
     "firing": 0,
+}
+PREVIEW = {
+    "ground": "judged",
+    "since": "2026-03-01T12:00:00.000Z",
+    "until": "2026-03-08T12:00:00.000Z",
+    "lookedAtAll": True,
+    "hasMoreParts": False,
+    "dataSince": "2026-03-01T12:01:00.000Z",
+    "judgedMinutes": 9842,
+    "count": 1,
+    "alerts": 2,
+    "firingNow": None,
+    "firings": [
+        {
+            "part": "/checkout",
+            "severity": "critical",
+            "beganAt": "2026-03-04T09:12:00.000Z",
+            "endedAt": "2026-03-04T09:31:00.000Z",
+            "durationSeconds": 1140,
+            "worst": {"value": 4210.5, "at": "2026-03-04T09:20:00.000Z", "part": "/checkout"},
+            "alerts": [
+                {"at": "2026-03-04T09:12:00.000Z", "severity": "warning"},
+                {"at": "2026-03-04T09:19:00.000Z", "severity": "critical"},
+            ],
+        }
+    ],
+    "worst": {"value": 4210.5, "at": "2026-03-04T09:20:00.000Z", "part": "/checkout"},
+    "now": {"value": 210.0, "at": "2026-03-08T12:00:00.000Z", "part": "/checkout"},
+    "nowSeverity": None,
 }
 MEASURE = {
     "name": "requests.p95_ms",
@@ -122,6 +159,41 @@ def create_rule(session: Session, project: Written, body: NewMeasureRule) -> Mea
     return answer_of(measure_rules.get_rule(session, project.id, made.id))
 
 
+@router.post(
+    "/api/projects/{slug}/measure-rule-preview",
+    summary="Preview a rule over a measure",
+    operation_id="preview_measure_rule",
+    responses=example(PREVIEW),
+)
+def preview_rule(
+    session: Session, project: Written, body: MeasureRulePreviewBody
+) -> MeasureRulePreview:
+    """How often a rule would have fired over the last seven days of an instance, and when.
+
+    The same judge looks at every minute that looks at rules once they are saved. Nothing is saved.
+    """
+    instance = _instance(session, project, body.instance_id)
+    found = previews.preview(
+        session, instance, body, of_instance=body.of == "instance", now=utc_now()
+    )
+    return MeasureRulePreview(
+        ground=found.ground.value,
+        since=found.since,
+        until=found.until,
+        looked_at_all=not found.is_cut,
+        has_more_parts=found.has_more_parts,
+        data_since=found.data_since,
+        judged_minutes=found.judged_minutes,
+        count=found.count,
+        alerts=found.alerts,
+        firing_now=found.firing_now,
+        firings=[_firing(spell, found.until) for spell in found.spells],
+        worst=_previewed(found.worst),
+        now=_previewed(found.now),
+        now_severity=found.now_severity,
+    )
+
+
 @router.patch(
     "/api/projects/{slug}/measure-rules/{rule_id}",
     summary="Change a rule over a measure",
@@ -162,11 +234,31 @@ def answer_of(rule: RuleSeen) -> MeasureRuleAnswer:
     )
 
 
+def _firing(spell: Spell, until: datetime) -> PreviewedFiring:
+    return PreviewedFiring(
+        part=spell.part,
+        severity=spell.severity,
+        began_at=spell.began_at,
+        ended_at=spell.ended_at,
+        duration_seconds=int(spell.lasted(until).total_seconds()),
+        worst=_previewed(spell.worst),
+        alerts=[PreviewedAlert(at=at, severity=severity) for at, severity in spell.told],
+    )
+
+
+def _previewed(worst: Worst | None) -> PreviewedValue | None:
+    if worst is None:
+        return None
+    return PreviewedValue(value=worst.value, at=worst.at, part=worst.part)
+
+
 def _own(session: Session, project: ProjectRef, instance_id: str | None) -> str | None:
     """The instance that a rule is of. Raises `NotFound` unless it is one of the project."""
-    if instance_id is None:
-        return None
+    return None if instance_id is None else _instance(session, project, instance_id).id
+
+
+def _instance(session: Session, project: ProjectRef, instance_id: str) -> InstanceRef:
     instance = find_instance(session, instance_id)
     if instance is None or instance.project_id != project.id:
         raise NotFound(f"This project has no instance {instance_id!r}; GET /api/instances.")
-    return instance.id
+    return instance

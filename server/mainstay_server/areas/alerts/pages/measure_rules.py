@@ -1,25 +1,28 @@
 """Rules over measures as people write them: the form, and what its buttons do."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Form
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import Field, ValidationError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import Severity
-from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
+from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleFields, MeasureRuleValue
 from mainstay_server.areas.alerts.service import runbooks
-from mainstay_server.areas.alerts.service.measures import effective, measure_rules
+from mainstay_server.areas.alerts.service.measures import effective, measure_rules, previews
+from mainstay_server.areas.alerts.service.measures.measure_rules import RuleSeen
+from mainstay_server.areas.alerts.service.measures.measuring import shown_value
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, Problem
 from mainstay_server.kernel.web import Body, Router
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
 from mainstay_server.tenancy.subjects import ProjectRef
+from mainstay_server.ui import fragment
 
-from .frame import PREFIX, Text, Viewed, Written, frame_of, instance_of, page_of, url_of
+from .frame import PREFIX, Text, Viewed, Written, frame_of, instance_of, page_of, url_of, words
 
 router = Router(prefix=PREFIX, include_in_schema=False)
 
@@ -41,6 +44,9 @@ COMPARISONS = (
 )
 
 
+Rule = TypeVar("Rule", bound=MeasureRuleFields)
+
+
 class MeasureRuleForm(Body):
     """The form of a rule; a level without a number is none, a switch that is off is not sent."""
 
@@ -49,7 +55,7 @@ class MeasureRuleForm(Body):
     rule_id: str = Field("", max_length=40)
     scope: str = "project"
     switch: str = ""
-    name: str = Field(max_length=100)
+    name: str = Field("", max_length=100)
     measure: str = Field(max_length=60)
     part: str = Field("", max_length=500)
     compares: str = "above"
@@ -66,11 +72,22 @@ class MeasureRuleForm(Body):
     critical: str = Field("", max_length=30)
     clear_margin: str = Field("", max_length=10)
 
+    def threshold_of(self, severity: Severity) -> str:
+        """The number that stands beside a severity, as it was typed."""
+        return str(getattr(self, severity.value))
+
     def value(self) -> MeasureRuleValue:
         """The rule that the form describes. Raises `Invalid`."""
-        fields = MeasureRuleValue.model_fields.keys() & MeasureRuleForm.model_fields.keys()
+        return self._as(MeasureRuleValue)
+
+    def fields(self) -> MeasureRuleFields:
+        """The same without its name, which nobody may have thought of yet. Raises `Invalid`."""
+        return self._as(MeasureRuleFields)
+
+    def _as(self, kind: type[Rule]) -> Rule:
+        fields = kind.model_fields.keys() & MeasureRuleForm.model_fields.keys()
         try:
-            return MeasureRuleValue.model_validate(
+            return kind.model_validate(
                 self.model_dump(include=fields)
                 | {"levels": self._levels(), "enabled": self.switch == "on"}
             )
@@ -84,7 +101,7 @@ class MeasureRuleForm(Body):
             return [{"severity": self.absent_severity}]
         levels = []
         for severity in RANKS:
-            text = getattr(self, severity.value).strip().replace(",", ".")
+            text = self.threshold_of(severity).strip().replace(",", ".")
             if text:
                 levels.append({"severity": severity, "threshold": text, "clear": self._clear(text)})
         if not levels:
@@ -104,27 +121,42 @@ class MeasureRuleForm(Body):
         return value - distance if self.compares == "above" else value + distance
 
 
+TYPED_AT_FIRST = MeasureRuleForm(
+    instance_id="", measure="requests.p95_ms", for_seconds=300, switch="on"
+)
+
+
 @router.get("/measure-rules/{rule_id}")
 def show_form(request: Request, session: Session, project: Viewed, rule_id: str) -> Response:
     """The form of a rule, or of a `new` one."""
     frame = frame_of(request, session, project)
     found = None if rule_id == "new" else measure_rules.get_rule(session, project.id, rule_id)
-    return page_of(
-        request,
-        session,
-        frame,
-        "measure_rule",
-        rule=found,
-        value=found.value if found else None,
-        thresholds=_thresholds(found.value) if found else {},
-        margin=_margin(found.value) if found else "",
-        measures=effective.measures(),
-        windows=WINDOWS,
-        durations=_durations(found.value if found else None),
-        comparisons=COMPARISONS,
-        ranks=RANKS,
-        runbooks=runbooks.list_runbooks(session, project.id),
-    )
+    typed = TYPED_AT_FIRST if found is None else _typed(found.value, found.instance_id)
+    return _form(request, session, frame, found, typed)
+
+
+@router.post("/measure-rules/preview")
+def preview_rule(
+    request: Request, session: Session, project: Written, form: Annotated[MeasureRuleForm, Form()]
+) -> Response:
+    """How often the rule would have fired: a part of the page, or the page with all as typed."""
+    instance = instance_of(session, project, form.instance_id)
+    found, problem, now = None, "", utc_now()
+    try:
+        found = previews.preview(
+            session, instance, form.fields(), of_instance=form.scope == "instance", now=now
+        )
+    except Problem as refused:
+        problem = refused.detail
+    shown = {"preview": found, "problem": problem, "shown_value": shown_value}
+    if request.headers.get("hx-request") == "true":
+        part = fragment(
+            request, "alerts/measure_rule_preview.html", **words(), **shown, instance=instance
+        )
+        return HTMLResponse(part)
+    frame = frame_of(request, session, project)
+    rule = measure_rules.get_rule(session, project.id, form.rule_id) if form.rule_id else None
+    return _form(request, session, frame | {"instance": instance}, rule, form, **shown)
 
 
 @router.post("/measure-rules")
@@ -170,6 +202,48 @@ def switch_rule(
     )
 
 
+def _form(
+    request: Request,
+    session: Session,
+    frame: dict[str, Any],
+    rule: RuleSeen | None,
+    typed: MeasureRuleForm,
+    **shown: Any,  # noqa: ANN401 - what a preview found
+) -> Response:
+    return page_of(
+        request,
+        session,
+        frame,
+        "measure_rule",
+        rule=rule,
+        typed=typed,
+        measures=effective.measures(),
+        windows=WINDOWS,
+        durations=_durations(typed),
+        comparisons=COMPARISONS,
+        ranks=RANKS,
+        runbooks=runbooks.list_runbooks(session, frame["project"].id),
+        **(shown or {"preview": None, "problem": ""}),
+    )
+
+
+def _typed(value: MeasureRuleValue, instance_id: str | None) -> MeasureRuleForm:
+    """A rule as somebody would have typed it."""
+    fields = MeasureRuleValue.model_fields.keys() & MeasureRuleForm.model_fields.keys()
+    is_absent = value.compares == "absent"
+    return MeasureRuleForm.model_validate(
+        {
+            **value.model_dump(include=fields),
+            **_thresholds(value),
+            "instance_id": instance_id or "",
+            "scope": "instance" if instance_id else "project",
+            "switch": "on" if value.enabled else "",
+            "absent_severity": value.levels[0].severity if is_absent else Severity.WARNING,
+            "clear_margin": _margin(value),
+        }
+    )
+
+
 def _save(
     session: Session, project: ProjectRef, instance_id: str | None, form: MeasureRuleForm
 ) -> None:
@@ -205,8 +279,8 @@ def _margin(value: MeasureRuleValue) -> str:
     return f"{100 * abs(level.threshold - level.clear) / abs(level.threshold):.4g}"
 
 
-def _durations(value: MeasureRuleValue | None) -> Sequence[tuple[str, str]]:
+def _durations(typed: MeasureRuleForm) -> Sequence[tuple[str, str]]:
     """What the form offers, and what a rule has beside it."""
-    used = set() if value is None else {value.for_seconds, value.clear_seconds}
+    used = {typed.for_seconds, typed.clear_seconds}
     known = {int(seconds) for seconds, _ in DURATIONS}
     return (*DURATIONS, *((str(extra), f"{extra} s") for extra in sorted(used - known)))

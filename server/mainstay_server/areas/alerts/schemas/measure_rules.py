@@ -157,3 +157,69 @@ class MeasureList(Answer):
     """The measures that installed areas declare."""
 
     measures: list[MeasureAnswer]
+
+
+class MeasureRulePreviewBody(MeasureRuleFields):
+    """A rule of which to tell what it would have told of an instance in the last week.
+
+    It takes what a new rule takes; the name does not matter. A rule `of` the project is missed
+    data only where there were some before, one of the instance expects them.
+    """
+
+    name: str = Field("", max_length=LONGEST_NAME)
+    instance_id: str = Field(max_length=36)
+    of: Literal["instance", "project"] = "instance"
+
+
+class PreviewedValue(Answer):
+    """A value, when it was, and of which part."""
+
+    value: float = Field(examples=[1240.5])
+    at: Instant
+    part: str = ""
+
+
+class PreviewedAlert(Answer):
+    """One alert that would have opened."""
+
+    at: Instant
+    severity: Severity
+
+
+class PreviewedFiring(Answer):
+    """One time that a rule would have fired. `endedAt` is null while it lasts.
+
+    `severity` is the gravest of its `alerts`, of which each takes the place of the one before.
+    """
+
+    part: str = ""
+    severity: Severity
+    began_at: Instant
+    ended_at: Instant | None = None
+    duration_seconds: int = Field(description="Until its end, or until the last look.")
+    worst: PreviewedValue | None = Field(None, description="null for the absence of data.")
+    alerts: list[PreviewedAlert]
+
+
+class MeasureRulePreview(Answer):
+    """How often a rule would have fired, had it been written at `since`.
+
+    `ground` tells whether there was something to judge: `judged`; `too_few` data for what is asked
+    of their number; `no_data`; `no_past` of a measure that is only known as it is now;
+    `not_measured` by anybody yet. `firings` are the newest, at most 50, of `count`.
+    """
+
+    ground: Literal["judged", "too_few", "no_data", "no_past", "not_measured"]
+    since: Instant
+    until: Instant
+    looked_at_all: bool = Field(description="false: the week had too much, its end was looked at.")
+    has_more_parts: bool = Field(description="true: only the 20 busiest parts were looked at.")
+    data_since: Instant | None = None
+    judged_minutes: int = Field(description="In so many minutes there was a value to judge.")
+    count: int
+    alerts: int = Field(description="So many alerts would have opened; a graver one is another.")
+    firing_now: Severity | None = None
+    firings: list[PreviewedFiring]
+    worst: PreviewedValue | None = Field(None, description="The worst value of all.")
+    now: PreviewedValue | None = Field(None, description="The worst value of the last look.")
+    now_severity: Severity | None = Field(None, description="What that passes, however long.")

@@ -1,12 +1,14 @@
 """Error events as a number that rules compare."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from mainstay_server.areas.errors.columns import ERROR_EVENTS
 from mainstay_server.kernel import columns
-from mainstay_server.kernel.measures import Measure, MeasureFamily, Reading
+from mainstay_server.kernel.measures import Measure, MeasureFamily, Past, PastQuestion, Reading
+from mainstay_server.tenancy.subjects import find_instance
 
 HOUR_SECONDS = 3600
 PER_HOUR = "errors.per_hour"
@@ -22,15 +24,35 @@ def read(session: Session, *, since: datetime, until: datetime, by_part: bool) -
         since=since,
         until=until,
     )
-    hours = (until - since).total_seconds() / HOUR_SECONDS
-    return [
-        Reading(
-            instance_id=row["instance_id"],
-            values={PER_HOUR: row["events"] / hours},
-            count=row["events"],
-        )
-        for row in rows
-    ]
+    return [_reading(row["instance_id"], row["events"], until - since) for row in rows]
+
+
+def replay(session: Session, asked: PastQuestion) -> Past:
+    """Error events of an instance by the hour, as they were at each minute of a span."""
+    instance = find_instance(session, asked.instance_id)
+    found = columns.slide(
+        ERROR_EVENTS,
+        {},
+        # Events lie by project on the disk, so that it is named too.
+        "project_id = {project_id:String} AND instance_id = {instance_id:String}",
+        asked.windows,
+        part="''",
+        project_id="" if instance is None else instance.project_id,
+        instance_id=asked.instance_id,
+    )
+    return Past(
+        since=found.since,
+        has_more_parts=False,
+        at=lambda moment: [
+            _reading(asked.instance_id, row["total"], asked.windows.width)
+            for row in found.rows.get(moment, ())
+        ],
+    )
+
+
+def _reading(instance_id: str, events: int, window: timedelta) -> Reading:
+    hours = window.total_seconds() / HOUR_SECONDS
+    return Reading(instance_id=instance_id, values={PER_HOUR: events / hours}, count=events)
 
 
 ERRORS = MeasureFamily(
@@ -43,5 +65,6 @@ ERRORS = MeasureFamily(
         ),
     ),
     read=read,
+    replay=replay,
     counts="error events",
 )

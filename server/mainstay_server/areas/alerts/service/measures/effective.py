@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Severity
 from mainstay_server.areas.alerts.models.rules import MeasureRule
-from mainstay_server.areas.alerts.schemas.measure_rules import Compares, MeasureRuleValue
+from mainstay_server.areas.alerts.schemas.measure_rules import Compares, MeasureRuleFields
 from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.measures import Measure, MeasureFamily, families_by_measure
 
@@ -82,12 +82,12 @@ def effective_rules(session: Session) -> list[Effective]:
     return [*own, *defaults]
 
 
-def terms_of(value: MeasureRuleValue) -> Terms:
+def terms_of(value: MeasureRuleFields) -> Terms:
     """What a rule says of values, as the state machine takes it."""
     return _terms(value, [level.model_dump(mode="json") for level in value.levels])
 
 
-def _terms(rule: MeasureRuleValue | MeasureRule, levels: Sequence[Mapping[str, Any]]) -> Terms:
+def _terms(rule: MeasureRuleFields | MeasureRule, levels: Sequence[Mapping[str, Any]]) -> Terms:
     return Terms(
         compares=cast("Compares", rule.compares),
         levels=tuple(

@@ -1,7 +1,7 @@
 """What all rules come to, judged by what was read: pure, and quick for a thousand of them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from mainstay_server.areas.alerts.schemas.measure_rules import EACH_PART
 from mainstay_server.kernel.measures import Reading
 
 from .effective import Effective
-from .thresholds import Standing, look
+from .thresholds import Standing, gravest, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Change:
     before: Mapping[Severity, Standing]
     after: Mapping[Severity, Standing]
 
+    @property
+    def told(self) -> tuple[Severity | None, Severity | None]:
+        """Of which severity there was an alert before, and of which there is one now."""
+        return gravest(self.before), gravest(self.after)
+
 
 @dataclass
 class Readings:
@@ -61,6 +66,15 @@ class Standings:
 
     of: dict[Place, dict[Severity, Standing]] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def take(self, changes: Iterable[Change], first_seen: set[tuple[str, str]]) -> None:
+        """Stand as a look found it, as what is written down stands."""
+        self.seen |= first_seen
+        for change in changes:
+            if change.after:
+                self.of[change.place] = dict(change.after)
+            else:
+                self.of.pop(change.place, None)
 
 
 def evaluate(
@@ -89,8 +103,8 @@ def evaluate(
                 rule, instance_id, found, standings, first_seen
             ):
                 continue
-            for part, value in _values(rule, found):
-                place = Place(rule.id, instance_id, _digest(part))
+            for part, value in values_of(rule, found):
+                place = place_of(rule, instance_id, part)
                 visited.add(place)
                 evaluations += 1
                 before = standings.of.get(place, nothing)
@@ -136,7 +150,13 @@ def _may_be_absent(
     return False
 
 
-def _values(rule: Effective, found: Sequence[Reading]) -> Iterator[tuple[str, float | None]]:
+def place_of(rule: Effective, instance_id: str, part: str) -> Place:
+    """Where a rule is judged of a part; parts may be long, so that a digest stands for them."""
+    digest = hashlib.sha256(part.encode()).hexdigest()[:16] if part else ""
+    return Place(rule.id, instance_id, digest)
+
+
+def values_of(rule: Effective, found: Sequence[Reading]) -> Iterator[tuple[str, float | None]]:
     """The values that a rule looks at in an instance, each with the name of its part."""
     if rule.part == EACH_PART:
         for reading in found:
@@ -162,8 +182,3 @@ def _unvisited(
         rule = by_id.get(place.rule)
         after = {} if rule is None else look(rule.terms, before, None, now=now)
         yield Change(rule, place, "", None, before, after)
-
-
-def _digest(part: str) -> str:
-    """Parts may be long, so that a digest stands for them; the whole is ""."""
-    return hashlib.sha256(part.encode()).hexdigest()[:16] if part else ""

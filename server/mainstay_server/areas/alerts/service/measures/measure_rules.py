@@ -13,6 +13,7 @@ from mainstay_server.areas.alerts.models.rules import MeasureRule, MeasureRuleSt
 from mainstay_server.areas.alerts.schemas.measure_rules import (
     EACH_PART,
     LONGEST_NAME,
+    MeasureRuleFields,
     MeasureRuleValue,
 )
 from mainstay_server.areas.alerts.service.runbook_names import check_runbook
@@ -162,6 +163,12 @@ def value_of(row: MeasureRule) -> MeasureRuleValue:
 
 
 def _check(session: Session, project_id: str, value: MeasureRuleValue) -> None:
+    check_measured(value)
+    check_runbook(session, project_id, value.runbook)
+
+
+def check_measured(value: MeasureRuleFields) -> None:
+    """Refuse a measure that nobody declares, and what cannot be asked of it. Raises `Invalid`."""
     dormant = {rule.value.measure for rule in DEFAULT_RULES.values()}
     family = families().get(value.measure)
     if family is None and value.measure not in dormant:
@@ -177,7 +184,6 @@ def _check(session: Session, project_id: str, value: MeasureRuleValue) -> None:
         raise Invalid.of_field(
             "part", "What is absent has no parts; name one, or leave part empty."
         )
-    check_runbook(session, project_id, value.runbook)
 
 
 def _rows(session: Session, project_id: str) -> Sequence[MeasureRule]:

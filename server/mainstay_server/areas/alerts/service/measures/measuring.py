@@ -22,7 +22,7 @@ from mainstay_server.tenancy.subjects import find_instance
 
 from .effective import Effective, families
 from .judging import Change, Place, Question, Readings, Standings
-from .thresholds import Phase, Standing, gravest
+from .thresholds import Phase, Standing
 
 SEEN = "seen"
 GONE = "The rule was removed, switched off, or does not apply here any more."
@@ -134,15 +134,21 @@ def _tell(
     now: datetime,
 ) -> None:
     """Open the alert of the gravest level that is on, and end that of the one before."""
-    was, is_now = gravest(change.before), gravest(change.after)
+    was, is_now = change.told
     if was is is_now:
         return
     opened: str | None = None
     if is_now is not None and change.rule is not None:
-        before_id = _active_id(session, instance, _identities(change.place, was)) if was else ""
-        measure, family = known[change.rule.measure]
-        firing = _firing(instance, change, change.rule, is_now, measure, family)
-        opened = fire(session, instance, replace(firing, supersedes=before_id), now=now)
+        rule = change.rule
+        before = _newest(session, instance, _identities(change.place, was)) if was else None
+        if before is not None and not change.part_name:
+            # Without a reading nobody named the part but the alert that is there.
+            change = replace(change, part_name=before.labels.get("part", ""))
+        measure, family = known[rule.measure]
+        firing = _firing(instance, change, rule, is_now, measure, family)
+        is_open = before is not None and before.status == AlertStatus.ACTIVE
+        supersedes = before.id if before is not None and is_open else ""
+        opened = fire(session, instance, replace(firing, supersedes=supersedes), now=now)
     if was is not None:
         for identity in _identities(change.place, was):
             resolve(
@@ -166,15 +172,13 @@ def _about(place: Place, severity: Severity) -> str:
     return f"{place.rule}:{place.part}:{severity}"
 
 
-def _active_id(session: Session, instance: InstanceRef, identities: Sequence[str]) -> str:
-    found = session.scalar(
-        sa.select(Alert.id).where(
-            Alert.instance_id == instance.id,
-            Alert.identity.in_(identities),
-            Alert.status == AlertStatus.ACTIVE,
-        )
+def _newest(session: Session, instance: InstanceRef, identities: Sequence[str]) -> Alert | None:
+    return session.scalar(
+        sa.select(Alert)
+        .where(Alert.instance_id == instance.id, Alert.identity.in_(identities))
+        .order_by(Alert.id.desc())
+        .limit(1)
     )
-    return found or ""
 
 
 def _firing(
@@ -195,7 +199,11 @@ def _firing(
             f"There were no {family.counts or 'data'}{part} for {shown_span(rule.window_seconds)}."
         )
     else:
-        value = shown_value(change.value or 0.0, measure)
+        value = (
+            f"too few {family.counts or 'data'} to tell"
+            if change.value is None
+            else shown_value(change.value, measure)
+        )
         message = (
             f"{measure.title}{part}: {value}{span}; {severity} is"
             f" {rule.terms.compares} {shown_value(level.threshold, measure)}."
@@ -205,10 +213,9 @@ def _firing(
         labels["part"] = change.part_name[:200]
     annotations = {"runbook": rule.runbook} if rule.runbook else {}
     if not is_absent:
-        annotations |= {
-            "value": shown_value(change.value or 0.0, measure),
-            "threshold": shown_value(level.threshold, measure),
-        }
+        annotations["threshold"] = shown_value(level.threshold, measure)
+    if change.value is not None and not is_absent:
+        annotations["value"] = shown_value(change.value, measure)
     return Firing(
         type=AlertType.NO_DATA if is_absent else AlertType.THRESHOLD_PASSED,
         about=_about(change.place, severity),

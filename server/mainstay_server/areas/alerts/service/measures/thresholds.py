@@ -5,7 +5,7 @@ again, but not for long enough). Between its threshold and its clear threshold n
 nothing ends, so that a value that hovers there tells nobody twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -121,18 +121,3 @@ def gravest(standings: Mapping[Severity, Standing]) -> Severity | None:
     """The gravest level that people have been told of, or None."""
     told = [severity for severity, standing in standings.items() if standing.phase.is_on]
     return max(told, key=lambda severity: severity.rank, default=None)
-
-
-def count_firings(
-    terms: Terms, values: Iterable[tuple[datetime, float | None]]
-) -> Sequence[tuple[datetime, Severity]]:
-    """When a rule would have told people, had it looked at these values at these moments."""
-    standings: dict[Severity, Standing] = {}
-    found = []
-    for at, value in values:
-        told = gravest(standings)
-        standings = look(terms, standings, value, now=at)
-        graver = gravest(standings)
-        if graver is not None and (told is None or graver.rank > told.rank):
-            found.append((at, graver))
-    return found
