@@ -12,11 +12,21 @@ from datetime import datetime
 
 PREFIX = "whsec_"
 SECRET_BYTES = 24
+MOST_SECRET_BYTES = 64
 
 
 def new_secret() -> str:
     """A secret to sign with: `whsec_` and 24 random bytes in base64."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def is_well_formed(secret: str) -> bool:
+    """Whether a text is a secret to sign with: `whsec_` and 24 to 64 bytes in base64."""
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith(PREFIX) and SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:

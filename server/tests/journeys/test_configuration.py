@@ -167,6 +167,76 @@ def test_what_one_server_exports_another_becomes(world: World) -> None:
     assert send(world, "apply", theirs, by=world.charlie)["changes"] == []
 
 
+RESPONDING = """\
+version: 1
+project: inspections
+runbooks:
+  - name: restart
+    body: "# Restart it"
+emailTemplates:
+  - name: order_paid
+    subject: Order {{ number }} is paid
+    html: <p>Thank you, {{ name }}.</p>
+    example: {number: 7, name: Ada}
+remediationActions:
+  - name: restart-shop
+    kind: webhook
+    url: ${DEPLOYER:-kept}
+    matchers: alertname="instance_down"
+    dryRun: true
+onCallSchedules:
+  - name: Primary
+    timeZone: Europe/Berlin
+    layers:
+      - {name: Turns, people: [PERSON], startsAt: 2026-01-05T09:00}
+escalationPolicies:
+  - name: Wake somebody
+    steps:
+      - {kind: action, to: restart-shop, waitMinutes: 2}
+      - {kind: schedule, to: Primary}
+incidentSettings:
+  - opensFrom: warning
+    joinMinutes: 15
+"""
+
+
+def test_what_responds_goes_there_and_back_and_only_admins_allow_remedies(world: World) -> None:
+    person = world.alice.get("/api/me").json()["email"]
+    document = RESPONDING.replace("PERSON", person)
+    told = {"DEPLOYER": "https://deployer.example/restart/hush"}
+    asked = {"document": document, "variables": told}
+    refused = world.bob.post(f"{path_of(world, None)}/apply", json=asked)
+    assert (refused.status_code, "for admins" in refused.json()["detail"]) == (403, True)
+
+    done = send(world, "apply", document, variables=told)
+    assert done["created"] == 6
+    assert send(world, "plan", document)["changes"] == []
+    exported = export(world)
+    assert "hush" not in exported
+    assert "whsec_" not in exported
+    assert send(world, "plan", exported)["changes"] == []
+    page = world.alice.get(f"/dashboard/projects/{world.project}/configuration")
+    assert page.status_code == 200
+
+    # Bob may apply what leaves them as they are, and Charlie's project becomes the same.
+    same = world.bob.post(f"{path_of(world, None)}/apply", json={"document": exported})
+    assert same.json()["changes"] == []
+    theirs = exported.replace("inspections", "spying").replace(
+        person, world.charlie.get("/api/me").json()["email"]
+    )
+    secrets = {
+        "REMEDIATION_ACTIONS_RESTART_SHOP_URL": "https://spies.example/restart",
+        "REMEDIATION_ACTIONS_RESTART_SHOP_SIGNING_SECRET": "whsec_" + "A" * 32,
+    }
+    assert send(world, "apply", theirs, by=world.charlie, variables=secrets)["created"] == 6
+    assert export(world, by=world.charlie) == theirs
+
+    less = exported[: exported.index("\nrunbooks:")]
+    gone = send(world, "apply", less, prune=True)
+    assert gone["removed"] == 6
+    assert "incidentSettings" not in export(world)
+
+
 def test_a_plan_shows_a_variable_by_its_name_wherever_it_stands(world: World) -> None:
     document = (
         "version: 1\nalertChannels:\n  - name: hook\n    type: webhook\n"

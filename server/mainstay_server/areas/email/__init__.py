@@ -3,7 +3,7 @@
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
-from . import api, ingest, jobs, pages, reactions, readiness
+from . import api, configured, ingest, jobs, pages, reactions, readiness
 from .settings import EmailSettings
 
 area = Area(
@@ -18,4 +18,5 @@ area = Area(
     settings=(EmailSettings, SmtpSettings),
     menu=(pages.menu,),
     organization_menu=(pages.reports_entry,),
+    configured=(configured.TEMPLATES,),
 )

@@ -2,7 +2,7 @@
 
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages, reactions, readiness
+from . import api, configured, jobs, pages, reactions, readiness
 from .settings import IncidentKeeping
 
 area = Area(
@@ -30,4 +30,5 @@ area = Area(
     settings=(IncidentKeeping,),
     panels=(pages.panel,),
     menu=(pages.menu,),
+    configured=(configured.INCIDENT_SETTINGS,),
 )

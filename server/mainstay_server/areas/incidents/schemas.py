@@ -22,6 +22,10 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 Markdown = Annotated[str, Field(max_length=10_000)]
 Id = Annotated[str, Field(max_length=36)]
 
+OpensFrom = Literal["info", "low", "warning", "high", "critical", "never"]
+JoinMinutes = Annotated[int, Field(ge=0, le=24 * 60)]
+Template = Annotated[str, Field(max_length=20_000)]
+
 
 class IncidentQuery(BaseModel):
     """Which incidents to list."""
@@ -121,10 +125,10 @@ class SettingsChanges(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"opensFrom": "warning"}]})
 
-    opens_from: Literal["info", "low", "warning", "high", "critical", "never"] | None = None
-    join_minutes: int | None = Field(None, ge=0, le=24 * 60)
+    opens_from: OpensFrom | None = None
+    join_minutes: JoinMinutes | None = None
     resolves_alone: bool | None = None
-    template: str | None = Field(None, max_length=20_000)
+    template: Template | None = None
 
 
 class PersonAnswer(Answer):

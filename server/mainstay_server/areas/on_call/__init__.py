@@ -24,5 +24,5 @@ area = Area(
         acknowledge_link.answered_by(links.link_of_channel),
     ),
     organization_menu=(pages.entry,),
-    configured=(configured.POLICIES,),
+    configured=(configured.SCHEDULES, configured.POLICIES),
 )

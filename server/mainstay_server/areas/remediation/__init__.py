@@ -3,7 +3,7 @@
 from mainstay_server.contracts.remediation import start_remediation
 from mainstay_server.kernel.area import Area
 
-from . import api, jobs, pages, reactions
+from . import api, configured, jobs, pages, reactions
 from .service import starting
 from .settings import RemediationSettings
 
@@ -21,4 +21,5 @@ area = Area(
     answers=(start_remediation.answered_by(starting.start),),
     settings=(RemediationSettings,),
     menu=(pages.menu,),
+    configured=(configured.ACTIONS,),
 )

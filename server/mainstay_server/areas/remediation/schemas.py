@@ -16,7 +16,23 @@ Id = Annotated[str, Field(max_length=36)]
 MOST_SAID = 4000
 
 
-class ActionBody(Body):
+class ActionFields(Body):
+    """What is said of an action wherever it is written."""
+
+    name: Name
+    kind: ActionKind
+    command: str = Field("", max_length=60)
+    matchers: str = Field(max_length=2000)
+    automatic: bool = False
+    enabled: bool = True
+    dry_run: bool = False
+    most_tries: int = Field(3, ge=1, le=10)
+    pause_seconds: int = Field(30, ge=0, le=3600)
+    verify_seconds: int = Field(60, ge=1, le=3600)
+    cooldown_seconds: int = Field(300, ge=0, le=86_400)
+
+
+class ActionBody(ActionFields):
     """An action to allow: a signed webhook, or a command that a probe's own file names."""
 
     model_config = ConfigDict(
@@ -33,19 +49,8 @@ class ActionBody(Body):
         }
     )
 
-    name: Name
-    kind: ActionKind
     url: str = Field("", max_length=2000)
     probe_id: Id = ""
-    command: str = Field("", max_length=60)
-    matchers: str = Field(max_length=2000)
-    automatic: bool = False
-    enabled: bool = True
-    dry_run: bool = False
-    most_tries: int = Field(3, ge=1, le=10)
-    pause_seconds: int = Field(30, ge=0, le=3600)
-    verify_seconds: int = Field(60, ge=1, le=3600)
-    cooldown_seconds: int = Field(300, ge=0, le=86_400)
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:

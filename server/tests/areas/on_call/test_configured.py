@@ -3,16 +3,17 @@
 from typing import Any
 
 import pytest
-from mainstay_server.areas.on_call.configured import POLICIES, PolicyShape
+from mainstay_server.areas.on_call.configured import POLICIES, SCHEDULES, PolicyShape, ScheduleShape
 from mainstay_server.areas.on_call.service import policies, schedules
 from mainstay_server.contracts.alerts import channels_of_organization
-from mainstay_server.kernel.configured import ConfiguredProject, Held
+from mainstay_server.kernel.configured import ConfiguredProject, Held, written
 from mainstay_server.kernel.ports import forget_answers, install_answers
-from mainstay_server.kernel.problems import Invalid
+from mainstay_server.kernel.problems import Conflict, Invalid
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.world import a_project
 
-from .worlds import NOON, OPS, a_layer, a_member, a_schedule
+from .worlds import NOON, OPS, a_layer, a_member, a_policy, a_schedule, tells_schedule
 
 
 @pytest.fixture
@@ -104,3 +105,89 @@ def test_a_step_that_tells_a_channel_is_refused_where_there_is_no_such_channel(
     POLICIES.write(session, project, wanted, None, NOON)
     forget_answers()
     assert only(session, project).shape == wanted
+
+
+def rota(**fields: Any) -> ScheduleShape:
+    usual: dict[str, Any] = {
+        "name": "Nights",
+        "timeZone": "Europe/Berlin",
+        "layers": [
+            {
+                "name": "Turns",
+                "people": ["Anna@Ships.example"],
+                "startsAt": "2026-01-05T09:00:00",
+                "days": ["SA", "SU"],
+                "fromTime": "09:00",
+                "toTime": "21:00",
+            }
+        ],
+    }
+    return ScheduleShape.model_validate(usual | fields)
+
+
+def rotas(session: Session, project: ConfiguredProject) -> dict[str, Held]:
+    return {held.shape.key[0]: held for held in SCHEDULES.export(session, project)}
+
+
+def test_a_schedule_is_held_as_it_was_written_changed_and_removed(
+    session: Session, project: ConfiguredProject
+) -> None:
+    made = SCHEDULES.write(session, project, rota(), None, NOON)
+    held = rotas(session, project)["Nights"]
+    assert (held.id, held.shape) == (made, rota())
+    assert ScheduleShape.model_validate(written(held.shape)) == rota()
+    (layer,) = schedules.get_schedule(session, project.organization_id, made).layers
+
+    changed = rota(timeZone="UTC", layers=[rota().layers[0].model_copy(update={"every": 2})])
+    SCHEDULES.write(session, project, changed, made, NOON)
+    assert rotas(session, project)["Nights"].shape == changed
+    (kept,) = schedules.get_schedule(session, project.organization_id, made).layers
+    assert (kept["id"], kept["every"]) == (layer["id"], 2)
+    SCHEDULES.remove(session, project, rotas(session, project)["Nights"], NOON)
+    assert set(rotas(session, project)) == {"Primary"}
+
+
+def test_a_schedule_that_other_projects_are_told_by_is_no_document_s(
+    session: Session, project: ConfiguredProject
+) -> None:
+    (primary,) = schedules.list_schedules(session, project.organization_id).items
+    a_policy(session, project.organization_id, tells_schedule(primary), project_id=project.id)
+    assert set(rotas(session, project)) == {"Primary"}
+    a_policy(session, project.organization_id, tells_schedule(primary), name="For all")
+    assert rotas(session, project) == {}
+    with pytest.raises(Conflict) as refused:
+        SCHEDULES.write(session, project, rota(name="Primary"), None, NOON)
+    assert refused.value.errors[0]["field"] == "name"
+
+
+def test_who_left_is_in_no_export_and_a_stranger_in_no_schedule(
+    session: Session, project: ConfiguredProject
+) -> None:
+    gone = a_layer("0199b1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1c", name="Old")
+    (primary,) = schedules.list_schedules(session, project.organization_id).items
+    primary.layers = [*primary.layers, gone.model_dump()]
+    session.flush()
+    held = rotas(session, project)["Primary"].shape
+    assert isinstance(held, ScheduleShape)
+    assert [layer.name for layer in held.layers] == ["Turns"]
+    strange = rota().layers[0].model_copy(update={"people": ["x@ships.example"]})
+    with pytest.raises(Invalid, match="no member"):
+        SCHEDULES.write(session, project, rota(layers=[strange]), None, NOON)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"startsAt": "Monday"},
+        {"people": []},
+        {"every": 61, "rotates": "daily"},
+        {"fromTime": ""},
+        {"days": ["MON"]},
+    ],
+)
+def test_a_layer_that_cannot_be_is_refused_in_the_document(wrong: dict[str, Any]) -> None:
+    layer = rota().layers[0].model_dump(by_alias=True)
+    with pytest.raises(ValidationError):
+        rota(layers=[layer | wrong])
+    with pytest.raises(ValidationError):
+        rota(layers=[layer, layer])

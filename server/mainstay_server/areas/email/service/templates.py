@@ -1,7 +1,7 @@
 """An organization's own templates: kept only if they render with their own example."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,15 +30,19 @@ FACTS = ("kind", "subject", "html", "text")
 
 def list_templates(session: Session, organization_id: str) -> list[TemplateAnswer]:
     """The organization's own and those that come with Mainstay, by name; own ones win."""
-    rows = session.scalars(
+    own = {row.name: told(row) for row in own_templates(session, organization_id)}
+    ours = {name: _built_in(name) for name in BUILT_IN if name not in own}
+    return sorted([*own.values(), *ours.values()], key=lambda each: each.name)
+
+
+def own_templates(session: Session, organization_id: str) -> Sequence[EmailTemplate]:
+    """The organization's own by name; at most 200, by the limit on making them."""
+    return session.scalars(
         sa.select(EmailTemplate)
         .where(EmailTemplate.organization_id == organization_id)
         .order_by(EmailTemplate.name)
         .limit(MOST_TEMPLATES)
     ).all()
-    own = {row.name: told(row) for row in rows}
-    ours = {name: _built_in(name) for name in BUILT_IN if name not in own}
-    return sorted([*own.values(), *ours.values()], key=lambda each: each.name)
 
 
 def get_template(session: Session, organization_id: str, name: str) -> TemplateAnswer:

@@ -57,6 +57,11 @@ def choices_of(session: Session, project_id: str) -> Choices:
     )
 
 
+def are_chosen(session: Session, project_id: str) -> bool:
+    """Whether somebody chose for a project, be it what holds anyway."""
+    return session.get(IncidentSettings, project_id) is not None
+
+
 def change_choices(
     session: Session, project: ProjectRef, changes: Mapping[str, Any], *, now: datetime
 ) -> Choices:
@@ -70,18 +75,38 @@ def change_choices(
         raise Invalid(f"joinMinutes is from 0 to {MOST_JOIN_MINUTES}, which is a day.")
     if len(after.template) > LONGEST_TEMPLATE:
         raise Invalid(f"A template has at most {LONGEST_TEMPLATE} characters.")
-    if after == before:
+    if after == before and are_chosen(session, project.id):
         return after
     session.merge(IncidentSettings(project_id=project.id, **asdict(after), changed_at=now))
     session.flush()
-    changed = IncidentSettingsChanged(
-        organization_id=project.organization_id,
-        project_id=project.id,
-        name=project.name,
-        changes=changes_between(asdict(before), asdict(after)),
-    )
-    say(session, changed, now=now)
+    _say_changed(session, project, before, after, now=now)
     return after
+
+
+def forget_choices(session: Session, project: ProjectRef, *, now: datetime) -> None:
+    """Let the defaults hold again, as if nobody had chosen."""
+    lock_project(session, project.id)
+    row = session.get(IncidentSettings, project.id)
+    if row is None:
+        return
+    before = choices_of(session, project.id)
+    session.delete(row)
+    session.flush()
+    _say_changed(session, project, before, Choices(), now=now)
+
+
+def _say_changed(
+    session: Session, project: ProjectRef, before: Choices, after: Choices, *, now: datetime
+) -> None:
+    changes = changes_between(asdict(before), asdict(after))
+    if changes:
+        changed = IncidentSettingsChanged(
+            organization_id=project.organization_id,
+            project_id=project.id,
+            name=project.name,
+            changes=changes,
+        )
+        say(session, changed, now=now)
 
 
 def severity_of(alert_severity: str) -> Severity:

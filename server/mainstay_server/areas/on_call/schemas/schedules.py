@@ -15,6 +15,7 @@ MOST_LAYERS, MOST_TURNS = 20, 50
 MOST_EVERY = {"hourly": 720, "daily": 60, "weekly": 52}
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
+Rotates = Literal["hourly", "daily", "weekly"]
 Day = Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
 
 
@@ -40,7 +41,7 @@ class LayerBody(Body):
     person_ids: list[Id] = Field(
         min_length=1, max_length=MOST_TURNS, examples=[[A_PERSON]], description="In turn."
     )
-    rotates: Literal["hourly", "daily", "weekly"] = "weekly"
+    rotates: Rotates = "weekly"
     every: int = Field(1, ge=1, le=720)
     starts_at: str = Field(max_length=19, examples=["2026-12-07T09:00"])
     days: list[Day] = Field([], max_length=7)

@@ -119,6 +119,26 @@ def policies_of_project(session: Session, project_id: str) -> Sequence[Escalatio
     ).all()
 
 
+def schedules_told_elsewhere(
+    session: Session, organization_id: str, project_id: str
+) -> frozenset[str]:
+    """The ids of schedules that steps tell for other projects than one, or for all of them."""
+    others = sa.or_(
+        EscalationPolicy.project_id.is_(None), EscalationPolicy.project_id != project_id
+    )
+    found = session.scalars(
+        sa.select(EscalationPolicy.steps).where(
+            EscalationPolicy.organization_id == organization_id, others
+        )
+    )
+    return frozenset(
+        step.target
+        for steps in found
+        for step in map(StepBody.model_validate, steps)
+        if step.kind == "schedule"
+    )
+
+
 def find_policy_for(
     session: Session, organization_id: str, project_id: str, instance_id: str, *, severity: str
 ) -> EscalationPolicy | None:

@@ -20,7 +20,7 @@ from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.matchers import parse_matchers, written
 from mainstay_server.kernel.posting import checked_url, masked_url
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
-from mainstay_server.kernel.standard_webhooks import new_secret
+from mainstay_server.kernel.standard_webhooks import is_well_formed, new_secret
 from mainstay_server.tenancy.models import Project
 from mainstay_server.tenancy.subjects import ProjectRef
 
@@ -39,13 +39,13 @@ FACTS = (
 
 
 def allow_action(
-    session: Session, project: ProjectRef, wanted: ActionBody, *, now: datetime
+    session: Session, project: ProjectRef, wanted: ActionBody, *, secret: str = "", now: datetime
 ) -> RemediationAction:
-    """Allow an action; a webhook gets the secret that signs it.
+    """Allow an action; a webhook gets the secret that signs it, if it is not given one.
 
     Raises:
         Conflict: the project has 50, or one of that name.
-        Invalid: its URL, its probe or its matchers are none.
+        Invalid: its URL, its probe, its matchers or its secret are none.
     """
     session.get_one(Project, project.id, with_for_update=True)  # one at a time, or two go in
     present = list_actions(session, project.id)
@@ -58,7 +58,7 @@ def allow_action(
         organization_id=project.organization_id,
         project_id=project.id,
         kind=wanted.kind,
-        secret=new_secret() if wanted.kind is ActionKind.WEBHOOK else "",
+        secret=(_secret(secret) or new_secret()) if wanted.kind is ActionKind.WEBHOOK else "",
         created_at=now,
     )
     _apply(session, action, wanted)
@@ -70,9 +70,17 @@ def allow_action(
 
 
 def change_action(
-    session: Session, action: RemediationAction, wanted: ActionBody, *, now: datetime
+    session: Session,
+    action: RemediationAction,
+    wanted: ActionBody,
+    *,
+    secret: str = "",
+    now: datetime,
 ) -> None:
-    """Allow it otherwise from now on; its kind and its secret stay. Raises as `allow_action`."""
+    """Allow it otherwise from now on; its kind stays, and its secret unless another is given.
+
+    Raises as `allow_action`.
+    """
     if wanted.kind != action.kind:
         raise Invalid("The kind of an action stays; remove it and allow another one.")
     named = [a for a in list_actions(session, action.project_id) if a.name == wanted.name]
@@ -80,8 +88,11 @@ def change_action(
         raise Conflict(f"There is an action {wanted.name} already; name this one otherwise.")
     before = _facts(action)
     _apply(session, action, wanted)
-    session.flush()
     changes = changes_between(before, _facts(action))
+    if secret and action.kind == ActionKind.WEBHOOK and secret != action.secret:
+        action.secret = _secret(secret)
+        changes |= changes_between({"secret": "…"}, {"secret": "another"})
+    session.flush()
     if changes:
         say(session, RemediationActionChanged(**_about(action), changes=changes), now=now)
 
@@ -129,23 +140,41 @@ def target_of(action: RemediationAction) -> str:
     return f"{action.config['command']} on {action.config['place']}"
 
 
-def _apply(session: Session, action: RemediationAction, wanted: ActionBody) -> None:
-    matchers = parse_matchers(wanted.matchers)
+def kept_matchers(text: str) -> str:
+    """Matchers as they are kept, in one spelling. Raises `Invalid` for none, and for all alerts."""
+    matchers = parse_matchers(text)
     if not matchers:
         raise Invalid(
             'matchers must say which alerts are meant, such as alertname="instance_down".'
         )
+    return written(matchers)
+
+
+def kept_url(url: str) -> str:
+    """The URL of a webhook as it is kept. Raises `Invalid`."""
+    return checked_url(url, field="url", example="https://deployer.example.com/restart")
+
+
+def _secret(given: str) -> str:
+    """A secret to sign with; empty stays empty. Raises `Invalid`."""
+    if given and not is_well_formed(given):
+        message = "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one."
+        raise Invalid.of_field("signingSecret", message)
+    return given
+
+
+def _apply(session: Session, action: RemediationAction, wanted: ActionBody) -> None:
+    matchers = kept_matchers(wanted.matchers)
     action.config = _config(session, action, wanted)
     action.probe_id = wanted.probe_id if wanted.kind is ActionKind.COMMAND else ""
     for name in FACTS:
         setattr(action, name, getattr(wanted, name))
-    action.matchers = written(matchers)
+    action.matchers = matchers
 
 
 def _config(session: Session, action: RemediationAction, wanted: ActionBody) -> dict[str, Any]:
     if wanted.kind is ActionKind.WEBHOOK:
-        example = "https://deployer.example.com/restart"
-        return {"url": checked_url(wanted.url, field="url", example=example)}
+        return {"url": kept_url(wanted.url)}
     probes = probes_of(session, action.organization_id) if probes_of.is_answered else []
     places = {probe.id: probe.name for probe in probes}
     if wanted.probe_id not in places:
