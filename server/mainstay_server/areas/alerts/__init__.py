@@ -14,8 +14,7 @@ from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, ingest, jobs, pages, reactions, readiness
 from .configured import channels, event_rules, measure_rules, routing, rules, runbooks
-from .service import asked, stepping
-from .service.firing import acknowledge
+from .service import asked, by_hand, stepping
 from .settings import AlertSettings
 
 area = Area(
@@ -83,7 +82,7 @@ area = Area(
     ),
     answers=(
         alert_channels.answered_by(asked.alert_channels),
-        acknowledge_alert.answered_by(acknowledge),
+        acknowledge_alert.answered_by(by_hand.acknowledge_alert),
         find_alert.answered_by(asked.find_alert),
         recent_alerts.answered_by(asked.recent_alerts),
         alerts_over.answered_by(asked.alerts_over),

@@ -9,7 +9,7 @@ import pytest
 from mainstay_server.areas import alerts
 from mainstay_server.areas.alerts import jobs
 from mainstay_server.areas.alerts.schemas.measure_rules import MeasureRuleValue
-from mainstay_server.areas.alerts.service import firing
+from mainstay_server.areas.alerts.service import by_hand
 from mainstay_server.areas.alerts.service.measures import measure_rules
 from mainstay_server.areas.alerts.service.measures.default_rules import DEFAULT_RULES
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
@@ -170,7 +170,7 @@ def test_what_somebody_ended_by_hand_is_not_told_again_until_it_was_well(
     a_minute(harbour)
     (alert,) = harbour.alerts()
     with transaction() as session:
-        firing.resolve_by_hand(
+        by_hand.resolve_alert(
             session, alert.instance_id, alert.id, person_id="p", name="Bob", now=harbour.now
         )
     assert a_minute(harbour) == []

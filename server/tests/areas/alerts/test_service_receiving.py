@@ -22,7 +22,7 @@ from mainstay_server.areas.alerts.schemas.alertmanager import (
     read_posted,
     said_of,
 )
-from mainstay_server.areas.alerts.service import firing, receiving, rules
+from mainstay_server.areas.alerts.service import by_hand, receiving, rules
 from mainstay_server.contracts.alerts import AlertOpened, AlertResolved
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.jobs import JobState
@@ -161,7 +161,7 @@ def test_one_that_somebody_resolved_stays_so_while_it_is_sent(harbour: Harbour) 
     sends(harbour, disk())
     (alert,) = harbour.alerts()
     with transaction() as session:
-        firing.resolve_by_hand(
+        by_hand.resolve_alert(
             session, harbour.instance.id, alert.id, person_id="p", name="Alice", now=NOON
         )
     for _ in range(10):

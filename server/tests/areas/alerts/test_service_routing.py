@@ -16,7 +16,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.areas.alerts.models.routing import AlertGroup, AlertRoute, AlertTelling
-from mainstay_server.areas.alerts.service import channels, firing, history, notifications
+from mainstay_server.areas.alerts.service import by_hand, channels, firing, history, notifications
 from mainstay_server.areas.alerts.service.routing import flushing
 from mainstay_server.areas.alerts.service.silences import Reach, Wanted, create_silence
 from mainstay_server.areas.alerts.settings import AlertSettings
@@ -444,7 +444,7 @@ def test_what_lasts_is_told_again_until_somebody_takes_it_in_hand(
     assert [body.get("repeat", 0) for body in bodies] == [0, 1, 2]
     assert [r.at for r in http_receiver.requests] == sorted(r.at for r in http_receiver.requests)
     with transaction() as session:
-        firing.acknowledge(session, alert_id, by="alice", name="Alice", now=harbour.now)
+        by_hand.acknowledge_alert(session, alert_id, by="alice", name="Alice", now=harbour.now)
     harbour.later(10 * HOUR)
     harbour.jobs_run()
     assert len(http_receiver.requests) == 3

@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.schemas.alerts import (
     NewAlert,
     ResolveAlert,
 )
-from mainstay_server.areas.alerts.service import firing, history
+from mainstay_server.areas.alerts.service import by_hand, firing, history
 from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef
@@ -121,7 +121,7 @@ def act_on_alerts(
     now = utc_now()
     if isinstance(body, NewAlert):
         found = firing.Firing(type=body.type, title=body.title, message=body.message)
-        alert, is_new = firing.open_by_hand(session, instance, found, body.severity, now=now)
+        alert, is_new = by_hand.open_alert(session, instance, found, body.severity, now=now)
         response.status_code = 201 if is_new else 200
         return _alert(alert, {}, {})
     alert = _acted_on(session, instance, request.state.caller, body)
@@ -133,7 +133,7 @@ def _acted_on(session: Session, instance: InstanceRef, caller: Caller, body: Res
     """An alert after somebody resolved it, took it in hand, or muted it."""
     now = utc_now()
     if body.action == "resolve":
-        return firing.resolve_by_hand(
+        return by_hand.resolve_alert(
             session,
             instance.id,
             body.alert_id,
@@ -143,8 +143,10 @@ def _acted_on(session: Session, instance: InstanceRef, caller: Caller, body: Res
         )
     alert = firing.get_alert(session, instance.id, body.alert_id)
     if body.action == "mute":
-        return firing.mute_alert(session, alert, body.until, now=now)
-    firing.acknowledge(session, alert.id, by=caller.person_id, name=caller.person_name, now=now)
+        return by_hand.mute_alert(session, alert, body.until, now=now)
+    by_hand.acknowledge_alert(
+        session, alert.id, by=caller.person_id, name=caller.person_name, now=now
+    )
     return alert
 
 

@@ -4,7 +4,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from mainstay_server.areas.alerts.service import firing, history, runbooks, timeline
+from mainstay_server.areas.alerts.service import by_hand, history, runbooks, timeline
 from mainstay_server.areas.alerts.service.routing import explaining
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import NotFound
@@ -51,7 +51,7 @@ def acknowledge_alert(
     """Take an alert in hand."""
     alert = timeline.get_alert_of_project(session, project.id, alert_id)
     caller: Caller = request.state.caller
-    taken = firing.acknowledge(
+    taken = by_hand.acknowledge_alert(
         session, alert.id, by=caller.person_id, name=caller.person_name, now=utc_now()
     )
     said = "It is in your hands." if taken else "It is over, or somebody took it before."

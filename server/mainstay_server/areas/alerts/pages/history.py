@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
 from mainstay_server.areas.alerts.service import (
+    by_hand,
     channels,
     dead_letters,
     firing,
@@ -100,7 +101,7 @@ def resolve_alert(
     caller: Caller = request.state.caller
     for instance in instances_of_project(session, project.id):
         if firing.is_of(session, instance.id, alert_id):
-            firing.resolve_by_hand(
+            by_hand.resolve_alert(
                 session,
                 instance.id,
                 alert_id,

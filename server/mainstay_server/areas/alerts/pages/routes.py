@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from mainstay_server.areas.alerts.service import channels, firing
+from mainstay_server.areas.alerts.service import by_hand, channels, firing
 from mainstay_server.areas.alerts.service.routing import (
     explaining,
     ground,
@@ -201,7 +201,7 @@ def mute_alert(session: Session, project: Written, alert_id: str, minutes: Text 
     for instance in instances_of_project(session, project.id):
         if firing.is_of(session, instance.id, alert_id):
             alert = firing.get_alert(session, instance.id, alert_id)
-            firing.mute_alert(session, alert, now + span if span else None, now=now)
+            by_hand.mute_alert(session, alert, now + span if span else None, now=now)
             done = "Muted." if span else "It is told again."
             return redirect_with(url_of(project, "alerts", instance), done)
     return redirect_with(url_of(project, "alerts"), "There is no such alert.", "critical")

@@ -1,7 +1,6 @@
 """Alerts begin and end here: once per identity, said once, whoever fires at the same moment."""
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,15 +16,11 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.contracts.alerts import (
-    AlertAcknowledged,
-    AlertMuted,
     AlertOpened,
-    AlertOpenedByHand,
     AlertResolved,
-    AlertResolvedByHand,
 )
 from mainstay_server.kernel.database import insert, new_id
-from mainstay_server.kernel.events import changes_between, say
+from mainstay_server.kernel.events import say
 from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.subjects import InstanceRef
@@ -137,20 +132,6 @@ def open_alert(
     return alert_id, count == 1
 
 
-def open_by_hand(
-    session: Session, instance: InstanceRef, firing: Firing, severity: Severity, *, now: datetime
-) -> tuple[Alert, bool]:
-    """Open an alert that no rule found; of one type and title, one at most is active."""
-    about = "by-hand:" + hashlib.sha256(one_line(firing.title).encode()).hexdigest()[:16]
-    named = Firing(type=firing.type, title=firing.title, message=firing.message, about=about)
-    alert_id, is_new = open_alert(session, instance, named, severity, now=now)
-    alert = session.get_one(Alert, alert_id, populate_existing=True)
-    if is_new:
-        changes = changes_between({}, {"status": alert.status, "severity": alert.severity})
-        say(session, AlertOpenedByHand(**_facts(alert), changes=changes), now=now)
-    return alert, is_new
-
-
 def resolve(  # noqa: PLR0913 - the ways in which an alert may end
     session: Session,
     instance_id: str,
@@ -162,85 +143,58 @@ def resolve(  # noqa: PLR0913 - the ways in which an alert may end
     now: datetime,
 ) -> str | None:
     """End the active alert of an identity, if there is one, and say so once; returns its id."""
-    ended = session.scalars(
-        _ending(now=now, resolution=resolution)
-        .where(Alert.instance_id == instance_id, Alert.identity == identity)
-        .returning(Alert)
-    ).one_or_none()
-    if ended is None:
-        return None
-    _say_resolved(session, ended, superseded_by=superseded_by, quiet=quiet, now=now)
-    return ended.id
+    ended = end_alerts(
+        session,
+        Alert.instance_id == instance_id,
+        Alert.identity == identity,
+        resolution=resolution,
+        superseded_by=superseded_by,
+        quiet=quiet,
+        now=now,
+    )
+    return ended[0].id if ended else None
 
 
 def resolve_each(
     session: Session, alert_ids: list[str], *, resolution: str, quiet: bool, now: datetime
 ) -> int:
     """End those of the alerts that are active, and say so once each; returns how many."""
+    which = Alert.id.in_(alert_ids)
+    return len(end_alerts(session, which, resolution=resolution, quiet=quiet, now=now))
+
+
+def end_alerts(
+    session: Session,
+    *which: sa.ColumnElement[bool],
+    resolution: str,
+    resolved_by: str = "",
+    superseded_by: str = "",
+    quiet: bool = False,
+    now: datetime,
+) -> Sequence[Alert]:
+    """End those of the alerts that are active, and say so once each; returns them.
+
+    Several may end them at the same moment. Finding and ending is therefore one statement, and
+    only who ended an alert speaks of it. `resolved_by` is the id of a person who did.
+    """
     ended = session.scalars(
-        _ending(now=now, resolution=resolution).where(Alert.id.in_(alert_ids)).returning(Alert)
+        sa.update(Alert)
+        .where(Alert.status == AlertStatus.ACTIVE, *which)
+        .values(
+            status=AlertStatus.RESOLVED,
+            resolved_at=now,
+            resolved_by=resolved_by,
+            resolution=resolution[:LONGEST_RESOLUTION],
+        )
+        .returning(Alert)
+        .execution_options(populate_existing=True)
     ).all()
     for alert in ended:
-        _say_resolved(session, alert, superseded_by="", quiet=quiet, now=now)
-    return len(ended)
-
-
-def resolve_by_hand(
-    session: Session, instance_id: str, alert_id: str, *, person_id: str, name: str, now: datetime
-) -> Alert:
-    """End an alert because a person says so; one that has ended already stays as it is.
-
-    Raises:
-        NotFound: the instance has no such alert.
-    """
-    ended = session.scalars(
-        _ending(now=now, resolution=f"Resolved by {name}.")
-        .values(resolved_by=person_id)
-        .where(Alert.instance_id == instance_id, Alert.id == alert_id)
-        .returning(Alert)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if ended is None:
-        return get_alert(session, instance_id, alert_id)
-    _say_resolved(session, ended, superseded_by="", quiet=False, now=now)
-    changes = changes_between({"status": AlertStatus.ACTIVE}, {"status": ended.status})
-    say(session, AlertResolvedByHand(**_facts(ended), changes=changes), now=now)
-    return ended
-
-
-def acknowledge(session: Session, alert_id: str, *, by: str, name: str, now: datetime) -> bool:
-    """Somebody has taken an active alert in hand: said once, whoever does so at the same moment.
-
-    `by` is a person's id. Returns whether it was theirs to take: neither over nor taken before.
-    """
-    taken = session.scalars(
-        sa.update(Alert)
-        .where(
-            Alert.id == alert_id,
-            Alert.status == AlertStatus.ACTIVE,
-            Alert.acknowledged_at.is_(None),
+        resolved = AlertResolved(
+            **facts_of_alert(alert), resolved_at=now, superseded_by=superseded_by, quiet=quiet
         )
-        .values(acknowledged_at=now, acknowledged_by=by)
-        .returning(Alert)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if taken is None:
-        return False
-    changes = changes_between({"acknowledgedBy": ""}, {"acknowledgedBy": by})
-    said = AlertAcknowledged(**_facts(taken), by=by, name=name, changes=changes)
-    say(session, said, now=now)
-    return True
-
-
-def mute_alert(session: Session, alert: Alert, until: datetime | None, *, now: datetime) -> Alert:
-    """Tell nobody of an alert until then; None, or a time that has passed, ends that."""
-    before = {"mutedUntil": _moment(alert.muted_until)}
-    alert.muted_until = until if until is not None and until > now else None
-    session.flush()
-    changes = changes_between(before, {"mutedUntil": _moment(alert.muted_until)})
-    if changes:
-        say(session, AlertMuted(**_facts(alert), changes=changes), now=now)
-    return alert
+        say(session, resolved, now=now)
+    return ended
 
 
 def get_alert(session: Session, instance_id: str, alert_id: str) -> Alert:
@@ -268,24 +222,8 @@ def find_active(session: Session, instance_id: str, identity: str) -> Alert | No
     )
 
 
-def one_line(text: str) -> str:
-    """Text without line ends, control characters and runs of spaces: safe in a mail's subject."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _ending(*, now: datetime, resolution: str) -> sa.Update:
-    return (
-        sa.update(Alert)
-        .where(Alert.status == AlertStatus.ACTIVE)
-        .values(
-            status=AlertStatus.RESOLVED,
-            resolved_at=now,
-            resolution=resolution[:LONGEST_RESOLUTION],
-        )
-    )
-
-
-def _facts(alert: Alert) -> dict[str, str]:
+def facts_of_alert(alert: Alert) -> dict[str, str]:
+    """Whose an alert is and what it is called, for what is said of it."""
     return {
         "organization_id": alert.organization_id,
         "project_id": alert.project_id,
@@ -295,6 +233,11 @@ def _facts(alert: Alert) -> dict[str, str]:
         "severity": alert.severity,
         "title": alert.title,
     }
+
+
+def one_line(text: str) -> str:
+    """Text without line ends, control characters and runs of spaces: safe in a mail's subject."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _say_opened(
@@ -317,17 +260,3 @@ def _say_opened(
         **said,
     )
     say(session, opened, now=now)
-
-
-def _say_resolved(
-    session: Session, alert: Alert, *, superseded_by: str, quiet: bool, now: datetime
-) -> None:
-    say(
-        session,
-        AlertResolved(**_facts(alert), resolved_at=now, superseded_by=superseded_by, quiet=quiet),
-        now=now,
-    )
-
-
-def _moment(at: datetime | None) -> str:
-    return at.isoformat() if at else ""
