@@ -119,16 +119,21 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         Refused: the channel was switched off in the meantime.
     """
     row = session.execute(
-        sa.select(AlertNotification, AlertChannel)
+        sa.select(AlertNotification, AlertChannel, Alert)
         .join(AlertChannel, AlertChannel.id == AlertNotification.channel_id)
+        .outerjoin(Alert, Alert.id == AlertNotification.alert_id)
         .where(AlertNotification.id == notification_id)
     ).one_or_none()
     if row is None or row[0].state == NotificationState.DELIVERED:
         return None
-    notification, channel = row
+    notification, channel, alert = row
     if not channel.enabled:
         raise events.Refused(channel.disabled_reason or CHANNEL_IS_OFF)
-    notice = _notice(session, notification, channel)
+    notice = (
+        _test_notice(session, notification, channel)
+        if notification.alert_id is None
+        else _notice(session, notification, alert)
+    )
     if notice is None:
         return None
     notice = replace(
@@ -148,6 +153,8 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
 
 def _message_of_beginning(session: Session, notification: AlertNotification) -> str:
     """What the receiver called the first message about an alert; empty of the first itself."""
+    if notification.change == Change.OPENED and notification.turn == 0:
+        return ""
     receipts = (
         sa.select(AlertNotification.receipt)
         .where(
@@ -278,12 +285,7 @@ def _locked(session: Session, alert_id: str) -> Alert | None:
     return session.get(Alert, alert_id, with_for_update=True, populate_existing=True)
 
 
-def _notice(
-    session: Session, notification: AlertNotification, channel: AlertChannel
-) -> Notice | None:
-    if notification.alert_id is None:
-        return _test_notice(session, notification, channel)
-    alert = session.get_one(Alert, notification.alert_id)
+def _notice(session: Session, notification: AlertNotification, alert: Alert) -> Notice | None:
     instance = find_instance(session, alert.instance_id)
     if instance is None:
         return None
