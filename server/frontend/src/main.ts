@@ -9,6 +9,7 @@ import { startKeyboard } from "./keyboard";
 import { startLiveUpdates } from "./live";
 import { startPreviews } from "./previews";
 import { startTicking } from "./ticking";
+import { startKeeping } from "./typed";
 
 startLiveUpdates();
 customElements.define("copy-button", CopyButton);
@@ -17,6 +18,7 @@ customElements.define("relative-time", RelativeTime);
 customElements.define("theme-switch", ThemeSwitch);
 customElements.define("time-chart", TimeChart);
 startDialogs();
+startKeeping();
 startKeyboard();
 startPreviews();
 startTicking();

@@ -1,5 +1,6 @@
 """Setting up who is told, as people do it: in a browser, with what they type wrong at first."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -52,3 +53,54 @@ def test_a_policy_for_all_projects_is_made_by_its_form(server: Mainstay, page: P
     assert [each["name"] for each in server.get("/api/escalation-policies")["policies"]] == [
         "Wake somebody"
     ]
+
+
+def test_what_was_typed_is_there_again_with_the_refusal_at_its_field(
+    server: Mainstay, page: Page
+) -> None:
+    page.goto(f"{server.url}{HERE}/alerts/channels")
+
+    page.get_by_label("Tell", exact=True).select_option("email")
+    page.get_by_label("Address").fill("team(at)acme.example")
+    page.get_by_label("Name").fill("Night watch")
+    page.get_by_label("From severity").select_option("high")
+    page.get_by_role("button", name="Add channel").click()
+
+    address = page.get_by_label("Address")
+    expect(address).to_have_value("team(at)acme.example")
+    expect(address).to_be_focused()
+    expect(address).to_have_accessible_description(
+        re.compile("^Address must be one address, such as team@example.com.")
+    )
+    expect(page.get_by_label("Name")).to_have_value("Night watch")
+    expect(page.get_by_label("From severity")).to_have_value("high")
+
+    address.fill("night@acme.example")
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.get_by_role("table").get_by_text("night@acme.example")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Name")).to_have_value("")
+
+
+def test_a_refusal_leads_back_to_the_form_wherever_it_is_said(server: Mainstay, page: Page) -> None:
+    server.call(
+        "POST",
+        f"/api/projects/{PROJECT}/alert-channels",
+        json={"type": "email", "name": "Readers", "config": {"email": "ann@acme.example"}},
+    )
+    page.goto(f"{server.url}{HERE}/alerts/routes?edit=new")
+
+    page.get_by_label("Readers").check()
+    page.get_by_label("Alerts whose labels fit").fill('severity="critical"')
+
+    for name, quiet, refusal in (
+        ("x" * 120, "", "100 characters"),
+        ("Outages", "Mondays", "Quiet every week cannot be read"),
+    ):
+        page.get_by_label("Name").first.fill(name)
+        page.get_by_label("Quiet every week").fill(quiet)
+        page.get_by_role("button", name="Add route").click()
+
+        expect(page.locator(".field-error")).to_contain_text(refusal)
+        expect(page.get_by_label("Alerts whose labels fit")).to_have_value('severity="critical"')
+        expect(page.get_by_label("Readers")).to_be_checked()

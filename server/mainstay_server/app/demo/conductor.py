@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import select
 import signal
@@ -29,6 +30,8 @@ STOP_SECONDS = 4.0
 PATIENCE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 1.0
 NOT_FOUND = 404
+# The pager of the demo; other receivers on this machine are those of whoever tries things.
+PAGER = re.compile(r"http://127\.0\.0\.1:[0-9]+/pager")
 
 
 class Conductor:
@@ -132,11 +135,12 @@ class Conductor:
         port = _free_port()
         path = f"/api/projects/{self._project}/alert-channels"
         for channel in self._api.call("GET", path)["channels"]:
-            if channel["config"].get("webhookUrl", "").startswith("http://127.0.0.1:"):
+            if PAGER.fullmatch(channel["config"].get("webhookUrl", "")):
                 channel_path = f"/api/instances/{instance_id}/alert-channels/{channel['id']}"
                 self._api.call("DELETE", channel_path)
         config = {"webhookUrl": f"http://127.0.0.1:{port}/pager"}
-        made = self._api.call("POST", path, {"type": "webhook", "config": config})
+        pager = {"type": "webhook", "name": "pager", "config": config}
+        made = self._api.call("POST", path, pager)
         self._run(
             "pager", [str(SAMPLE / "receiver.py"), str(port)], {"WEBHOOK_SECRET": made["secret"]}
         )

@@ -62,7 +62,8 @@ def test_an_outage_and_its_end_arrive_at_a_service_of_apprise(
     harbour.recovers()
 
     down, up = (json.loads(request.body) for request in http_receiver.requests)
-    page = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production"
+    here = f"alerts/{harbour.alerts()[0].id}?instance=production"
+    page = f"http://127.0.0.1:8000/dashboard/projects/inspections/{here}"
     assert (down["type"], up["type"]) == ("failure", "success")
     assert down["title"] == "[critical] inspections production is down"
     assert down["message"] == (

@@ -89,7 +89,7 @@ def test_an_outage_and_its_end_arrive_each_under_a_key_of_its_own(
     first, second = ("\n".join(strings(document)).replace("\\", "") for document in told)
     assert "[critical] inspections production is down" in first
     assert "It answered 500." in first
-    assert "/dashboard/projects/inspections/alerts?instance=production" in first
+    assert f"/inspections/alerts/{harbour.alerts()[0].id}?instance=production" in first
     assert "[resolved] inspections production is down" in second
     assert "It is healthy again after 12 min." in second
     assert down.headers["idempotency-key"] != up.headers["idempotency-key"]

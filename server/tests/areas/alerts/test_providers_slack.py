@@ -58,15 +58,15 @@ def test_an_outage_and_its_end_arrive_as_what_people_need_to_read(
 
     down, up = (json.loads(request.body) for request in http_receiver.requests)
     place = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts"
-    page = f"{place}?instance=production"
-    runbook = f"{place}/{harbour.alerts()[0].id}?instance=production#runbook"
+    page = f"{place}/{harbour.alerts()[0].id}?instance=production"
+    runbook = f"{page}#runbook"
     app = "<https://inspections.example|Open the app>"
     links = f"<{page}|Open in Mainstay> · <{runbook}|Runbook> · {app}"
     assert texts(down) == [
         "[critical] inspections production is down",
         "*inspections production is down*",
         "It answered 500.\nhttps://inspections.example/health",
-        "*Status*\nCritical",
+        "*Severity*\nCritical",
         "*Project*\nInspections",
         "*Environment*\nproduction",
         "*Since*\n1 Mar 2026, 12:00 UTC",

@@ -73,7 +73,7 @@ def test_an_outage_is_told_of_once_and_so_is_its_end(
     harbour.deliver()
 
     down, up = http_receiver.requests
-    page = f"alerts/{harbour.alerts()[0].id}?instance=production#runbook"
+    page = f"alerts/{harbour.alerts()[0].id}?instance=production"
     assert json.loads(down.body) == {
         "type": "alert.opened",
         "timestamp": "2026-03-01T12:00:00.000Z",
@@ -93,8 +93,8 @@ def test_an_outage_is_told_of_once_and_so_is_its_end(
             "url": "https://inspections.example",
         },
         "project": {"slug": "inspections", "name": "Inspections"},
-        "url": "http://127.0.0.1:8000/dashboard/projects/inspections/alerts?instance=production",
-        "runbookUrl": f"http://127.0.0.1:8000/dashboard/projects/inspections/{page}",
+        "url": f"http://127.0.0.1:8000/dashboard/projects/inspections/{page}",
+        "runbookUrl": f"http://127.0.0.1:8000/dashboard/projects/inspections/{page}#runbook",
     }
     ended = json.loads(up.body)
     assert "runbookUrl" not in ended

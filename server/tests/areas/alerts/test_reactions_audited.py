@@ -63,8 +63,8 @@ def test_what_somebody_administers_is_an_alert_that_says_who_and_what(harbour: H
 @pytest.mark.parametrize(
     "fields",
     [
-        {"action": "alert_rule.removed"},
-        {"action": "alert_rule"},
+        {"action": "alert_route.changed"},
+        {"action": "*.removed"},
         {"fields": {"actor": "bob"}},
         {"fields": {"changes.enabled": "true"}},
         {"fields": {"no such field": "*"}},
@@ -159,6 +159,10 @@ def test_the_form_writes_a_rule(world: World) -> None:
     assert rule["fields"] == {"actor": "ann*", "changes.enabled": "false"}
     wrong = world.bob.post(f"{page}/event-rules", data=form | {"name": "x", "conditions": "ann"})
     assert "event-rules/new" in wrong.headers["location"]
+    unheard = form | {"name": "x", "action": "no_such.thing"}
+    assert (
+        "event-rules/new" in world.bob.post(f"{page}/event-rules", data=unheard).headers["location"]
+    )
     world.bob.post(f"{page}/event-rules/{rule['id']}/remove")
     assert world.bob.get(f"{page}/event-rules/{rule['id']}").status_code == 404
 

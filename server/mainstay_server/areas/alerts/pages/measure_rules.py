@@ -103,22 +103,20 @@ class MeasureRuleForm(Body):
         for severity in RANKS:
             text = self.threshold_of(severity).strip().replace(",", ".")
             if text:
-                levels.append({"severity": severity, "threshold": text, "clear": self._clear(text)})
+                number = _number(severity.value, text)
+                clear = self._clear(number)
+                levels.append({"severity": severity, "threshold": number, "clear": clear})
         if not levels:
             raise Invalid("Give at least one severity a number from which on it holds.")
         return levels
 
-    def _clear(self, threshold: str) -> float | None:
+    def _clear(self, threshold: float) -> float | None:
         """Where a level ends: so many percent of its threshold before it."""
-        margin = self.clear_margin.strip()
+        margin = self.clear_margin.strip().replace(",", ".")
         if not margin:
             return None
-        try:
-            share, value = float(margin) / 100, float(threshold)
-        except ValueError:
-            raise Invalid("The margin is a number of percent, such as 10.") from None
-        distance = abs(value) * share
-        return value - distance if self.compares == "above" else value + distance
+        distance = abs(threshold) * _number("clearMargin", margin) / 100
+        return threshold - distance if self.compares == "above" else threshold + distance
 
 
 TYPED_AT_FIRST = MeasureRuleForm(
@@ -254,6 +252,14 @@ def _save(
     before = measure_rules.get_rule(session, project.id, form.rule_id)
     scope = None if before.default else instance_id
     measure_rules.write_rule(session, project, before, value, instance_id=scope, now=now)
+
+
+def _number(field: str, text: str) -> float:
+    """What somebody typed as a number. Raises `Invalid`."""
+    try:
+        return float(text)
+    except ValueError:
+        raise Invalid(f"{field} must be a number, such as 10 or 2.5.") from None
 
 
 def _place(loc: Sequence[int | str]) -> str:

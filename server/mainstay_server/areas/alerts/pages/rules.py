@@ -23,6 +23,9 @@ router = Router(prefix=PREFIX, include_in_schema=False)
 
 WINDOWS = (("60", "1 min"), ("300", "5 min"), ("900", "15 min"), ("3600", "1 h"))
 
+# How the number of a level is read with the unit of its measure.
+UNITS = {"percent": " %", "count": "", "per hour": " an hour", "hours": " h"}
+
 
 class RuleForm(RuleChange):
     """The form of one rule; a switch that is off is not sent, which is how it is told."""
@@ -55,6 +58,7 @@ def show_rules(request: Request, session: Session, project: Viewed) -> Response:
         event_rules=event_rules.list_rules(session, project.id),
         measure_rules=measure_rules.list_rules(session, project.id),
         titles={measure.name: measure.title for measure, _ in effective.measures()},
+        units={m.name: UNITS.get(m.unit, f" {m.unit}") for m, _ in effective.measures()},
         windowed={m.name for m, family in effective.measures() if family.windowed},
         shown_span=shown_span,
         environments={each.id: each.environment for each in frame["instances"]},

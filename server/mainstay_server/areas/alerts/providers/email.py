@@ -65,7 +65,9 @@ def send(
     try:
         hand_over(mail(notice, to=config["email"], sender=sender, delivery_id=delivery_id))
     except RecipientRefused as refused:
-        raise ReceiverGone(f"{refused} Give an address that takes mail.") from None
+        raise ReceiverGone(
+            f"{str(refused).rstrip('.')}. Give an address that takes mail."
+        ) from None
     return ""
 
 

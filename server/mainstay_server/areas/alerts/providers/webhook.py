@@ -94,9 +94,9 @@ def send(
     }
     posted = post_json(config["webhookUrl"], body, key=delivery_id, headers=headers, now=now)
     if posted.status == GONE:  # the specification's way to unsubscribe
-        raise ReceiverGone(f"{posted.reason} It says that it is gone for good.")
+        raise ReceiverGone(f"{posted.reason.rstrip('.')}. It says that it is gone for good.")
     if posted.status == MISSING:
-        raise ReceiverMissing(f"{posted.reason} Nobody takes messages at that URL.")
+        raise ReceiverMissing(f"{posted.reason.rstrip('.')}. Nobody takes messages at that URL.")
     posted.accept()
     return ""
 

@@ -169,9 +169,9 @@ class Notice:
     @property
     def facts(self) -> list[tuple[str, str]]:
         """Name and value of what people want to know of every alert."""
-        words = {Change.RESOLVED: "Resolved", Change.TEST: "Test"}
+        words = {Change.RESOLVED: ("Status", "Resolved"), Change.TEST: ("Status", "Test")}
         facts = [
-            ("Status", words.get(self.change, self.severity.capitalize())),
+            words.get(self.change, ("Severity", self.severity.capitalize())),
             ("Project", self.project_name),
             ("Environment", self.environment),
             ("Since", _moment(self.opened_at)),

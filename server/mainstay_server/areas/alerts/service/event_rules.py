@@ -18,8 +18,8 @@ from mainstay_server.contracts.alerts.rules import (
     EventRuleRemoved,
 )
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import Audited, Heard, changes_between, say
-from mainstay_server.kernel.problems import Conflict, NotFound
+from mainstay_server.kernel.events import Audited, Heard, audited_actions, changes_between, say
+from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import ProjectRef, find_default_instance, find_instance
 
@@ -47,9 +47,12 @@ def write_rule(
     Raises:
         NotFound: the project has no such rule.
         Conflict: the name is taken, or there are fifty already.
-        Invalid: it names a runbook that is not there.
+        Invalid: it names a runbook or an action that is not there.
     """
     check_runbook(session, project.id, value.runbook)
+    if not any(fnmatchcase(action, value.action) for action in audited_actions()):
+        message = f"action: nothing is called {value.action!r}; the audit log shows what is."
+        raise Invalid(message, errors=[{"field": "action", "message": message}])
     present = list_rules(session, project.id)
     found = None if rule_id is None else get_rule(session, project.id, rule_id)
     if any(rule.name == value.name and rule is not found for rule in present):

@@ -306,7 +306,7 @@ def _notice(session: Session, notification: AlertNotification, alert: Alert) -> 
         runbook_url="" if resolved else _runbook_url(session, alert, instance),
         labels=alert.labels,
         annotations=alert.annotations,
-        **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else "alerts"),
+        **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else f"alerts/{alert.id}"),
     )
     others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
     return gathered_into(session, told, others) if others else told
