@@ -63,7 +63,7 @@ function fill(form: HTMLFormElement, typed: Typed): void {
 function tell(form: HTMLFormElement, text: string): void {
   const [word = ""] = text.split(/[\s:]/, 1);
   const field = controlsOf(form).find(({ name }) => plain(name) === plain(word));
-  const flash = document.querySelector("#flash .flash") ?? form.querySelector(".flash") ?? bare(text);
+  const flash = document.querySelector(".flash.tone-critical") ?? bare(text);
   if (!field) {
     form.prepend(flash);
     flash.scrollIntoView({ block: "center" });
@@ -74,8 +74,8 @@ function tell(form: HTMLFormElement, text: string): void {
   const told = document.createElement("p");
   told.className = "field-error";
   told.id = `field-${field.name}-refused`;
-  const name = label?.firstChild?.textContent?.trim() || word;
-  told.append(...flash.querySelectorAll("svg:first-child"), name + text.slice(word.length));
+  const words = label?.firstChild?.textContent?.trim() || word;
+  told.append(...flash.querySelectorAll("svg:first-child"), words + named(form, text.slice(word.length)));
   if (holder === field) field.after(told);
   else holder.append(told);
   field.setAttribute("aria-invalid", "true");
@@ -83,6 +83,14 @@ function tell(form: HTMLFormElement, text: string): void {
   for (let fold = field.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
   flash.remove();
   field.focus();
+}
+
+// endsAt is the API's word for what people see as To.
+function named(form: HTMLFormElement, text: string): string {
+  return text.replace(/\b[a-z]+[A-Z]\w*/g, (word) => {
+    const field = controlsOf(form).find(({ name }) => plain(name) === plain(word));
+    return (field && form.querySelector(`label[for="${field.id}"]`)?.firstChild?.textContent?.trim()) || word;
+  });
 }
 
 function bare(text: string): Element {

@@ -160,9 +160,9 @@ def _wanted(**values: Any) -> ActionBody:  # noqa: ANN401 - what a form holds
         return ActionBody(**values)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
-        where = str(fault["loc"][0]).replace("_", " ") if fault["loc"] else "It"
         message = str(fault["msg"]).removeprefix("Value error, ")
-        raise Invalid(f"{where.capitalize()}: {message}.") from error
+        where = f"{fault['loc'][0]}: " if fault["loc"] else ""
+        raise Invalid(f"{where}{message}.") from error
 
 
 def _home(project: ProjectRef) -> str:

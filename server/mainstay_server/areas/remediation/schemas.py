@@ -55,9 +55,9 @@ class ActionBody(ActionFields):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
         if self.kind is ActionKind.WEBHOOK and not self.url:
-            raise ValueError("a webhook needs a url")
+            raise ValueError("url is what a webhook needs, such as https://deployer.example/shop")
         if self.kind is ActionKind.COMMAND and not (self.probe_id and self.command):
-            raise ValueError("a command needs a probeId and the command's name")
+            raise ValueError("command and probeId are needed; a probe tells which commands it has")
         return self
 
 

@@ -48,6 +48,17 @@ def test_the_golden_messages_are_taken(world: World, name: str) -> None:
     assert alert["title"] == "inspections production: Payments are refused"
 
 
+def test_what_an_app_adds_stands_beside_what_it_is_about_for_amtool(world: World) -> None:
+    assert send(world, {"alerts": [an_alert(metadata={"provider": "acme"})]}) == 200
+    token = world.bob.post("/api/tokens", json={"name": "amtool", "scopes": ["project:read"]})
+    headers = {"authorization": f"Bearer {token.json()['token']}"}
+    asked = world.stranger.get(f"/alertmanager/{world.project}/api/v2/alerts", headers=headers)
+
+    (told,) = asked.json()
+    assert told["annotations"]["provider"] == "acme"
+    assert told["annotations"]["summary"] == "inspections production: Payments are refused"
+
+
 def test_what_is_sent_again_is_heard_once_and_a_title_again_is_counted(world: World) -> None:
     body = (WIRE / "full.json").read_bytes()
     for _ in range(3):

@@ -14,6 +14,7 @@ from mainstay_server.areas.alerts.models import (
     AlertReceipt,
     AlertSilence,
     AlertStatus,
+    AlertType,
     Severity,
 )
 from mainstay_server.areas.alerts.schemas.alertmanager import (
@@ -279,7 +280,7 @@ class _Seen:
         ends_at = receipt.live_until if receipt else None
         generator = receipt.generator_url if receipt else ""
         return {
-            "annotations": alert.annotations or _words(alert),
+            "annotations": _annotations_of(alert),
             "endsAt": moment(ends_at or self.now + RESOLVE_TIMEOUT),
             "fingerprint": alert.fingerprint,
             "receivers": [{"name": name} for name in self._receivers(alert)],
@@ -308,6 +309,13 @@ class _Seen:
         verdicts = choosing.judge(alert.labels, about, self.ground.routes, self.ground.ears)
         heard = {self.names[each.ear.id] for each in verdicts if each.hears}
         return sorted(heard) or [NOBODY]
+
+
+def _annotations_of(alert: Alert) -> Mapping[str, str]:
+    """What another system sent as it was; of an alert of ours also what it is about."""
+    if alert.type == AlertType.EXTERNAL_ALERT and alert.annotations:
+        return alert.annotations
+    return {**_words(alert), **(alert.annotations or {})}
 
 
 def _words(alert: Alert) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The overview: who is on call now, what is being escalated, the policies."""
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,14 +41,14 @@ def show_overview(request: Request, session: Session, caller: Seen) -> Response:
     lines = []
     for schedule in page.items:
         weeks = fortnight_of(schedules.plan_of(session, schedule), members, now=now)
-        current = weeks.shifts[0]
+        current, zone = weeks.shifts[0], ZoneInfo(schedule.time_zone)
         is_there = current.person_id in members
         lines.append(
             {
                 "schedule": schedule,
                 "weeks": weeks,
                 "name": name_of(members, current.person_id) if is_there else "",
-                "until": current.ended_at,
+                "until_there": f"{current.ended_at.astimezone(zone):%a %-d %b %Y, %H:%M}",
             }
         )
     running = escalating.list_escalations(
