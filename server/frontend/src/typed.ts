@@ -70,6 +70,7 @@ function tell(form: HTMLFormElement, text: string): void {
     return;
   }
   const holder = field.closest("fieldset, .field, .toggle > div") ?? field;
+  if (holder.querySelector(".field-error")) return field.focus();
   const label = holder.querySelector("legend") ?? form.querySelector(`label[for="${field.id}"]`);
   const told = document.createElement("p");
   told.className = "field-error";
