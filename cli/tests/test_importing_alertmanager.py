@@ -155,7 +155,8 @@ def test_the_tree_becomes_rows_that_say_how_they_are_told(draft: Draft) -> None:
         ('team="chat"', ["chat discord", "chat slack", "chat teams", "chat telegram"]),
         ("", []),
     ]
-    assert [each["name"] for each in routes if each.get("continue")] == ["everything else"]
+    assert [each["name"] for each in routes if each.get("continue")] == ["everything"]
+    assert routes[-1]["name"] == "end of everything"
     pages, web = routes[2], routes[3]
     assert (pages["groupBy"], pages["waitSeconds"], pages["intervalSeconds"]) == ([], 0, 0)
     assert (web["groupBy"], web["waitSeconds"]) == (["alertname", "cluster"], 10)

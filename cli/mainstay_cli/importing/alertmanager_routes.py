@@ -110,8 +110,14 @@ def add_routes(
         }
         if not row.ends:
             thing |= _pace(draft, row.node) | _quiet(draft, row.node, known)
-        words = written(row.matchers).replace('"', "") or "everything else"
-        draft.add("alertRoutes", f"End of {words}" if row.ends else words, thing)
+        draft.add("alertRoutes", _name(row), thing)
+
+
+def _name(row: Row) -> str:
+    words = written(row.matchers).replace('"', "")
+    if row.ends:
+        return f"end of {words or 'everything'}"
+    return words or ("everything" if row.goes_on else "everything else")
 
 
 def _node(
