@@ -131,6 +131,11 @@ def test_no_runbook_and_no_value_does_harm(body: str, never: str) -> None:
     assert "<strong>" not in shown
 
 
+def test_a_runbook_that_names_a_long_value_over_and_over_stays_readable() -> None:
+    shown = runbooks.filled_in("{{ a }} " * 2500, {"a": "<" * 16_000})
+    assert shown.count("&lt;") == 2500 * runbooks.LONGEST_VALUE
+
+
 def test_the_form_shows_what_an_alert_would(world: World) -> None:
     assert "No runbook of your own yet" in world.bob.get(f"{base(world)}/runbooks").text
     assert "Open {{ url }} yourself" in world.bob.get(f"{base(world)}/runbooks/instance_down").text

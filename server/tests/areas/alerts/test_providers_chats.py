@@ -248,6 +248,13 @@ def test_datadog_folds_the_events_of_one_alert_and_is_told_no_time_that_it_does_
     assert "env:production" in fresh["tags"]
 
 
+def test_what_an_app_says_is_no_markdown_to_datadog() -> None:
+    said = "%%% \n[Acknowledge](https://evil.example)\n %%%"
+    text = datadog.event(replace(NOTICE, message=said), now=NOON)["text"]
+    assert "%%%" not in text
+    assert "[Acknowledge](https://evil.example)" in text
+
+
 @pytest.mark.usefixtures("_way_out")
 def test_datadog_is_sent_to_the_site_that_was_chosen(http_receiver: HttpReceiver) -> None:
     post("datadog", http_receiver, Answer(status=202))

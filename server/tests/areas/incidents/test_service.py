@@ -1,5 +1,6 @@
 """The rules of incidents, and the arithmetic of MTTA and MTTR against the plainest there is."""
 
+import tracemalloc
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
@@ -366,6 +367,26 @@ def test_a_draft_of_a_very_long_timeline_leaves_room_for_words(
     draft = postmortems.draft(session, made, now=NOON)
     assert len(draft) < postmortems.LONGEST_BODY
     assert draft.rstrip().endswith("in the timeline of the incident")
+
+
+def test_a_template_that_names_one_place_over_and_over_makes_no_more_than_is_kept(
+    session: Session, instance: InstanceRef
+) -> None:
+    made = opened(session, instance)
+    with spoken_by(ADA):
+        for _ in range(9):
+            notes.add_note(session, made, "x" * 9000, now=NOON)
+    template = "{timeline}" * 2000
+    project = session.get_one(Project, made.project_id)
+    choices.change_choices(session, project, {"template": template}, now=NOON)  # type: ignore[arg-type]  # the row has what is asked of it
+    tracemalloc.start()
+    try:
+        draft = postmortems.draft(session, made, now=NOON)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(draft) == postmortems.LONGEST_BODY
+    assert most < 50 * postmortems.LONGEST_BODY, "of two thousand times eighty thousand letters"
 
 
 def test_removing_one_takes_everything_of_it(

@@ -374,6 +374,17 @@ def test_what_is_over_while_its_mail_is_gathered_is_not_told(night: Night) -> No
     assert "part 7" not in digest.text
 
 
+def test_what_was_gathered_before_the_clock_was_set_back_is_told_all_the_same(night: Night) -> None:
+    three_steps(night)
+    for _ in range(8):
+        night.alert_id = new_id()
+        night.opens()
+    assert night.counts() == (5, 0, 0)
+    night.now -= HOUR
+    night.later(MINUTE)
+    assert night.counts() == (6, 0, 0)
+
+
 def test_what_is_over_while_the_mail_that_lists_it_waits_is_told_as_over(night: Night) -> None:
     three_steps(night)
     for number in range(8):

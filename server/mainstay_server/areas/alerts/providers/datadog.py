@@ -108,7 +108,9 @@ def send(
 
 def event(notice: Notice, *, now: datetime) -> dict[str, Any]:
     """The event; its aggregation key is the alert's, so beginning and end stand together."""
-    text = "\n".join([notice.said, "", *[f"{words}: {url}" for words, url in notice.links]])
+    # A text that begins so would be read as Markdown, in which an app could draw any link.
+    said = notice.said.replace("%%%", "% % %")
+    text = "\n".join([said, "", *[f"{words}: {url}" for words, url in notice.links]])
     sent: dict[str, Any] = {
         "title": notice.headline[:LONGEST_TITLE],
         "text": text.strip()[:LONGEST_TEXT],

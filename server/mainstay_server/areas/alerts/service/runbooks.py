@@ -31,6 +31,8 @@ from .runbook_names import find_runbook, is_url
 MOST_RUNBOOKS = 100
 LONGEST_NAME = 100
 LONGEST_BODY = 20_000
+# A page may name one value thousands of times.
+LONGEST_VALUE = 2_000
 UNKNOWN = "(not known)"
 FOLDER = Path(__file__).parent.parent / "templates" / "runbooks"
 SHIPPED = {
@@ -209,7 +211,8 @@ def filled_in(body: str, values: Mapping[str, str]) -> str:
     text = body.replace(_OPEN, "").replace(_CLOSE, "")
     marked = _PLACEHOLDER.sub(rf"{_OPEN}\1{_CLOSE}", text)
     return _MARK.sub(
-        lambda found: html.escape(values.get(found[1], UNKNOWN)), document_to_html(marked)
+        lambda found: html.escape(values.get(found[1], UNKNOWN)[:LONGEST_VALUE]),
+        document_to_html(marked),
     )
 
 

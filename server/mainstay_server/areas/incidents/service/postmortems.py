@@ -99,7 +99,16 @@ def draft(session: Session, incident: Incident, *, now: datetime) -> str:
     """
     template = choices_of(session, incident.project_id).template or DEFAULT_TEMPLATE
     values = _values(session, incident, now=now)
-    return _PLACE.sub(lambda found: values[found[1]], template)[:LONGEST_BODY]
+    pieces: list[str] = []
+    left = LONGEST_BODY
+    for at, piece in enumerate(
+        _PLACE.split(template)
+    ):  # what the template says, a place, and so on
+        pieces.append((values[piece] if at % 2 else piece)[:left])
+        left -= len(pieces[-1])
+        if not left:
+            break
+    return "".join(pieces)
 
 
 def save(

@@ -92,8 +92,9 @@ def tell(
 def flush_gathered(session: Session, *, now: datetime) -> int:
     """Have one mail sent to everybody for whom something was gathered; returns how many mails.
 
-    What waits half a minute leaves with all that came meanwhile, at most 100 in one mail. Whoever
-    is of several organizations gets a mail from each.
+    What waits half a minute leaves with all that came meanwhile, at most 100 in one mail; what was
+    gathered before the clock was set back leaves at once. Whoever is of several organizations gets
+    a mail from each.
     """
     readers = (EscalationNotice.person_id, Escalation.organization_id)
     gathered = (
@@ -104,7 +105,12 @@ def flush_gathered(session: Session, *, now: datetime) -> int:
     )
     people = session.execute(
         gathered.with_only_columns(*readers)
-        .where(EscalationNotice.created_at <= now - GATHERED_FOR)
+        .where(
+            sa.or_(
+                EscalationNotice.created_at <= now - GATHERED_FOR,
+                EscalationNotice.created_at > now,
+            )
+        )
         .distinct()
         .order_by(*readers)
         .limit(MOST_AT_ONCE)
