@@ -10,6 +10,7 @@ import httpx2 as httpx
 from mainstay_server.app.web import create_app
 from mainstay_server.kernel.area import installed
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.configured import ConfiguredProject
 from mainstay_server.kernel.database import new_id, transaction
 from mainstay_server.kernel.limits import LimitSettings
 from mainstay_server.kernel.settings import ServerSettings, of
@@ -177,6 +178,16 @@ def a_project(
     found = find_instance(session, instance.id)
     assert found is not None
     return found
+
+
+def configured_project(instance: InstanceRef) -> ConfiguredProject:
+    """The project of an instance as a document about it sees it, with this instance alone."""
+    return ConfiguredProject(
+        id=instance.project_id,
+        slug=instance.project_slug,
+        organization_id=instance.organization_id,
+        instances={instance.environment: instance},
+    )
 
 
 def _person(session: Session, name: str, organization_id: str, role: Role) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.conftest import Said
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 HOOK = {"webhookUrl": "https://hooks.slack.com/services/T1/B1/secret"}
 
@@ -28,12 +28,7 @@ HOOK = {"webhookUrl": "https://hooks.slack.com/services/T1/B1/secret"}
 @pytest.fixture
 def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
-    return ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    return configured_project(instance)
 
 
 def channel(**fields: Any) -> ChannelShape:

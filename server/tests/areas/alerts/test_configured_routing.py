@@ -24,18 +24,13 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.conftest import Said
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 
 @pytest.fixture
 def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
-    project = ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    project = configured_project(instance)
     for name, scope in (("pager", None), ("pager", instance.id)):
         about = (instance.organization_id, instance.project_id, scope)
         config = {"webhookUrl": f"https://hooks.example/{scope}"}

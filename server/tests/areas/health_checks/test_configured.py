@@ -13,18 +13,13 @@ from mainstay_server.tenancy.service.instances import Asking, change_instance
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 
 @pytest.fixture
 def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
-    return ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    return configured_project(instance)
 
 
 def shape(name: str = "api", **fields: Any) -> HealthCheckShape:

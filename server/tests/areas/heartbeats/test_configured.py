@@ -18,18 +18,13 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.conftest import Said
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 
 @pytest.fixture
 def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
-    return ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    return configured_project(instance)
 
 
 def shape(**fields: Any) -> HeartbeatShape:

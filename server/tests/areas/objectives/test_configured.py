@@ -16,7 +16,7 @@ from mainstay_server.kernel.watching import list_watched
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 
 @pytest.fixture
@@ -25,12 +25,7 @@ def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
     for name in ("Nightly backup", "Invoices"):
         make_heartbeat(session, instance, {"name": name}, now=NOON)
-    return ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    return configured_project(instance)
 
 
 def shape(**fields: Any) -> ObjectiveShape:

@@ -11,7 +11,7 @@ from mainstay_server.kernel.ports import forget_answers, install_answers
 from mainstay_server.kernel.problems import Conflict, Invalid
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 from .worlds import NOON, OPS, a_layer, a_member, a_policy, a_schedule, tells_schedule
 
@@ -21,12 +21,7 @@ def project(session: Session) -> ConfiguredProject:
     instance = a_project(session, now=NOON)
     anna = a_member(session, instance.organization_id, "Anna")
     a_schedule(session, instance.organization_id, a_layer(anna.id))
-    return ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    return configured_project(instance)
 
 
 def shape(**fields: Any) -> PolicyShape:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from tests.conftest import Said
 from tests.world import NOON_YESTERDAY as NOON
-from tests.world import a_project
+from tests.world import a_project, configured_project
 
 URL = "https://deployer.example/restart?key=hush"
 SECRET = "whsec_" + "A" * 32
@@ -32,12 +32,7 @@ def project(session: Session) -> Iterator[ConfiguredProject]:
         id="the-rack", organization_id=instance.organization_id, name="Rack", location="cellar"
     )
     install_answers((probes_of.answered_by(lambda session, organization_id: [rack]),))
-    yield ConfiguredProject(
-        id=instance.project_id,
-        slug=instance.project_slug,
-        organization_id=instance.organization_id,
-        instances={"production": instance},
-    )
+    yield configured_project(instance)
     forget_answers()
 
 
