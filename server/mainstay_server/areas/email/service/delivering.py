@@ -86,7 +86,7 @@ def record_held_back(session: Session, email_id: str, *, now: datetime) -> None:
     why = _kept(session, email)
     if why:
         email.state, email.changed_at = EmailState.SUPPRESSED, now
-        email.reason = f"The address is kept from mail: {why.replace('_', ' ')}."
+        email.reason = suppressing.told(why)
         forget_secret(email)
 
 

@@ -170,7 +170,6 @@ def _store(session: Session, reader: Reader, letter: Letter, span: Span, *, now:
     kept = suppressing.suppressed_among(
         session, wish.organization_id, [reader.address], EmailKind.TRANSACTIONAL
     )
-    reason = kept.get(folded(reader.address), "")
     sending.store_letter(
         session,
         letter,
@@ -180,7 +179,7 @@ def _store(session: Session, reader: Reader, letter: Letter, span: Span, *, now:
         person_id=reader.person_id,
         sender_name=reader.brand.name,
         made_by="Mainstay",
-        suppressed=f"The address is kept from mail: {reason.replace('_', ' ')}." if reason else "",
+        suppressed=suppressing.told(kept.get(folded(reader.address), "")),
         now=now,
     )
     return True

@@ -185,7 +185,7 @@ def _store(  # noqa: PLR0913 - all that a request is made of
             sender_name=wanted.brand.name,
             reply_to=wanted.reply_to,
             made_by=made_by,
-            suppressed=_why(kept.get(folded(recipient), "")),
+            suppressed=suppressing.told(kept.get(folded(recipient), "")),
             now=now,
         )
         for recipient in recipients
@@ -304,10 +304,6 @@ def _write(body: EmailBody, wanted: Wanted) -> Letter:
     if wanted.source is not None:
         return writing.write_own(wanted.source, body.data, brand=wanted.brand, kind=body.kind)
     return writing.write_built_in(body.template, body.data, brand=wanted.brand, kind=body.kind)
-
-
-def _why(reason: str) -> str:
-    return f"The address is kept from mail: {reason.replace('_', ' ')}." if reason else ""
 
 
 def _refuse_too_many(session: Session, project_id: str, more: int, *, now: datetime) -> None:

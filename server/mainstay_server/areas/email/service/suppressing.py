@@ -132,6 +132,11 @@ def suppressed_among(
     return {address: Reason(reason) for address, reason in session.execute(found)}
 
 
+def told(reason: str) -> str:
+    """Why a mail was not sent, in one sentence; empty for no reason."""
+    return f"The address is kept from mail: {reason.replace('_', ' ')}." if reason else ""
+
+
 def list_suppressions(
     session: Session, organization_id: str, *, text: str = "", limit: int, cursor: str = ""
 ) -> Page[EmailSuppression]:
