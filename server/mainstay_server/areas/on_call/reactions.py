@@ -49,6 +49,8 @@ def send_notice(event: EscalationNoticeDue, *, delivery: Delivery) -> None:
     with reading() as session:
         parcel = mails.find_parcel(session, event.notice_id)
     if parcel is None:
+        with transaction() as session:
+            telling.gather_again(session, event.notice_id)
         return
     hand_over(mails.mail_of(parcel, delivery_id=delivery.id))
     with transaction() as session:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
-from mainstay_server.areas.on_call.models import EscalationNotice, EscalationState
+from mainstay_server.areas.on_call.models import Escalation, EscalationNotice, EscalationState
 from mainstay_server.areas.on_call.service import escalating, policies, schedules
 from mainstay_server.areas.on_call.service.people import Hand
 from mainstay_server.contracts.alerts import (
@@ -372,6 +372,22 @@ def test_what_is_over_while_its_mail_is_gathered_is_not_told(night: Night) -> No
     digest = night.mails(night.anna)[-1]
     assert digest.subject == "[Critical] part 5 is down and 1 more"
     assert "part 7" not in digest.text
+
+
+def test_a_project_that_is_removed_takes_no_word_of_others_along(night: Night) -> None:
+    three_steps(night)
+    for number in range(8):
+        night.alert_id = new_id()
+        facts = night.alert(title=f"part {number} is down")
+        night.happens(AlertOpened(**facts, message="", opened_at=night.now))
+    night.smtp.refuse("451 4.3.0 not now")
+    night.later(MINUTE)
+    with transaction() as session:
+        first = sa.select(Escalation).where(Escalation.title == "part 5 is down")
+        session.delete(session.scalars(first).one())
+    night.later(2 * MINUTE)
+    assert night.counts() == (6, 0, 0)
+    assert night.mails(night.anna)[-1].subject == "[Critical] part 6 is down and 1 more"
 
 
 def test_what_was_gathered_before_the_clock_was_set_back_is_told_all_the_same(night: Night) -> None:

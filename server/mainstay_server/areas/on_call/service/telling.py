@@ -134,6 +134,23 @@ def flush_gathered(session: Session, *, now: datetime) -> int:
     return len(people)
 
 
+def gather_again(session: Session, notice_id: str) -> None:
+    """Have what a mail was to tell beside a notice told by another one, if that notice is gone.
+
+    A project that is removed takes its notices along, but not those of others in the same mail.
+    """
+    if session.get(EscalationNotice, notice_id) is not None:
+        return
+    session.execute(
+        sa.update(EscalationNotice)
+        .where(
+            EscalationNotice.carried_by == notice_id,
+            EscalationNotice.state == NoticeState.WAITING,
+        )
+        .values(state=NoticeState.GATHERED, carried_by="")
+    )
+
+
 def forget_gathered(session: Session, escalation: Escalation) -> None:
     """Tell nobody any more that the alert is open whose mail of it has not left."""
     session.execute(
