@@ -1,11 +1,30 @@
-"""What mail says: an address that takes none, and what somebody administered of templates."""
+"""What mail says and answers: whose it is, an address that takes none, what was administered."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
+from sqlalchemy.orm import Session
 from typing_extensions import override
 
 from mainstay_server.kernel.events import Audited, Event, Target, Value
+from mainstay_server.kernel.ports import port
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailBrand:
+    """Whose mail it is: a name, a colour such as `#2360c4`, perhaps a logo's URL and a last line."""
+
+    name: str
+    colour: str
+    logo_url: str = ""
+    footer: str = ""
+
+
+@port
+def mail_brand(session: Session, organization_id: str) -> MailBrand:
+    """How the mails of an organization look, whoever writes them: as chosen, or its plain name."""
+    raise NotImplementedError
 
 
 class EmailUndelivered(Event, frozen=True, kw_only=True):

@@ -60,15 +60,22 @@ def write_mail(
     brand: Brand,
     subject: str,
     unsubscribe_url: str = "",
+    has_foreign_html: bool = True,
     **context: Any,  # noqa: ANN401 - a template's names
 ) -> Written:
-    """Render a template that extends `mail/base.html`; styles are inlined, nothing is fetched."""
+    """Render a template that extends `mail/base.html`; styles are inlined, nothing is fetched.
+
+    Raises what `finished` raises; without any HTML of others in it only `TooLarge`, since it nests
+    no deeper than its template and has no need of a child to read it.
+    """
     page = (
         environment()
         .get_template(template)
         .render(brand=brand, subject=subject, unsubscribe_url=unsubscribe_url, **context)
     )
-    return finished(page)
+    if has_foreign_html:
+        return finished(page)
+    return _checked(mail_reading.inlined(page), mail_reading.as_text(page))
 
 
 def finished(page: str) -> Written:
@@ -88,6 +95,10 @@ def finished(page: str) -> Written:
         html, text = mail_reading.inlined(page), mail_reading.as_text(page)
     else:
         html, text = _read_apart(page)
+    return _checked(html, text)
+
+
+def _checked(html: str, text: str) -> Written:
     if len(html) + len(text) > LONGEST_LETTERS:
         raise TooLarge(
             f"With its styles inlined the mail is over {LONGEST_LETTERS:,} letters; shorten it."

@@ -20,6 +20,7 @@ _BLOCKS = {"p", "div", "h1", "h2", "h3", "h4", "ul", "ol", "table", "tr", "block
 _UNSEEN = {"head", "style", "script", "title"}
 _VOID = {"br", "hr", "img", "meta", "link", "input", "col", "wbr"}
 _SPACES = re.compile(r"[ \t\n\r\f]+")
+_SPACES_OF_A_LINE = re.compile(r"[ \t\r\f]+")
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -62,6 +63,7 @@ class _Reader(HTMLParser):
         self._between = ""
         self._separators: list[str] = []
         self._in_figure = False
+        self._keeps_lines = ""
 
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -76,6 +78,8 @@ class _Reader(HTMLParser):
             self._links.append((given.get("href") or "", len(self.said)))
         elif tag in ("table", "td", "th"):
             self._begin_table_or_cell(tag, classes)
+        if "said" in classes:  # shown with its lines as they are
+            self._keeps_lines = tag
         self._break_before(tag, classes)
 
     def _begin_table_or_cell(self, tag: str, classes: list[str]) -> None:
@@ -100,6 +104,8 @@ class _Reader(HTMLParser):
         if self._unseen:
             self._unseen -= tag not in _VOID
             return
+        if tag == self._keeps_lines:
+            self._keeps_lines = ""
         if tag == "a" and self._links:
             address, begun = self._links.pop()
             if address and address not in "".join(self.said[begun:]):
@@ -116,7 +122,7 @@ class _Reader(HTMLParser):
             self._say(data)
 
     def _say(self, data: str) -> None:
-        text = _SPACES.sub(" ", data)
+        text = (_SPACES_OF_A_LINE if self._keeps_lines else _SPACES).sub(" ", data)
         if not text.strip():
             if self.said and not self.said[-1].endswith(("\n", " ")) and text:
                 self.said.append(" ")

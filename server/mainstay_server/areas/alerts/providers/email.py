@@ -1,7 +1,8 @@
-"""E-mail: one message per change, readable as text, in light and in dark."""
+"""E-mail: one message per change, in the layout of all mails, with the organization's brand."""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -9,11 +10,12 @@ from typing import Any
 
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import ConfigField, Notice
+from mainstay_server.contracts.alerts.severities import RESOLVED, Severity
 from mainstay_server.kernel.mailing import RecipientRefused, SmtpSettings, hand_over, why_no_mail
 from mainstay_server.kernel.posting import ReceiverGone
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.settings import of
-from mainstay_server.ui.rendering import environment
+from mainstay_server.ui.mail import Brand, Written, write_mail
 
 LABEL = "E-mail"
 FIELDS: Sequence[ConfigField] = (
@@ -28,6 +30,16 @@ SIGNED = False
 PER_MINUTE = 0
 
 LONGEST_ADDRESS = 254
+MOST_SHOWN = 50
+TONES: dict[str, str] = {
+    Severity.CRITICAL: "critical",
+    Severity.HIGH: "critical",
+    Severity.WARNING: "warn",
+    Severity.MEDIUM: "warn",
+    Severity.LOW: "info",
+    Severity.INFO: "info",
+    RESOLVED: "ok",
+}
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -82,12 +94,27 @@ def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMess
     message["Message-ID"] = f"<{delivery_id}@{domain}>"
     message["References"] = f"<alert-{notice.alert_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n".join(_lines(notice)))
-    page = environment().get_template("alerts/email.html")
-    message.add_alternative(
-        page.render(notice=notice, facts=_facts(notice), colour=notice.colour), subtype="html"
-    )
+    written = written_of(notice)
+    message.set_content(written.text)
+    message.add_alternative(written.html, subtype="html")
     return message
+
+
+def written_of(notice: Notice) -> Written:
+    """What the mail says, as HTML and as text."""
+    brand = notice.brand
+    return write_mail(
+        "alerts/email.html",
+        brand=Brand(name="Mainstay") if brand is None else Brand(**asdict(brand)),
+        subject=notice.headline,
+        has_foreign_html=False,
+        notice=notice,
+        word=notice.tone.capitalize(),
+        tone=TONES.get(notice.tone, "info"),
+        tones=TONES,
+        facts=_facts(notice),
+        shown=notice.gathered[:MOST_SHOWN],
+    )
 
 
 def _facts(notice: Notice) -> list[tuple[str, str]]:
@@ -102,13 +129,3 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
     if notice.change is Change.RESOLVED and notice.resolved_at:
         facts.append(("Resolved", f"{notice.resolved_at:%-d %b %Y, %H:%M} UTC"))
     return facts
-
-
-def _lines(notice: Notice) -> list[str]:
-    said = [notice.resolution] if notice.change is Change.RESOLVED else []
-    paragraphs = [notice.headline, *said, notice.message, notice.why_here]
-    lines = [line for text in paragraphs if text for line in (text, "")]
-    facts = [f"{name}: {value}" for name, value in _facts(notice)]
-    runbook = [f"Runbook: {notice.runbook_url}"] if notice.runbook_url else []
-    takes = [f"Acknowledge: {notice.acknowledge_url}"] if notice.acknowledge_url else []
-    return [*lines, *facts, "", *takes, f"Open in Mainstay: {notice.url}", *runbook]

@@ -15,6 +15,7 @@ from mainstay_server.areas.alerts.models import (
     Severity,
 )
 from mainstay_server.contracts.alerts.severities import colour_of
+from mainstay_server.contracts.email import MailBrand
 from mainstay_server.kernel.events import Event
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
@@ -136,6 +137,8 @@ class Notice:
     acknowledge_url: str = ""
     # The channel that should have told it and could not.
     instead_of: str = ""
+    # How mails of its organization look; None for who sends none.
+    brand: MailBrand | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from mainstay_server.contracts.alerts import (
     AlertChannelTested,
     AlertNotificationResent,
 )
+from mainstay_server.contracts.email import MailBrand, mail_brand
 from mainstay_server.kernel import events
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, say
@@ -141,6 +142,7 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         reply_to=_message_of_beginning(session, notification),
         instead_of=fallbacks.instead_of(session, notification),
         acknowledge_url=stepping.link_of(session, notification),
+        brand=_brand_of(session, channel),
     )
     return Parcel(
         notice=notice,
@@ -149,6 +151,12 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         secrets=secrets_of(channel, now=now),
         limited=limit_of(channel) > 0,
     )
+
+
+def _brand_of(session: Session, channel: AlertChannel) -> MailBrand | None:
+    if channel.type != "email" or not mail_brand.is_answered:
+        return None
+    return mail_brand(session, channel.organization_id)
 
 
 def _message_of_beginning(session: Session, notification: AlertNotification) -> str:

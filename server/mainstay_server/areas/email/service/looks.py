@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.email.models import EmailLook, EmailSender
 from mainstay_server.areas.email.schemas.builtin import web_address
-from mainstay_server.contracts.email import EmailSetupChanged
+from mainstay_server.contracts.email import EmailSetupChanged, MailBrand
 from mainstay_server.kernel.database import insert
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Invalid
@@ -42,6 +42,14 @@ def brand_of(session: Session, organization_id: str) -> Brand:
         colour=look.colour or PLAIN_COLOUR,
         logo_url=look.logo_url,
         footer=look.footer,
+    )
+
+
+def answer_brand(session: Session, organization_id: str) -> MailBrand:
+    """Answer the port `mail_brand`."""
+    brand = brand_of(session, organization_id)
+    return MailBrand(
+        name=brand.name, colour=brand.colour, logo_url=brand.logo_url, footer=brand.footer
     )
 
 
