@@ -13,7 +13,7 @@ from mainstay_server.kernel.ports import port
 
 @dataclass(frozen=True, kw_only=True)
 class MailBrand:
-    """Whose mail it is: a name, a colour such as `#2360c4`, perhaps a logo's URL and a last line."""
+    """Whose mail it is: a name, a colour such as `#2360c4`, perhaps a logo and a last line."""
 
     name: str
     colour: str

@@ -84,6 +84,24 @@ def test_the_code_of_the_guide_sends_what_it_says(
     assert len(smtp.messages) == 3
 
 
+def test_an_alert_mail_has_the_look_that_was_chosen_for_all_mails(
+    mainstay: Mainstay, smtp: SmtpServer
+) -> None:
+    look = {"name": "Dock", "colour": "#ffd100", "logoUrl": "https://dock.example/l.png"}
+    assert mainstay.call("PATCH", "/api/email-look", json=look).status_code == 200
+    channels = f"/api/instances/{mainstay.project['instances'][0]['id']}/alert-channels"
+    new = {"type": "email", "config": {"email": "team@ships.example"}}
+    made = mainstay.call("POST", channels, json=new)
+    assert made.status_code == 201, made.text
+    mainstay.call("POST", f"{channels}/{made.json()['id']}/test")
+
+    (mail,) = smtp.wait_for(1)
+    assert mail.subject.startswith("[test]")
+    assert 'alt="Dock"' in mail.html
+    assert "#ffd100" in mail.html
+    assert mail.text.startswith("Dock\n")
+
+
 def send_all(mainstay: Mainstay, acknowledged: dict[str, str]) -> None:
     """Send each mail under a key of its own, again and again until it is acknowledged."""
     for number in range(MAILS):

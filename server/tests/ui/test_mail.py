@@ -24,6 +24,11 @@ def test_a_page_that_grows_with_its_styles_is_refused_beyond_what_a_mail_may_be(
         finished(STYLED)
 
 
+def test_what_is_shown_with_its_lines_has_them_in_the_text_too() -> None:
+    page = '<p class="said">one\n  two\n\nthree</p><p>four\nfive</p>'
+    assert as_text(page) == "one\ntwo\n\nthree\n\nfour five\n"
+
+
 def test_a_long_mail_reads_as_a_short_one() -> None:
     rows = "".join(f"<tr><td>Grüße {n}</td><td><b>✓</b></td></tr>" for n in range(700))
     page = f"<html><style>td{{color:red}}</style><body><table>{rows}</table></body></html>"
