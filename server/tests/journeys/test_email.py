@@ -99,7 +99,7 @@ def test_an_alert_mail_has_the_look_that_was_chosen_for_all_mails(
     assert mail.subject.startswith("[test]")
     assert 'alt="Dock"' in mail.html
     assert "#ffd100" in mail.html
-    assert mail.text.startswith("Dock\n")
+    assert mail.text.splitlines()[0] == "Dock"
 
 
 def send_all(mainstay: Mainstay, acknowledged: dict[str, str]) -> None:
