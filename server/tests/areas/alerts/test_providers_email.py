@@ -16,10 +16,8 @@ from tests.browsing import CHROMIUM, CHROMIUM_FLAGS
 
 LOGO = "https://dock.example/l.png"
 BRAND = MailBrand(name="Dock", colour="#ffd100", logo_url=LOGO, footer="Dock, 1 Pier Road")
-WAYS = {
-    "acknowledge_url": "https://mainstay.example/on-call/a/token",
-    "runbook_url": "https://wiki.example/down?a=1&b=2",
-}
+TAKES = "https://mainstay.example/on-call/a/token"
+RUNBOOK = "https://wiki.example/down?a=1&b=2"
 SEVERITIES = list(Severity)
 
 
@@ -55,9 +53,11 @@ DIGEST = replace(
     gathered_count=500,
 )
 NOTICES = {
-    "opened": replace(OPENED, **WAYS, repeat=2, instead_of="slack #ops"),
+    "opened": replace(
+        OPENED, acknowledge_url=TAKES, runbook_url=RUNBOOK, repeat=2, instead_of="slack #ops"
+    ),
     "resolved": OVER,
-    "digest": replace(DIGEST, **WAYS),
+    "digest": replace(DIGEST, acknowledge_url=TAKES, runbook_url=RUNBOOK),
     "digest over": replace(DIGEST, change=Change.RESOLVED, gathered=gathered(500, over=True)),
     "test": replace(OPENED, change=Change.TEST, severity="info"),
 }
@@ -85,8 +85,8 @@ def test_the_text_says_all_that_the_page_says_line_by_line() -> None:
         "Sent here because slack #ops could not be told.",
         "Environment: production",
         "Since: 1 Mar 2026, 12:00 UTC",
-        f"Acknowledge ({WAYS['acknowledge_url']})",
-        f"Runbook ({WAYS['runbook_url']})",
+        f"Acknowledge ({TAKES})",
+        f"Runbook ({RUNBOOK})",
         f"Open in Mainstay ({NOTICE.url})",
         "a channel of Inspections & more",
     ):

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mainstay_server.areas.alerts.models import Severity
 from mainstay_server.kernel.measures import LONGEST_PART
@@ -165,6 +165,19 @@ class MeasureRulePreviewBody(MeasureRuleFields):
     It takes what a new rule takes; the name does not matter. A rule `of` the project is missed
     data only where there were some before, one of the instance expects them.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "instanceId": "0193a5c0-11aa-7b2c-8d3e-4f5a6b7c8d9e",
+                    "measure": "requests.p95_ms",
+                    "levels": [{"severity": "warning", "threshold": 800, "clear": 700}],
+                    "forSeconds": 300,
+                }
+            ]
+        }
+    )
 
     name: str = Field("", max_length=LONGEST_NAME)
     instance_id: str = Field(max_length=36)
