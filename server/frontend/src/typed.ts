@@ -76,7 +76,8 @@ function tell(form: HTMLFormElement, text: string): void {
   told.className = "field-error";
   told.id = `field-${field.name}-refused`;
   const words = label?.firstChild?.textContent?.trim() || word;
-  told.append(...flash.querySelectorAll("svg:first-child"), words + named(form, text.slice(word.length)));
+  const sign = flash.querySelector("svg");
+  told.append(...(sign ? [sign] : []), words + named(form, text.slice(word.length)));
   if (holder === field) field.after(told);
   else holder.append(told);
   field.setAttribute("aria-invalid", "true");

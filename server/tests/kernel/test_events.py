@@ -165,6 +165,27 @@ def test_waiting_for_a_turn_is_no_try_and_loses_nothing(database: None) -> None:
         assert session.scalars(sa.select(OutboxDelivery.status)).all() == [DeliveryStatus.DONE]
 
 
+def test_a_crowd_that_waits_for_its_turn_holds_nothing_up_that_was_said_later(
+    database: None,
+) -> None:
+    heard: list[str] = []
+
+    @sends(BellRang)
+    def send(event: BellRang, *, delivery: Delivery) -> None:
+        if event.bell != "fire":
+            raise NotYet("others first", seconds=1)
+        heard.append(event.bell)
+
+    install_reactions([send])
+    for number in range(5):
+        ring(f"market-{number}")
+    ring("fire")
+    for second in range(6):
+        run_waiting(now=NOON + timedelta(seconds=second), most=1)
+
+    assert heard == ["fire"]
+
+
 def test_what_waits_for_its_next_try_can_have_it_now(database: None) -> None:
     tries: list[str] = []
 

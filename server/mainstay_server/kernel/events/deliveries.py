@@ -77,7 +77,11 @@ def pause_before(attempt: int) -> timedelta:
 def due(
     session: Session, now: datetime, *, in_transaction: bool, limit: int, lock: bool = False
 ) -> list[OutboxDelivery]:
-    """The deliveries whose turn it is: due, not held, and first of their subject."""
+    """The deliveries whose turn it is: due, not held, and first of their subject.
+
+    Senders take what has been due for longest. By position, a crowd that is tried again and again,
+    or waits for its turn at a slow receiver, would come before everything that was said after it.
+    """
     earlier = aliased(OutboxDelivery)
     names = [r.name for r in installed_reactions() if r.in_transaction is in_transaction]
     statement = (
@@ -97,7 +101,7 @@ def due(
                 ),
             ),
         )
-        .order_by(OutboxDelivery.position)
+        .order_by(*([] if in_transaction else [OutboxDelivery.due_at]), OutboxDelivery.position)
         .limit(limit)
     )
     if lock and not is_sqlite():
