@@ -15,11 +15,15 @@ from mainstay_server.kernel.ports import port
 
 @dataclass(frozen=True, kw_only=True)
 class AlertChannelSeen:
-    """A channel as others may see it: what it is, and its target without secrets."""
+    """A channel as others may see it: what it is, and its target without secrets.
+
+    `place` is another word whenever it leads elsewhere; nothing of the target can be read from it.
+    """
 
     id: str
     kind: str
     name: str
+    place: str = ""
 
 
 @port

@@ -116,3 +116,23 @@ def test_an_organization_sees_its_own_channels_that_are_on(
         assert asked.channels_of_organization(session, "others") == []
     assert (seen.id, seen.kind) == (ops.id, "webhook")
     assert seen.name == f"Inspections: webhook ({http_receiver.url}/ops)"
+
+
+def test_a_channel_is_another_place_once_it_leads_elsewhere_and_tells_not_where(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel
+) -> None:
+    def place() -> str:
+        with reading() as session:
+            (seen,) = asked.channels_of_organization(session, harbour.instance.organization_id)
+        return seen.place
+
+    def change(**values: Any) -> None:
+        with transaction() as session:
+            found = session.get_one(AlertChannel, ops.id)
+            channels.change_channel(session, found, now=harbour.now, **values)
+
+    before = place()
+    change(name="Renamed")
+    assert place() == before
+    change(target={"webhookUrl": f"{http_receiver.url}/elsewhere"})
+    assert place() not in ("", before)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -329,6 +330,10 @@ def test_a_link_in_a_channel_ends_with_its_day_its_round_its_channel_and_its_ale
         strange = links.link_of_channel(session, escalation.alert_id, "gone", at=utc_now())
     link = links.PREFIX + url.partition(links.PREFIX)[2]
     assert "was removed" in world.stranger.post(strange[strange.index(links.PREFIX) :]).text
+    moved = replace(OPS, place="another chat")
+    install_answers((channels_of_organization.answered_by(lambda *_: [moved]),))
+    assert "leads elsewhere" in world.stranger.post(link).text
+    install_answers((channels_of_organization.answered_by(lambda *_: [OPS]),))
     with transaction() as session:
         session.query(Escalation).one().round += 1
     answer = world.stranger.post(link)

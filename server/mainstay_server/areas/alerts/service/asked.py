@@ -1,8 +1,11 @@
 """What other areas ask about alerts and channels: each answers the port of its name."""
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -14,6 +17,7 @@ from mainstay_server.contracts.alerts import (
     AlertsOver,
     AlertSummary,
 )
+from mainstay_server.kernel.settings import secret_key
 from mainstay_server.tenancy.models import Instance, Project
 from mainstay_server.tenancy.subjects import find_instance
 
@@ -125,9 +129,16 @@ def channels_of_organization(session: Session, organization_id: str) -> Sequence
             id=channel.id,
             kind=channel.type,
             name=f"{project}: {channel.name} ({KINDS[channel.type].shown(channel.config)})",
+            place=_place_of(channel),
         )
         for channel, project in found
     ]
+
+
+def _place_of(channel: AlertChannel) -> str:
+    config = msgspec.json.encode(channel.config, order="sorted")
+    code = hmac.new(secret_key(), b"alert-channel-place:" + config, hashlib.sha256)
+    return code.hexdigest()[:16]
 
 
 def _seen(alert: Alert) -> AlertSeen:

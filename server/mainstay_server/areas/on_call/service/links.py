@@ -80,7 +80,9 @@ def link_of_channel(session: Session, alert_id: str, channel_id: str, *, at: dat
     escalation = session.scalar(sa.select(Escalation).where(Escalation.alert_id == alert_id))
     if escalation is None or escalation.state not in WAITING:
         return ""
-    value = [escalation.id, escalation.round, channel_id, int(at.timestamp())]
+    channel = find_channel(session, escalation.organization_id, channel_id)
+    place = channel.place if channel else ""
+    value = [escalation.id, escalation.round, channel_id, place, int(at.timestamp())]
     return url_of(f"{PREFIX}/{OF_CHANNEL}{sign_for_good(value, purpose=PURPOSE)}")
 
 
@@ -105,7 +107,7 @@ def _linked_in_channel(session: Session, signed: str, *, locked: bool, now: date
     value = unsign_for_good(signed, purpose=PURPOSE)
     if not isinstance(value, list):
         raise NotFound("There is no such link; open the one in the message, whole.")
-    escalation_id, round_, channel_id, at = value
+    escalation_id, round_, channel_id, place, at = value
     escalation = session.get(Escalation, escalation_id, with_for_update=locked or None)
     if escalation is None or escalation.state == EscalationState.ENDED:
         raise Gone("The alert is over; there is nothing left to acknowledge.")
@@ -116,6 +118,8 @@ def _linked_in_channel(session: Session, signed: str, *, locked: bool, now: date
     channel = find_channel(session, escalation.organization_id, channel_id)
     if channel is None:
         raise Gone("The channel of this link is off, or was removed.")
+    if channel.place != place:
+        raise Gone("The channel of this link leads elsewhere since.")
     name = f"Somebody in {channel.name}"[:LONGEST_NAME]
     hand = Hand(person_id="", name=name, how="by the link in a message")
     return Linked(escalation=escalation, hand=hand, actor=f"alert_channel:{channel_id}")
