@@ -12,7 +12,7 @@ from mainstay_server.areas.alerts.models import (
     NotificationState,
 )
 from mainstay_server.areas.alerts.providers import KINDS
-from mainstay_server.areas.alerts.schemas import (
+from mainstay_server.areas.alerts.schemas.notifications import (
     NotificationAnswer,
     NotificationList,
     ResendAll,

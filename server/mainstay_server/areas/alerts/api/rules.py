@@ -5,7 +5,12 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType
-from mainstay_server.areas.alerts.schemas import Rule, RuleAnswer, RuleChange, RuleList
+from mainstay_server.areas.alerts.schemas.rules import (
+    Rule,
+    RuleAnswer,
+    RuleChange,
+    RuleList,
+)
 from mainstay_server.areas.alerts.service import rules
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.subjects import InstanceRef

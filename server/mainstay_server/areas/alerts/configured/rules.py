@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertType, Severity
-from mainstay_server.areas.alerts.schemas import WindowSeconds
+from mainstay_server.areas.alerts.schemas.rules import WindowSeconds
 from mainstay_server.areas.alerts.service import rules
 from mainstay_server.kernel.configured import Configured, ConfiguredProject, Held, Shape
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import AlertType
-from mainstay_server.areas.alerts.schemas import RuleChange
+from mainstay_server.areas.alerts.schemas.rules import RuleChange
 from mainstay_server.areas.alerts.service import event_rules, rules
 from mainstay_server.areas.alerts.service.measures import effective, measure_rules
 from mainstay_server.areas.alerts.service.measures.measuring import shown_span

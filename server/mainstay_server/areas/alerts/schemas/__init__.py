@@ -1,36 +1,16 @@
-"""Shapes: what a provider is told, what the area says to itself, what the API takes and gives."""
+"""Shapes of telling: what is due, and what a provider is told. Those of the API stand beside."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, Field
 from typing_extensions import override
 
-from mainstay_server.areas.alerts.models import (
-    AlertType,
-    Change,
-    NotificationState,
-    Severity,
-)
+from mainstay_server.areas.alerts.models import Change
 from mainstay_server.contracts.alerts.severities import colour_of
 from mainstay_server.contracts.email import MailBrand
 from mainstay_server.kernel.events import Event
-from mainstay_server.kernel.web import Answer, Body
-from mainstay_server.kernel.web.bodies import Instant
-
-WINDOWS = (60, 300, 900, 3600)
-
-
-def _offered(seconds: int) -> int:
-    if seconds not in WINDOWS:
-        raise ValueError(f"must be one of {', '.join(map(str, WINDOWS))}")
-    return seconds
-
-
-# Few, because each window in use is one question to the column store every minute.
-WindowSeconds = Annotated[int, AfterValidator(_offered)]
 
 
 class AlertNotificationDue(Event, frozen=True, kw_only=True):
@@ -48,20 +28,6 @@ class AlertNotificationDue(Event, frozen=True, kw_only=True):
     @override
     def subject(self) -> str:
         return f"{self.channel_id}:{self.thread}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """When a type of alert fires. `threshold` is percent, a number or a score, by type."""
-
-    type: AlertType
-    severity: Severity
-    enabled: bool = True
-    threshold: float = 0
-    window_seconds: int = 300
-    minimum_count: int = 0
-    runbook: str = ""
-    changed: Literal["", "project", "instance"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,80 +170,6 @@ class Parcel:
     config: dict[str, Any]
     secrets: Sequence[str]
     limited: bool = False
-
-
-class RuleAnswer(Answer):
-    """When a type of alert fires; `changed` says whose setting it is, absent for the default."""
-
-    type: AlertType
-    enabled: bool
-    severity: Severity
-    threshold: float
-    window_seconds: int
-    minimum_count: int
-    runbook: str
-    changed: str | None = None
-
-
-class RuleList(Answer):
-    """The rules that hold for an instance, one per type."""
-
-    rules: list[RuleAnswer]
-
-
-class RuleChange(Body):
-    """What to change of a rule; what is left out stays."""
-
-    enabled: bool | None = None
-    severity: Severity | None = None
-    threshold: float | None = Field(None, ge=0, le=1_000_000)
-    window_seconds: WindowSeconds | None = None
-    minimum_count: int | None = Field(None, ge=0, le=1_000_000)
-    runbook: str | None = Field(
-        None, max_length=500, description="The name of a runbook of the project, or a URL."
-    )
-
-
-class NotificationAnswer(Answer):
-    """One telling: which change of which alert, through which channel, and how that went.
-
-    `standsInFor` is the notification that another channel could not deliver, `slotAt` when the turn
-    of this one is, where a channel has a limit.
-    """
-
-    id: str
-    alert_id: str | None
-    channel_id: str
-    change: Change
-    state: NotificationState
-    attempts: int
-    title: str
-    target: str
-    created_at: Instant
-    finished_at: Instant | None = None
-    last_error: str | None = None
-    stands_in_for: str | None = None
-    slot_at: Instant | None = None
-
-
-class ResentAnswer(Answer):
-    """How many dead letters have their tries back, and how many are left for another call."""
-
-    resent: int
-    left: int
-
-
-class ResendAll(Body):
-    """Which dead letters to send again: all of the project's, or those of one channel."""
-
-    channel_id: str = Field("", max_length=36, description="Default: of every channel.")
-
-
-class NotificationList(Answer):
-    """Notifications, newest first."""
-
-    notifications: list[NotificationAnswer]
-    next_cursor: str | None = None
 
 
 def _moment(at: datetime) -> str:

@@ -11,7 +11,7 @@ from mainstay_server.kernel.measures import LONGEST_PART
 from mainstay_server.kernel.web import Answer, Body
 from mainstay_server.kernel.web.bodies import Instant
 
-from . import WindowSeconds
+from .rules import WindowSeconds
 
 EACH_PART = "*"
 MOST_LEVELS = 5

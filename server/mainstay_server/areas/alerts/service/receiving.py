@@ -13,8 +13,8 @@ from mainstay_server.areas.alerts.models import (
     AlertType,
     Severity,
 )
-from mainstay_server.areas.alerts.schemas import Rule
 from mainstay_server.areas.alerts.schemas.alertmanager import RESOLVE_TIMEOUT, Sent
+from mainstay_server.areas.alerts.schemas.rules import Rule
 from mainstay_server.kernel.database import insert, rows_changed
 from mainstay_server.kernel.subjects import InstanceRef
 

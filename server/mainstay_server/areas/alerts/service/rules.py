@@ -15,7 +15,7 @@ from mainstay_server.areas.alerts.models import (
     AlertType,
     Severity,
 )
-from mainstay_server.areas.alerts.schemas import Rule
+from mainstay_server.areas.alerts.schemas.rules import Rule
 from mainstay_server.contracts.alerts.rules import AlertRuleChanged
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
