@@ -58,7 +58,8 @@ def make_schedule(session: Session, caller: Written, form: Form) -> Response:
             made = schedules.make_schedule(session, caller.organization_id, wanted, now=now)
     except Problem as refused:
         return redirect_with(PATH, refused.detail, "critical")
-    return redirect_with(f"{SCHEDULES}/{made.id}", "The schedule is there; say who takes turns.")
+    said = "The schedule is there, with you alone in it; add who else takes turns."
+    return redirect_with(f"{SCHEDULES}/{made.id}", said)
 
 
 @router.get(ONE)
