@@ -139,6 +139,19 @@ def test_bad_input_is_refused_by_name(world: World, wanted: dict[str, Any]) -> N
     assert world.bob.get(url(world)).json()["apiKeys"] == []
 
 
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"1e999", b"NaN", b"[" * 300 + b"]" * 300])
+def test_metadata_that_could_not_be_told_again_is_refused_by_name(
+    world: World, value: bytes
+) -> None:
+    answer = world.bob.post(
+        url(world),
+        content=b'{"name":"x","metadata":{"n":%b}}' % value,
+        headers={"content-type": "application/json"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
 def test_admins_alone_say_what_asks_for_keys(world: World) -> None:
     settings = {
         "required": ["/api/*"],
