@@ -67,9 +67,9 @@ def test_an_outage_opens_an_incident_and_its_end_closes_it(
 
     opened, closed = enqueued(receiver)
     key = f"mainstay-{harbour.alerts()[0].id}"
-    place = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts"
-    page = f"{place}?instance=production"
-    runbook = f"{place}/{harbour.alerts()[0].id}?instance=production#runbook"
+    alerts = "http://127.0.0.1:8000/dashboard/projects/inspections/alerts"
+    page = f"{alerts}/{harbour.alerts()[0].id}?instance=production"
+    runbook = f"{page}#runbook"
     assert opened == {
         "routing_key": KEY,
         "event_action": "trigger",

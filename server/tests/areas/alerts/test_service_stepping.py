@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mainstay_server.areas.alerts.models import AlertChannel, Severity
-from mainstay_server.areas.alerts.service import asked, channels, stepping
+from mainstay_server.areas.alerts.models import Alert, AlertChannel, Severity
+from mainstay_server.areas.alerts.service import asked, by_hand, channels, stepping
 from mainstay_server.contracts.on_call import acknowledge_link
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.ports import forget_answers, install_answers
+from sqlalchemy.orm import Session
 from tests.areas.alerts.conftest import MINUTE, Harbour
 from tests.servers.http import Answer, HttpReceiver
 from tests.world import a_project
@@ -31,8 +32,8 @@ def ops(harbour: Harbour, http_receiver: HttpReceiver, escalated: None) -> Alert
     return harbour.channel(f"{http_receiver.url}/ops", minimum=Severity.CRITICAL)
 
 
-def step(harbour: Harbour, channel: AlertChannel) -> bool:
-    (alert,) = harbour.alerts()
+def step(harbour: Harbour, channel: AlertChannel, place: int = 0) -> bool:
+    alert = harbour.alerts()[place]
     with transaction() as session:
         told = stepping.tell_channel(session, alert.id, channel.id, now=harbour.now)
     harbour.deliver()
@@ -49,6 +50,7 @@ def test_each_step_tells_once_with_a_link_and_the_end_is_told_once(
     harbour.degrades()
     assert http_receiver.requests == []
     assert step(harbour, ops)
+    harbour.later(MINUTE)
     assert step(harbour, ops)
     harbour.later(MINUTE)
     harbour.recovers()
@@ -83,6 +85,88 @@ def test_a_step_that_was_never_taken_owes_no_end(
     harbour.recovers()
     harbour.jobs_run()
     assert [one["type"] for one in told(http_receiver)] == ["alert.opened"]
+
+
+def end(session: Session, alert: Alert, harbour: Harbour) -> None:
+    by_hand.resolve_alert(
+        session, alert.instance_id, alert.id, person_id="", name="Bob", now=harbour.now
+    )
+
+
+@pytest.fixture
+def storm(harbour: Harbour, ops: AlertChannel) -> list[Alert]:
+    """Forty alerts at once, of which none goes to the channel by itself."""
+    harbour.happens(*(harbour.new_issue(f"issue-{number}") for number in range(40)))
+    return harbour.alerts()
+
+
+def test_a_storm_of_steps_is_one_message_and_another_that_tells_of_all_others(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel, storm: list[Alert]
+) -> None:
+    assert http_receiver.requests == []
+    for place in range(len(storm)):
+        assert step(harbour, ops, place)
+        assert step(harbour, ops, place)
+    harbour.jobs_run()
+    (first,) = told(http_receiver)
+    harbour.later(MINUTE)
+    harbour.jobs_run()
+    harbour.jobs_run()
+
+    _, others = told(http_receiver)
+    alerts = others["digest"]["alerts"]
+    assert others["digest"]["count"] == len(storm)
+    assert {one["id"] for one in alerts} == {one.id for one in storm}
+    assert {one["acknowledgeUrl"] for one in alerts} == {LINK}
+    assert (first["acknowledgeUrl"], others.get("acknowledgeUrl")) == (LINK, None)
+    assert {(n.state, n.attempts) for n in harbour.notifications()} == {("delivered", 1)}
+
+
+def test_what_is_over_or_in_hand_before_it_is_told_is_left_out(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel, storm: list[Alert]
+) -> None:
+    for place in range(4):
+        step(harbour, ops, place)
+    with transaction() as session:
+        by_hand.acknowledge_alert(session, storm[1].id, by="", name="Bob", now=harbour.now)
+        end(session, storm[2], harbour)
+    harbour.deliver()
+    harbour.later(MINUTE)
+    harbour.jobs_run()
+
+    messages = told(http_receiver)
+    assert [one["type"] for one in messages] == ["alert.opened", "alert.opened"]
+    assert [one["alert"]["id"] for one in messages] == [storm[0].id, storm[3].id]
+    assert {n.alert_id for n in harbour.notifications()} == {storm[0].id, storm[3].id}
+
+
+def test_who_heard_in_a_message_of_several_is_told_of_each_end(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel, storm: list[Alert]
+) -> None:
+    for place in range(3):
+        step(harbour, ops, place)
+    harbour.later(MINUTE)
+    harbour.jobs_run()
+    http_receiver.clear()
+    with transaction() as session:
+        end(session, storm[2], harbour)
+    harbour.deliver()
+
+    (ended,) = told(http_receiver)
+    assert (ended["type"], ended["alert"]["id"]) == ("alert.resolved", storm[2].id)
+
+
+def test_a_service_that_keeps_alerts_apart_is_told_of_each_at_once(
+    harbour: Harbour, storm: list[Alert]
+) -> None:
+    pager = harbour.channel_of("pagerduty", {"routingKey": "R" * 32})
+    before = len(harbour.notifications())
+    with transaction() as session:
+        for alert in storm[:3]:
+            assert stepping.tell_channel(session, alert.id, pager.id, now=harbour.now)
+
+    steps = [n for n in harbour.notifications()[before:] if n.turn < 0]
+    assert [(n.alert_id, n.carried_by) for n in steps] == [(one.id, "") for one in storm[:3]]
 
 
 def test_a_channel_that_is_off_or_of_others_is_not_told_and_neither_of_what_is_over(

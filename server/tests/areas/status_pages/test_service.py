@@ -337,7 +337,7 @@ ATTACKS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     '"><svg onload=alert(1)>',
-    "{{ 7 * 7 }}",
+    "{{ 71237 * 89123 }}",
     "[x](javascript:alert(1))",
     "![x](https://evil.example/p.png)",
     "<https://evil.example/onclick=>",
@@ -372,10 +372,8 @@ def test_no_text_becomes_markup(desk: Desk, attack: str) -> None:
             "onerror=alert(1)>",
             "<svg onload",
             'href="javascript',
-            "49",
+            "6348855151",
         ):
-            if never == "49" and attack != "{{ 7 * 7 }}":
-                continue
             assert never not in html.replace("&lt;", "").lower(), (name, never)
 
 

@@ -37,6 +37,7 @@ PER_MINUTE = 0
 TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TOKEN = re.compile(r"[\x21-\x7e]{1,200}")
 # A longer message becomes an attachment (https://docs.ntfy.sh/publish/#limitations).
+MOST_ACTIONS = 3  # as many as it takes
 MOST_BYTES = 4000
 PRIORITIES = {"critical": 5, "high": 5, "warning": 4, "medium": 4, "low": 2}
 USUAL_PRIORITY = 3
@@ -97,6 +98,7 @@ def send(
 
 def message(notice: Notice) -> dict[str, Any]:
     """What a phone shows: a priority that rings for what is critical, a tap that leads here."""
+    shown = notice.links[:MOST_ACTIONS]
     facts = "\n".join(f"{name}: {value}" for name, value in notice.facts)
     return {
         "title": notice.headline,
@@ -104,7 +106,7 @@ def message(notice: Notice) -> dict[str, Any]:
         "priority": PRIORITIES.get(notice.tone, USUAL_PRIORITY),
         "tags": [TAGS.get(notice.tone, OTHER_TAG), notice.project_slug, notice.environment],
         "click": notice.url,
-        "actions": [{"action": "view", "label": words, "url": url} for words, url in notice.links],
+        "actions": [{"action": "view", "label": words, "url": url} for words, url in shown],
     }
 
 

@@ -155,6 +155,7 @@ def _digest(notice: Notice) -> dict[str, Any]:
             "createdAt": rfc3339(one.opened_at),
             "resolvedAt": rfc3339(one.resolved_at) if one.resolved_at else None,
             "resolution": one.resolution,
+            **({"acknowledgeUrl": one.acknowledge_url} if one.acknowledge_url else {}),
         }
         for one in notice.gathered
     ]

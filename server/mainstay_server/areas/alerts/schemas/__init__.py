@@ -12,6 +12,8 @@ from mainstay_server.contracts.alerts.severities import colour_of
 from mainstay_server.contracts.email import MailBrand
 from mainstay_server.kernel.events import Event
 
+MOST_ACKNOWLEDGED = 5
+
 
 class AlertNotificationDue(Event, frozen=True, kw_only=True):
     """One notification has to leave; what is about the same thing leaves one after the other.
@@ -43,6 +45,7 @@ class Gathered:
     opened_at: datetime
     resolved_at: datetime | None
     resolution: str
+    acknowledge_url: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,14 +154,24 @@ class Notice:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Words and URL of what to do: take it in hand, look here, and at the app's own page."""
-        links = [("Acknowledge", self.acknowledge_url)] if self.acknowledge_url else []
-        links.append(("Open in Mainstay", self.url))
+        """Words and URL of what to do; of a digest the first few are taken in hand by number."""
+        each = [
+            (f"Acknowledge {number}", one.acknowledge_url)
+            for number, one in enumerate(self.gathered[:MOST_ACKNOWLEDGED], start=1)
+            if one.acknowledge_url
+        ]
+        return [*each, *self.ways]
+
+    @property
+    def ways(self) -> list[tuple[str, str]]:
+        """Words and URL of what to do with all of it: take it in hand, look here, or at the app."""
+        ways = [("Acknowledge", self.acknowledge_url)] if self.acknowledge_url else []
+        ways.append(("Open in Mainstay", self.url))
         if self.runbook_url:
-            links.append(("Runbook", self.runbook_url))
+            ways.append(("Runbook", self.runbook_url))
         if self.instance_url.startswith(("http://", "https://")):
-            links.append(("Open the app", self.instance_url))
-        return links
+            ways.append(("Open the app", self.instance_url))
+        return ways
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ MOST_GATHERED = 500
 MOST_LINES = 50
 
 
-def gathered_into(session: Session, told: Notice, others: Sequence[str]) -> Notice:
+def gathered_into(
+    session: Session, told: Notice, others: Sequence[str], *, numbered: bool
+) -> Notice:
     """A notice about one alert as a digest of it and the others, which are given by their ids.
 
     At most 500 are told one by one; the title counts all.
@@ -46,7 +48,10 @@ def gathered_into(session: Session, told: Notice, others: Sequence[str]) -> Noti
     )
     where = sorted({one.environment for one in gathered if one.environment})
     place = f"{told.project_slug} {where[0]}" if len(where) == 1 else told.project_slug
-    lines = [f"• {one.title}" for one in gathered[:MOST_LINES]]
+    lines = [
+        f"{number}. {one.title}" if numbered else f"• {one.title}"
+        for number, one in enumerate(gathered[:MOST_LINES], start=1)
+    ]
     if len(ids) > len(lines):
         lines.append(f"… and {len(ids) - len(lines)} more.")
     return replace(

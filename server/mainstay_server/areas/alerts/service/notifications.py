@@ -141,11 +141,10 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         notice,
         reply_to=_message_of_beginning(session, notification),
         instead_of=fallbacks.instead_of(session, notification),
-        acknowledge_url=stepping.link_of(session, notification),
         brand=_brand_of(session, channel),
     )
     return Parcel(
-        notice=notice,
+        notice=stepping.with_links(session, notification, notice),
         kind=channel.type,
         config=channel.config,
         secrets=secrets_of(channel, now=now),
@@ -317,7 +316,9 @@ def _notice(session: Session, notification: AlertNotification, alert: Alert) -> 
         **_place(instance, f"errors/{alert.issue_id}" if alert.issue_id else f"alerts/{alert.id}"),
     )
     others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
-    return gathered_into(session, told, others) if others else told
+    if not others:
+        return told
+    return gathered_into(session, told, others, numbered=stepping.is_step(notification))
 
 
 def _runbook_url(session: Session, alert: Alert, instance: InstanceRef) -> str:

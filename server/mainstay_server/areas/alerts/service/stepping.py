@@ -1,5 +1,6 @@
 """Telling one channel of an alert because its time has come, beside all that routes say."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,43 +14,31 @@ from mainstay_server.areas.alerts.models import (
     Change,
     NotificationState,
 )
+from mainstay_server.areas.alerts.schemas import Notice
 from mainstay_server.contracts.on_call import acknowledge_link
 
 from .channels import is_told
+from .digests import MOST_LINES
 from .routing.putting import Message, put, thread_of
+from .routing.steps import forget_gathered, gather
 from .routing.telling import hears_end, is_told_instead
 
 
 def tell_channel(session: Session, alert_id: str, channel_id: str, *, now: datetime) -> bool:
-    """Tell a channel of an active alert once more; False when it is off, or not of these people.
-
-    Such messages have turns below zero, which no repetition has.
-    """
+    """Tell a channel of an active alert once more; False when it is off, or not of these people."""
     alert = session.get(Alert, alert_id, with_for_update=True, populate_existing=True)
     channel = session.get(AlertChannel, channel_id)
     if alert is None or alert.status != AlertStatus.ACTIVE:
         return False
     if channel is None or channel.organization_id != alert.organization_id or not is_told(channel):
         return False
-    last = session.scalar(
-        sa.select(sa.func.min(AlertNotification.turn)).where(
-            AlertNotification.alert_id == alert_id, AlertNotification.channel_id == channel_id
-        )
-    )
-    turn = min(last or 0, 0) - 1
-    told = Message(
-        alerts=[alert],
-        channel_id=channel_id,
-        change=Change.OPENED,
-        turn=turn,
-        thread=thread_of(alert),
-    )
-    put(session, [told], now=now)
+    gather(session, alert, channel, now=now)
     return True
 
 
 def tell_end(session: Session, alert: Alert, *, superseded_by: str, now: datetime) -> None:
     """Tell the end to channels that heard of the beginning by a step alone."""
+    forget_gathered(session, alert)
     told_by_step = sa.select(AlertNotification.channel_id).where(
         AlertNotification.alert_id == alert.id,
         AlertNotification.change == Change.OPENED,
@@ -74,8 +63,21 @@ def tell_end(session: Session, alert: Alert, *, superseded_by: str, now: datetim
     put(session, owed, now=now)
 
 
-def link_of(session: Session, told: AlertNotification) -> str:
-    """Where its reader takes the alert in hand; "" of all that is not a step of an escalation."""
-    if told.turn >= 0 or told.change != Change.OPENED or not acknowledge_link.is_answered:
-        return ""
-    return acknowledge_link(session, str(told.alert_id), told.channel_id, at=told.created_at)
+def is_step(told: AlertNotification) -> bool:
+    """Whether a notification was sent by a step of an escalation."""
+    return told.turn < 0 and told.change == Change.OPENED
+
+
+def with_links(session: Session, told: AlertNotification, notice: Notice) -> Notice:
+    """What a step says, with where its reader takes each alert in hand; of others as it was."""
+    if not is_step(told) or not acknowledge_link.is_answered:
+        return notice
+
+    def link(alert_id: str) -> str:
+        return acknowledge_link(session, alert_id, told.channel_id, at=told.created_at)
+
+    if not notice.gathered:
+        return replace(notice, acknowledge_url=link(notice.alert_id))
+    shown, more = notice.gathered[:MOST_LINES], notice.gathered[MOST_LINES:]
+    linked = (replace(one, acknowledge_url=link(one.alert_id)) for one in shown)
+    return replace(notice, gathered=(*linked, *more))

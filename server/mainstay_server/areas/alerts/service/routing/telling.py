@@ -24,11 +24,13 @@ from mainstay_server.areas.alerts.models.routing import (
     Ending,
     TellingState,
 )
-from mainstay_server.kernel.database import insert, new_id
+from mainstay_server.kernel.database import new_id
 
+from . import steps
 from .advancing import Held, Listener, advance
 from .choosing import Verdict, judge
 from .ground import Ground, read_ground
+from .holding import Joined, hold_groups
 from .pacing import (
     DEFAULT_GROUP_BY,
     ending_due,
@@ -123,6 +125,9 @@ def flush_group(session: Session, group_id: str, *, now: datetime) -> bool:
     )
     if group is None:
         return False
+    if steps.is_of_steps(group):
+        steps.tell_gathered(session, group, now=now)
+        return True
     ground = read_ground(session, group.project_id)
     advance(session, [Held(group, _listener(ground, group))], now=now)
     return True
@@ -191,33 +196,20 @@ def _join(
     session: Session, alert: Alert, listeners: Sequence[Listener], *, now: datetime
 ) -> list[Held]:
     """The group of an alert for each of its channels, made where it is the first; all held."""
-    rows = []
+    joined = []
     for one in listeners:
         key, labels = group_key(alert.labels, one.route.group_by if one.route else DEFAULT_GROUP_BY)
-        rows.append(
-            {
-                "id": new_id(),
-                "project_id": alert.project_id,
-                "channel_id": one.ear.id,
-                "route_id": one.route.id if one.route else "",
-                "key": key,
-                "labels": labels,
-                "touched_at": now,
-            }
+        joined.append(
+            Joined(
+                project_id=alert.project_id,
+                channel_id=one.ear.id,
+                route_id=one.route.id if one.route else "",
+                key=key,
+                labels=labels,
+            )
         )
-    joined = (
-        insert(AlertGroup)
-        .values(rows)
-        .on_conflict_do_update(
-            index_elements=["channel_id", "route_id", "key"], set_={"touched_at": now}
-        )
-        .returning(AlertGroup)
-    )
-    groups = session.scalars(
-        sa.select(AlertGroup).from_statement(joined).execution_options(populate_existing=True)
-    )
-    of_channel = {group.channel_id: group for group in groups}
-    return [Held(of_channel[one.ear.id], one) for one in listeners]
+    groups = hold_groups(session, joined, now=now)
+    return [Held(groups[one.ear.id], one) for one in listeners]
 
 
 def _tellings(session: Session, which: sa.ColumnElement[bool]) -> Sequence[AlertTelling]:
