@@ -136,7 +136,8 @@ def test_a_storm_of_500_is_one_alert_and_one_digest_and_its_end_one_message(
     first, digest, over = smtp.messages
     assert first.subject == "[critical] berth-000"
     assert digest.subject == "[critical] 499 alerts of inspections production"
-    assert "Critical berth-001 | 1 Mar, 12:00\nCritical berth-002 | 1 Mar" in digest.text
+    rows = [line for line in digest.text.splitlines() if line.startswith("Critical berth")]
+    assert rows[:2] == ["Critical berth-001 | 1 Mar, 12:00", "Critical berth-002 | 1 Mar, 12:00"]
     assert "And 449 more." in digest.text
     assert over.subject == "[resolved] 500 alerts of inspections production are over"
     with reading() as session:
