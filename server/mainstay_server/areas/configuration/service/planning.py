@@ -218,7 +218,8 @@ def _changes(
 ) -> tuple[FieldChange, ...]:
     """What is different, by the names of the document; secrets say only that they are.
 
-    What came by a variable is shown as it was written: whoever wrote one meant it for no eye.
+    A text that came by a variable is shown as it was written: whoever wrote one may have meant it
+    for no eye. A number or a switch says what it will be.
     """
     before = dict(leaves(written(present.shape))) if present else {}
     # Of something new, what is not as usual.
@@ -231,7 +232,7 @@ def _changes(
             continue
         came_by = document.variables.get((*path, *where))
         if where not in secret and not _within(where, secret):
-            is_now = came_by or is_now if is_now else is_now
+            is_now = came_by or is_now if is_now and isinstance(is_now, str) else is_now
         else:
             was = SET if was else None
             is_now = (came_by or (ANOTHER if was else SET)) if is_now else None
