@@ -48,23 +48,27 @@ def gathered_into(
     )
     where = sorted({one.environment for one in gathered if one.environment})
     place = f"{told.project_slug} {where[0]}" if len(where) == 1 else told.project_slug
-    lines = [
-        f"{number}. {one.title}" if numbered else f"• {one.title}"
-        for number, one in enumerate(gathered[:MOST_LINES], start=1)
-    ]
-    if len(ids) > len(lines):
-        lines.append(f"… and {len(ids) - len(lines)} more.")
     return replace(
         told,
         severity=max((Severity(one.severity) for one in gathered), key=lambda each: each.rank),
         title=f"{len(ids)} alerts of {place}" + (" are over" if over else ""),
-        message="\n".join(lines),
+        message="\n".join(_lines(gathered, len(ids), numbered=numbered)),
         resolution="",
         url=_of_all(told.url, told.project_slug),
         environment=", ".join(where),
         gathered=gathered,
         gathered_count=len(ids),
     )
+
+
+def _lines(gathered: Sequence[Gathered], count: int, *, numbered: bool) -> list[str]:
+    lines = [
+        f"{number}. {one.title}" if numbered else f"• {one.title}"
+        for number, one in enumerate(gathered[:MOST_LINES], start=1)
+    ]
+    if count > len(lines):
+        lines.append(f"… and {count - len(lines)} more.")
+    return lines
 
 
 def _of_all(url: str, project_slug: str) -> str:
