@@ -156,6 +156,24 @@ def test_who_heard_in_a_message_of_several_is_told_of_each_end(
     assert (ended["type"], ended["alert"]["id"]) == ("alert.resolved", storm[2].id)
 
 
+def test_what_could_not_be_told_together_goes_to_the_fallback_with_every_turn(
+    harbour: Harbour, http_receiver: HttpReceiver, ops: AlertChannel, storm: list[Alert]
+) -> None:
+    http_receiver.answer_at("/ops", Answer(status=422))
+    spare = harbour.channel(f"{http_receiver.url}/spare", minimum=Severity.CRITICAL)
+    with transaction() as session:
+        found = session.get_one(AlertChannel, ops.id)
+        channels.change_channel(session, found, fallback_id=spare.id, now=harbour.now)
+    for place in (0, 0, 1):  # the second of the first alert is gathered with the other alert
+        step(harbour, ops, place)
+    harbour.later(MINUTE)
+    harbour.jobs_run()
+
+    heard = [(n.alert_id, n.turn) for n in harbour.notifications() if n.channel_id == spare.id]
+    assert heard == [(storm[0].id, -1), (storm[1].id, -1), (storm[0].id, -2)]
+    assert len([one for one in http_receiver.requests if one.path == "/spare"]) == 3
+
+
 def test_a_service_that_keeps_alerts_apart_is_told_of_each_at_once(
     harbour: Harbour, storm: list[Alert]
 ) -> None:

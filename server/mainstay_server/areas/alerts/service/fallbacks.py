@@ -161,20 +161,26 @@ def _stand_in(
     *,
     now: datetime,
 ) -> None:
-    """Write down one message of all that was lost, or one of each where they cannot be one."""
-    owed = {row.alert_id: row.id for row in lost if row.alert_id}
-    rows = sa.select(Alert).where(Alert.id.in_(owed)).order_by(Alert.id)
+    """Write down one message of all that was lost, or one of each where they cannot be one.
+
+    What a step told for the first time and for another leaves apart: each turn is told once.
+    """
+    rows = sa.select(Alert).where(Alert.id.in_([row.alert_id for row in lost])).order_by(Alert.id)
     alerts = session.scalars(rows).all()
     one_by_one = fallback.type in ONE_BY_ONE
-    messages = [
-        Message(
-            alerts=members,
-            channel_id=fallback.id,
-            change=Change(lost[0].change),
-            turn=lost[0].turn,
-            thread=thread,
-            stands_in_for=owed,
-        )
-        for members in ([[alert] for alert in alerts] if one_by_one else [list(alerts)])
-    ]
+    messages = []
+    for turn in sorted({row.turn for row in lost}, reverse=True):
+        owed = {row.alert_id: row.id for row in lost if row.alert_id and row.turn == turn}
+        told = [alert for alert in alerts if alert.id in owed]
+        messages += [
+            Message(
+                alerts=members,
+                channel_id=fallback.id,
+                change=Change(lost[0].change),
+                turn=turn,
+                thread=thread,
+                stands_in_for=owed,
+            )
+            for members in ([[alert] for alert in told] if one_by_one else [told])
+        ]
     put(session, messages, now=now)
