@@ -129,7 +129,6 @@ class OutboxRunner:
         if not (done or renewing or _is_anything_due(now, free)):
             return []  # nobody's write lock is taken while senders wait for receivers
         sent = [future.result() for future in done]
-        claimed: list[Claimed] = []
         try:
             with transaction() as session:
                 _record(session, sent, now=now)
@@ -139,7 +138,7 @@ class OutboxRunner:
             raise
         except Exception:
             log.exception("what was sent could not be written down together; each alone then")
-            claimed = []
+            claimed = []  # a commit that failed has taken nothing
             for one in sent:
                 record(one, now=now)
         self._renewed = time.monotonic()
