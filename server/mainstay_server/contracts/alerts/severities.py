@@ -36,6 +36,16 @@ COLOURS: dict[str, str] = {
     Severity.INFO: "#2360c4",
     RESOLVED: "#16794c",
 }
+# The badges of pages and mails.
+TONES: dict[str, str] = {
+    Severity.CRITICAL: "critical",
+    Severity.HIGH: "critical",
+    Severity.WARNING: "warn",
+    Severity.MEDIUM: "warn",
+    Severity.LOW: "info",
+    Severity.INFO: "info",
+    RESOLVED: "ok",
+}
 
 
 def colour_of(tone: str) -> str:

@@ -70,7 +70,7 @@ def test_a_mail_says_what_it_is_about_and_links_to_a_page_of_its_own(night: Nigh
     (mail,) = night.mails(night.anna)
     assert mail.subject == "[Critical] inspections production is down"
     assert "It answered 500." in mail.text
-    (link,) = re.findall(r"Acknowledge: (\S+)", mail.text)
+    (link,) = re.findall(r"Acknowledge \((\S+)\)", mail.text)
     assert link in mail.html
     assert f"/dashboard/organization/on-call/escalations/{night.escalation().id}" in mail.text
 
@@ -313,7 +313,7 @@ def test_a_storm_is_a_few_mails_and_then_one_that_lists_the_rest(night: Night) -
     digest = night.mails(night.anna)[-1]
     assert digest.subject == "[Critical] part 5 is down and 34 more"
     told = re.findall(
-        r"\[Critical\] part (\d+) is down\s+http\S+/on-call/acknowledge/", digest.text
+        r"\[Critical\] part (\d+) is down \(http\S+/on-call/acknowledge/", digest.text
     )
     assert [int(number) for number in told] == list(range(6, 40))
     night.later(3 * MINUTE)
@@ -412,11 +412,8 @@ def test_what_is_over_while_the_mail_that_lists_it_waits_is_told_as_over(night: 
     night.resolves()
     night.later(MINUTE)
     digest = next(one for one in night.mails(night.anna) if "and 2 more" in one.subject)
-    assert re.findall(r"\[(\w+)\] part (\d)", digest.text) == [
-        ("Critical", "5"),
-        ("Critical", "6"),
-        ("Over", "7"),
-    ]
+    assert "part 5 is down and 2 more" in digest.text.splitlines()
+    assert re.findall(r"\[(\w+)\] part (\d)", digest.text) == [("Critical", "6"), ("Over", "7")]
     assert digest.text.count("/on-call/acknowledge/") == 2
 
 

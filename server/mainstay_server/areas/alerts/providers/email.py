@@ -10,7 +10,7 @@ from typing import Any
 
 from mainstay_server.areas.alerts.models import Change
 from mainstay_server.areas.alerts.schemas import ConfigField, Notice
-from mainstay_server.contracts.alerts.severities import RESOLVED, Severity
+from mainstay_server.contracts.alerts.severities import TONES
 from mainstay_server.kernel.mailing import RecipientRefused, SmtpSettings, hand_over, why_no_mail
 from mainstay_server.kernel.posting import ReceiverGone
 from mainstay_server.kernel.problems import Invalid
@@ -31,15 +31,6 @@ PER_MINUTE = 0
 
 LONGEST_ADDRESS = 254
 MOST_SHOWN = 50
-TONES: dict[str, str] = {
-    Severity.CRITICAL: "critical",
-    Severity.HIGH: "critical",
-    Severity.WARNING: "warn",
-    Severity.MEDIUM: "warn",
-    Severity.LOW: "info",
-    Severity.INFO: "info",
-    RESOLVED: "ok",
-}
 ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 

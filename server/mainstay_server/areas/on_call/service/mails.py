@@ -1,6 +1,6 @@
 """The mails of escalations: what stands in one, for whom, and where its links lead."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,14 +15,15 @@ from mainstay_server.areas.on_call.models import (
     NoticeChange,
     NoticeState,
 )
-from mainstay_server.contracts.alerts.severities import RESOLVED, colour_of
+from mainstay_server.contracts.alerts.severities import RESOLVED, TONES
+from mainstay_server.contracts.email import MailBrand, mail_brand
 from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.models import Person
 from mainstay_server.tenancy.service.members import find_member
 from mainstay_server.tenancy.subjects import find_instance
-from mainstay_server.ui.rendering import environment
+from mainstay_server.ui.mail import Brand, write_mail
 
 from .links import PREFIX, token_of, url_of
 
@@ -40,15 +41,18 @@ class Parcel:
 
     address: str
     headline: str
+    title: str
+    word: str
+    tone: str
     message: str
     lead: str
     facts: list[tuple[str, str]]
     acknowledge_url: str
     page_url: str
-    colour: str
     escalation_id: str
     at: datetime
     others: list[tuple[str, str]]
+    brand: MailBrand | None
 
 
 def find_parcel(session: Session, notice_id: str) -> Parcel | None:
@@ -67,15 +71,18 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
     return Parcel(
         address=person.email,
         headline=f"{_headline(escalation, is_over=is_over)}{more}",
+        title=f"{escalation.title}{more}",
+        word=_word(escalation, is_over=is_over),
+        tone=TONES.get(RESOLVED if is_over else escalation.severity, "info"),
         message=escalation.message,
         lead=IT_IS_OVER if is_over else SOMEBODY_HAS_TO_ACT,
         facts=_facts(escalation, instance, is_over=is_over),
         acknowledge_url="" if is_over else url_of(f"{PREFIX}/{token_of(notice.id)}"),
         page_url=url_of(_path_of(escalation)),
-        colour=colour_of(RESOLVED if is_over else escalation.severity),
         escalation_id=escalation.id,
         at=notice.created_at,
         others=others,
+        brand=(mail_brand(session, escalation.organization_id) if mail_brand.is_answered else None),
     )
 
 
@@ -90,20 +97,24 @@ def mail_of(parcel: Parcel, *, delivery_id: str) -> EmailMessage:
     message["Message-ID"] = f"<{delivery_id}@{smtp.domain}>"
     message["References"] = f"<escalation-{parcel.escalation_id}@{smtp.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    facts = [f"{name}: {value}" for name, value in parcel.facts]
-    asks = [f"Acknowledge: {parcel.acknowledge_url}"] if parcel.acknowledge_url else []
-    paragraphs = [text for text in (parcel.headline, parcel.message, parcel.lead) if text]
-    lines = [line for text in paragraphs for line in (text, "")]
-    told = [line for text, url in parcel.others for line in ("", text, url)]
-    message.set_content("\n".join([*lines, *facts, "", *asks, f"Open: {parcel.page_url}", *told]))
-    html = environment().get_template("on_call/email.html").render(parcel=parcel)
-    message.add_alternative(html, subtype="html")
+    written = write_mail(
+        "on_call/email.html",
+        brand=Brand(name="Mainstay") if parcel.brand is None else Brand(**asdict(parcel.brand)),
+        subject=parcel.headline,
+        has_foreign_html=False,
+        parcel=parcel,
+    )
+    message.set_content(written.text)
+    message.add_alternative(written.html, subtype="html")
     return message
 
 
 def _headline(escalation: Escalation, *, is_over: bool) -> str:
-    word = "Over" if is_over else escalation.severity.capitalize()
-    return f"[{word}] {escalation.title}"
+    return f"[{_word(escalation, is_over=is_over)}] {escalation.title}"
+
+
+def _word(escalation: Escalation, *, is_over: bool) -> str:
+    return "Over" if is_over else escalation.severity.capitalize()
 
 
 def _facts(

@@ -25,7 +25,7 @@ from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.markdown import to_html
-from mainstay_server.ui.rendering import environment
+from mainstay_server.ui.mail import Brand, write_mail
 
 from .reading import page_url
 from .subscribers import CONFIRM, SUBSCRIPTION, concerns, confirm, token_for
@@ -95,7 +95,6 @@ def find_confirmation_parcel(session: Session, subscriber_id: str) -> Parcel | N
         subscriber,
         subject=words(f"{kind}_subject", name=page.name),
         lines=[],
-        body=text,
         html=f"<p>{escape(text)}</p>",
         url=url,
         button=words("manage" if again else "confirm"),
@@ -214,7 +213,6 @@ def _of_report(
         subscriber,
         subject=f"[{page.name}] {words(update.status)}: {report.title}",
         lines=lines,
-        body=update.body,
         html=to_html(update.body),
         url=url,
         button=words("see_page"),
@@ -247,7 +245,6 @@ def _of_maintenance(
         subscriber,
         subject=f"[{page.name}] {words('maintenance')}: {maintenance.title}",
         lines=lines,
-        body=update.body,
         html=to_html(update.body),
         url=page_url(page),
         button=words("see_page"),
@@ -297,7 +294,6 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
     *,
     subject: str,
     lines: list[str],
-    body: str,
     html: str,
     url: str,
     button: str,
@@ -309,12 +305,12 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
 ) -> Parcel:
     words = Words(page.language, page.time_zone)
     manage_url = subscription_url(page, subscriber) if may_end else ""
-    template = environment().get_template("status_pages/mail/email.html")
-    made = template.render(
-        words=words,
+    written = write_mail(
+        "status_pages/mail/email.html",
+        brand=Brand(name=page.name, colour=page.accent),
         subject=subject,
+        words=words,
         headline=subject.removeprefix(f"[{page.name}] "),
-        accent=page.accent,
         facts=lines,
         html=html,
         url=url,
@@ -322,8 +318,6 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
         foot=foot,
         manage_url=manage_url,
     )
-    closing = [foot] + ([f"{words('manage')}: {manage_url}"] if manage_url else [])
-    paragraphs = [subject, "\n".join(lines), body, f"{button}: {url}", "-- ", "\n".join(closing)]
     return Parcel(
         kind=subscriber.kind,
         address=subscriber.address,
@@ -331,8 +325,8 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
         sender_name=page.name,
         at=at,
         subject=subject,
-        text="\n\n".join(part for part in paragraphs if part),
-        html=made,
+        text=written.text,
+        html=written.html,
         thread=thread,
         unsubscribe_url=manage_url,
         document={**(document or {}), "unsubscribeUrl": manage_url},
