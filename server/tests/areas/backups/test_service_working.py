@@ -1,7 +1,6 @@
 """Runs end to end over real folders: stored, sealed, checked, retried, cancelled, taken over."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from mainstay_server.areas.backups.providers.files.packing import Packing
 from mainstay_server.areas.backups.service import checking, claims, due, runs, sweeping, targets
 from mainstay_server.areas.backups.service.choosing import TargetChoice
 from mainstay_server.areas.backups.service.manifests import public_key
+from mainstay_server.areas.backups.service.pulses import Pulse
 from mainstay_server.areas.backups.service.stored_manifests import read_manifest
 from mainstay_server.areas.backups.service.verifying import verify
 from mainstay_server.areas.backups.service.working import Workers, make_claimed, make_due
@@ -282,6 +282,20 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on.set()
 
 
+@pytest.fixture
+def beats(monkeypatch: pytest.MonkeyPatch) -> list[Pulse]:
+    """Grows by the pulse of a run with every beat that it ended."""
+    ended: list[Pulse] = []
+    original = Pulse._beat
+
+    def beat(self: Pulse) -> None:
+        original(self)
+        ended.append(self)
+
+    monkeypatch.setattr(Pulse, "_beat", beat)
+    return ended
+
+
 def running_thread(
     claim: claims.Claim, stop: threading.Event, lease: timedelta = MINUTE
 ) -> threading.Thread:
@@ -304,14 +318,15 @@ def claimed(now: datetime = NOON) -> claims.Claim:
 
 
 def test_cancelling_ends_a_run_within_seconds_and_leaves_nothing(
-    tmp_path: Path, held: threading.Event, heard: Heard
+    tmp_path: Path, held: threading.Event, heard: Heard, beats: list[Pulse]
 ) -> None:
     two_places(tmp_path)
     thread = running_thread(claimed(), threading.Event())
     with transaction() as session:
         runs.cancel(session, newest(session), now=NOON)
 
-    time.sleep(1.5)  # a beat
+    before = len(beats)
+    eventually(lambda: len(beats) >= before + 2)  # the first may have begun before it was asked
     held.set()
     thread.join(60)
 
