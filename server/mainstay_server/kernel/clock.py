@@ -1,9 +1,20 @@
 """Time: the one place that reads the wall clock, the form of it on the wire, others' clocks."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 TOLERATED_SKEW = timedelta(seconds=5)
 LONGEST_AGO = timedelta(days=29)
+CLOCKS_DIFFER = timedelta(seconds=60)
+"""The clocks of several hosts differ by less than this, and a step back of less is borne."""
+
+# What columns hold that a clock set back would else make wait for as long as it was set back; put
+# into `mapped_column(info=…)`. What people chose on the calendar, such as the end of a silence, is
+# none of it.
+WAITS: Final = {"clock": "waits"}
+"""A moment of its own making: when to go on, or since when something has lasted."""
+LEASED: Final = {"clock": "leased"}
+"""Until when somebody who works on a row holds it."""
 
 
 def utc_now() -> datetime:

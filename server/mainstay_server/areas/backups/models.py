@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import LEASED, WAITS
 from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.sealing import SealedText, SealedTexts
 
@@ -92,7 +93,7 @@ class Leased:
 
     owner: Mapped[str] = mapped_column(sa.String(120), default="")
     fence: Mapped[int] = mapped_column(default=0)
-    leased_until: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None] = mapped_column(info=LEASED)
 
 
 class BackupDestination(Base):
@@ -249,7 +250,7 @@ class Backup(Leased, Base):
     attempt: Mapped[int] = mapped_column(default=1)
     asked_by: Mapped[str] = mapped_column(sa.String(36), default="")
     queued_at: Mapped[datetime]
-    due_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(info=WAITS)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     cancel_asked_at: Mapped[datetime | None]

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.sealing import SealedText
 
@@ -94,7 +95,7 @@ class OnCallCalendar(Base):
     shifts: Mapped[list[Any]]
     unmatched: Mapped[int] = mapped_column(default=0)
     read_at: Mapped[datetime | None]
-    due_at: Mapped[datetime] = mapped_column(index=True)
+    due_at: Mapped[datetime] = mapped_column(index=True, info=WAITS)
     failed_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     created_at: Mapped[datetime]
@@ -179,7 +180,7 @@ class Escalation(Base):
     state: Mapped[EscalationState] = mapped_column(sa.String(12))
     round: Mapped[int]
     position: Mapped[int]
-    due_at: Mapped[datetime | None] = mapped_column(index=True)
+    due_at: Mapped[datetime | None] = mapped_column(index=True, info=WAITS)
     opened_at: Mapped[datetime]
     # Why nobody is to be told at present, such as a silence of the alert.
     held: Mapped[str] = mapped_column(sa.String(300), default="")

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.sealing import SealedText, SealedTexts
 
@@ -100,7 +101,7 @@ class RemediationRun(Base):
     alert_title: Mapped[str] = mapped_column(sa.String(200))
     state: Mapped[RunState] = mapped_column(sa.String(10))
     tries: Mapped[int] = mapped_column(default=0)
-    due_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(sa.String(500), default="")

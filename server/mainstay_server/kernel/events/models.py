@@ -6,6 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import LEASED, WAITS
 from mainstay_server.kernel.database import Base, Id
 
 
@@ -65,8 +66,8 @@ class OutboxDelivery(Base):
     subject: Mapped[str] = mapped_column(sa.String(200))
     status: Mapped[DeliveryStatus] = mapped_column(sa.String(10), default=DeliveryStatus.WAITING)
     attempts: Mapped[int] = mapped_column(default=0)
-    due_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(info=WAITS)
     done_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")
     owner: Mapped[str] = mapped_column(sa.String(120), default="")
-    leased_until: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None] = mapped_column(info=LEASED)

@@ -5,6 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import LEASED
 from mainstay_server.kernel.database import Base
 
 
@@ -17,7 +18,7 @@ class JobState(Base):
     due_at: Mapped[datetime]
     owner: Mapped[str] = mapped_column(sa.String(120), default="")
     fence: Mapped[int] = mapped_column(default=0)
-    leased_until: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None] = mapped_column(info=LEASED)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(sa.String(500), default="")

@@ -1,8 +1,10 @@
 """The job runner: claims what is due, keeps the lease alive, fences off what was taken over."""
 
 import logging
+import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from mainstay_server.kernel.problems import Problem
 
 from .declared import Job, Task
 from .models import JobState
+from .set_back import Pace, bring_back, mend_turns
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ MOST_LONG = 2
 IDLE_SECONDS = 0.5
 RENEWALS_PER_LEASE = 3
 LONGEST_ERROR = 500
+MEND_SECONDS = 30.0
 
 _jobs: dict[str, Job] = {}
 
@@ -62,8 +66,11 @@ class JobRunner:
     Two of them at most are long ones: the others are done in time, whatever those take.
     """
 
-    def __init__(self, *, lease: timedelta) -> None:
+    def __init__(self, *, lease: timedelta, clock: Callable[[], datetime] = utc_now) -> None:
         self._lease = lease
+        self._clock = clock
+        self._pace = Pace(clock)
+        self._mend_at = -math.inf
         self._stop = threading.Event()
         self._places = threading.Semaphore(PARALLEL)
         self._long_places = threading.Semaphore(MOST_LONG)
@@ -72,9 +79,9 @@ class JobRunner:
     def start(self) -> None:
         """Write down jobs that are new, free those of dead processes of this host, then begin."""
         with transaction() as session:
-            register(session, now=utc_now())
+            register(session, now=self._clock())
             release_dead_owners(session)
-            hasten(session, now=utc_now())
+            hasten(session, now=self._clock())
         self._thread.start()
 
     def stop(self, *, timeout_seconds: float = 10) -> None:
@@ -86,6 +93,7 @@ class JobRunner:
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="job") as pool:
             while not self._stop.is_set():
                 try:
+                    self._mind_the_clock()
                     claim = self._claim_next()
                 except Exception:
                     log.exception("the jobs could not be read; trying again")
@@ -95,16 +103,31 @@ class JobRunner:
                     continue
                 pool.submit(self._run_claim, claim)
 
+    def _mind_the_clock(self) -> None:
+        """Where the clock was set back, bring back what waits; and now and then turns of jobs."""
+        if self._pace.was_set_back():
+            with transaction() as session:
+                by = bring_back(session, _jobs, now=self._clock())
+            self._pace.trust()
+            if by:
+                log.warning(
+                    "the clock was set back by %.0f s; what waits goes on", by.total_seconds()
+                )
+        if time.monotonic() >= self._mend_at:
+            with transaction() as session:
+                mend_turns(session, _jobs, now=self._clock())
+            self._mend_at = time.monotonic() + MEND_SECONDS
+
     def _run_claim(self, claim: _Claim) -> None:
         try:
-            _run_claim(claim, self._lease)
+            _run_claim(claim, self._lease, now=self._clock())
         finally:
             if claim.job.is_long:
                 self._long_places.release()
             self._places.release()
 
     def _claim_next(self) -> _Claim | None:
-        now = utc_now()
+        now = self._clock()
         may_be_long = self._long_places.acquire(blocking=False)
         claim = None
         try:

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 
 from .states import State
@@ -47,8 +48,8 @@ class Watchable:
     silent_at: Mapped[datetime | None]
 
     told_state: Mapped[str] = mapped_column(sa.String(12), default="")
-    differs_since: Mapped[datetime | None]
-    tell_at: Mapped[datetime | None] = mapped_column(index=True)
+    differs_since: Mapped[datetime | None] = mapped_column(info=WAITS)
+    tell_at: Mapped[datetime | None] = mapped_column(index=True, info=WAITS)
     troubled_since: Mapped[datetime | None]
     flapping_since: Mapped[datetime | None]
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mainstay_server.areas.alerts import jobs
 from mainstay_server.areas.alerts.models import (
     Alert,
     AlertChannel,
@@ -23,6 +24,8 @@ from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.contracts.health_checks import HealthCheckFlapping, HealthCheckWentDown
 from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events.runner import react_to_next
+from mainstay_server.kernel.jobs import install_jobs, run_due
+from mainstay_server.kernel.jobs.set_back import bring_back
 from mainstay_server.kernel.mailing import SmtpSettings
 from mainstay_server.kernel.matchers import parse_matchers
 from mainstay_server.kernel.settings import override_settings
@@ -645,3 +648,38 @@ def test_all_that_is_held_is_looked_at_however_much_there_is(
     harbour.jobs_run()
 
     assert titles(http_receiver) == [("opened", "new")]
+
+
+@on_both_stores
+def test_what_is_gathered_or_repeated_waits_as_planned_though_the_clock_was_set_back(
+    harbour: Harbour, http_receiver: HttpReceiver
+) -> None:
+    channel = harbour.channel(f"{http_receiver.url}/")
+    a_route(harbour, "", channel, repeat_seconds=3600)
+    install_jobs([jobs.settle_issue_alerts])
+    run_due(now=harbour.now - HOUR)
+    fires(harbour, "berth-1")
+    harbour.jobs_run()
+    harbour.later(30 * SECOND)
+    fires(harbour, "berth-2")
+    run_due(now=harbour.now)
+    assert said(http_receiver) == [("opened", 1)]
+
+    harbour.later(-HOUR)
+    with transaction() as session:
+        known = {jobs.settle_issue_alerts.name: jobs.settle_issue_alerts}
+        assert bring_back(session, known, now=harbour.now) == HOUR
+    harbour.later(29 * SECOND)
+    harbour.jobs_run()
+    assert said(http_receiver) == [("opened", 1)]
+    harbour.later(SECOND)
+    harbour.jobs_run()
+    assert said(http_receiver) == [("opened", 1), ("opened", 1)], "a minute after the first"
+
+    harbour.later(HOUR - MINUTE - SECOND)
+    harbour.jobs_run()
+    assert len(http_receiver.requests) == 2
+    harbour.later(SECOND)
+    harbour.jobs_run()
+    assert len(http_receiver.requests) == 3, "again an hour after the first"
+    install_jobs(())

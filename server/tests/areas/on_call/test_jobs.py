@@ -2,11 +2,15 @@ from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.on_call import jobs
-from mainstay_server.areas.on_call.service import calendars, schedules
+from mainstay_server.areas.on_call.service import calendars, escalating, schedules
+from mainstay_server.areas.on_call.service.people import Hand
 from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.jobs import install_jobs, run_due
+from mainstay_server.kernel.jobs.set_back import bring_back
+from tests.databases import on_both_stores
 from tests.servers.http import Answer, HttpReceiver
 
-from .worlds import DAY, HOUR, NOON, Night, a_layer, a_policy, a_schedule, tells
+from .worlds import DAY, HOUR, MINUTE, NOON, Night, a_layer, a_policy, a_schedule, tells
 
 ICS = """BEGIN:VCALENDAR
 VERSION:2.0
@@ -112,3 +116,37 @@ def test_what_ended_long_ago_is_forgotten(night: Night) -> None:
                 )
                 == left
             )
+
+
+@pytest.mark.parametrize("taken_for", [0, 30])
+@on_both_stores
+def test_an_escalation_goes_on_when_planned_though_the_clock_was_set_back(
+    night: Night, taken_for: int
+) -> None:
+    with transaction() as session:
+        steps = [tells(night.anna, wait=30), tells(night.ben, wait=30)]
+        organization_id = night.instance.organization_id
+        a_policy(session, organization_id, *steps, acknowledge_timeout_minutes=taken_for)
+    night.opens()
+    if taken_for:
+        with transaction() as session:
+            (found,) = escalating.list_escalations(session, organization_id).items
+            hand = Hand(person_id=night.anna.id, name="Anna", how="on its page")
+            assert escalating.acknowledge(session, found, hand, now=night.now)
+    install_jobs([jobs.advance_escalations])
+    run_due(now=night.now)
+    night.later(10 * MINUTE)
+    run_due(now=night.now)
+
+    night.now -= HOUR
+    with transaction() as session:
+        known = {jobs.advance_escalations.name: jobs.advance_escalations}
+        moved = bring_back(session, known, now=night.now)
+    assert moved == HOUR
+    night.later(19 * MINUTE)
+    assert night.counts() == (1, 0, 0)
+    night.later(MINUTE)
+    assert night.counts() == (1, 1, 0), "thirty minutes after the first"
+    night.later(2 * HOUR)
+    assert night.counts() == (1, 1, 0), "nobody is woken a second time"
+    install_jobs(())

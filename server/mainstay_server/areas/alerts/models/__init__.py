@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mainstay_server.contracts.alerts.severities import Severity as Severity
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 from mainstay_server.kernel.sealing import SealedText, SealedTexts
 
@@ -157,7 +158,7 @@ class Alert(Base):
     acknowledged_by: Mapped[str] = mapped_column(sa.String(36), default="")
     muted_until: Mapped[datetime | None]
     # Since when what it is about looks well again, without having lasted long enough.
-    calm_since: Mapped[datetime | None]
+    calm_since: Mapped[datetime | None] = mapped_column(info=WAITS)
     # When its channels were written down; the end is told only to those that heard the beginning.
     announced_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
@@ -206,7 +207,7 @@ class AlertChannel(Base):
     fallback_id: Mapped[str] = mapped_column(sa.String(36), default="", server_default="")
     # Messages a minute, 0 for as many as there are; when the next one may leave.
     per_minute: Mapped[int] = mapped_column(default=0, server_default="0")
-    next_slot_at: Mapped[datetime | None]
+    next_slot_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     # The signing secret before the last rotation: until then messages are signed with it too.
     previous_secret: Mapped[str] = mapped_column(
         SealedText("alert_channels.previous_secret"), default="", server_default=""
@@ -250,7 +251,7 @@ class AlertNotification(Base):
     # What the receiver called the message; what is about the same alert may stand beneath it.
     receipt: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
     # Of a channel with a limit: when this one's turn is.
-    slot_at: Mapped[datetime | None]
+    slot_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     # The notification that another channel could not deliver and this one stands in for.
     stands_in_for: Mapped[str] = mapped_column(sa.String(36), default="", server_default="")
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 
 
@@ -97,10 +98,10 @@ class AlertGroup(Base):
     route_id: Mapped[str] = mapped_column(sa.String(36), default="")
     key: Mapped[str] = mapped_column(sa.String(64))
     labels: Mapped[dict[str, str]] = mapped_column(sa.JSON, default=dict)
-    told_at: Mapped[datetime | None]
-    opens_due_at: Mapped[datetime | None]
-    ends_due_at: Mapped[datetime | None]
-    due_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None] = mapped_column(info=WAITS)
+    opens_due_at: Mapped[datetime | None] = mapped_column(info=WAITS)
+    ends_due_at: Mapped[datetime | None] = mapped_column(info=WAITS)
+    due_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     touched_at: Mapped[datetime]
 
 
@@ -128,6 +129,6 @@ class AlertTelling(Base):
     ending: Mapped[Ending] = mapped_column(sa.String(10), default=Ending.LASTS)
     reason: Mapped[str] = mapped_column(sa.String(300), default="")
     follows: Mapped[bool] = mapped_column(default=False)
-    told_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     repeats: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]

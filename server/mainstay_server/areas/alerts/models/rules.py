@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mainstay_server.kernel.clock import WAITS
 from mainstay_server.kernel.database import Base, Id
 
 
@@ -59,7 +60,7 @@ class MeasureRuleState(Base):
     part: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
     level: Mapped[str] = mapped_column(sa.String(10), primary_key=True)
     phase: Mapped[str] = mapped_column(sa.String(10))
-    since: Mapped[datetime]
+    since: Mapped[datetime] = mapped_column(info=WAITS)
 
 
 class EventRule(Base):
