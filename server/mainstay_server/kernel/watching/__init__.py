@@ -15,9 +15,10 @@ from .naming import ids_by_name, ids_named, names_by_id
 from .settings import WatchingSettings
 from .spells import Spell, is_silent, read_spells
 from .states import KNOWN, SEVERITY, TROUBLE, UP, Standing, State, next_state
+from .sums import sum_spells
 from .telling import FLAPPING, Tidings, Told, due_to_tell, stop_telling, tell
 from .uptime import Uptime, uptime_of, worst_in_slots
-from .windows import Span, install_windows, windows_of
+from .windows import Span, disjoint, install_windows, windows_of
 
 __all__ = [
     "FLAPPING",
@@ -44,6 +45,7 @@ __all__ = [
     "begin",
     "change_state",
     "correct",
+    "disjoint",
     "due_to_tell",
     "find_watched",
     "forget",
@@ -61,6 +63,7 @@ __all__ = [
     "read_spells",
     "restate",
     "stop_telling",
+    "sum_spells",
     "tell",
     "uptime_of",
     "uptime_over",

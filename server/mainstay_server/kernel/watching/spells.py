@@ -59,7 +59,7 @@ def read_spells(
             if since < began:
                 told.append(_unknown(since, began, reason=TOO_MANY))
             continue
-        told += _cut(row, known[row.subject_id], since=since, until=until, now=now)
+        told += cut(row, known[row.subject_id], since=since, until=until, now=now)
     return {subject_id: spells[::-1] for subject_id, spells in newest_first.items()}
 
 
@@ -70,7 +70,7 @@ def most_of_each(count: int) -> int:
 
 def _newest_of_each(
     ids: list[str], most: int, *, since: datetime, until: datetime
-) -> sa.Select[tuple[str, State, datetime, datetime | None, str]]:
+) -> sa.Select[str, State, datetime, datetime | None, str]:
     """The newest spells of each subject that lie in a range, newest first."""
     number = sa.func.row_number().over(
         partition_by=RecordedSpell.subject_id,
@@ -102,15 +102,18 @@ def _newest_of_each(
     )
 
 
-def _cut(
-    row: sa.Row[tuple[str, State, datetime, datetime | None, str]],
+def cut(
+    row: sa.Row[str, State, datetime, datetime | None, str],
     subject: Watchable | Watched,
     *,
     since: datetime,
     until: datetime,
     now: datetime,
 ) -> list[Spell]:
-    """A row as the spells that it means within a range, the later one first."""
+    """A row as the spells that it means within a range, the later one first.
+
+    That is the spell itself, and, where its subject fell silent, the unknown time after it.
+    """
     end = row.ended_at or _end_of_knowledge(subject, now)
     parts = (
         (State.UNKNOWN, end, until if row.ended_at is None else end),

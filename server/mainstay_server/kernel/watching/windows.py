@@ -1,6 +1,7 @@
 """Maintenance, as far as watching needs it: spans in which trouble is expected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -21,6 +22,26 @@ class Span(Protocol):
     @property
     def ended_at(self) -> datetime:
         """Its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A span of its own."""
+
+    started_at: datetime
+    ended_at: datetime
+
+
+def disjoint(spans: Iterable[Span]) -> list[Stretch]:
+    """Spans in order, those that overlap or touch as one: what maintenance is taken out by."""
+    joined: list[Stretch] = []
+    for span in sorted(spans, key=lambda each: each.started_at):
+        started_at, ended_at = span.started_at, span.ended_at
+        if joined and started_at <= joined[-1].ended_at:
+            last = joined.pop()
+            started_at, ended_at = last.started_at, max(last.ended_at, ended_at)
+        joined.append(Stretch(started_at=started_at, ended_at=ended_at))
+    return joined
 
 
 class AskWindows(Protocol):

@@ -236,3 +236,21 @@ def test_a_check_depends_on_one_of_its_project_and_never_on_itself(world: World)
     assert "cannot depend on itself" in circle.json()["detail"]
     world.alice.delete(f"{path}/{router}")
     assert world.alice.get(path).json()["healthChecks"][0]["parentId"] is None
+
+
+def test_checks_are_listed_page_by_page_the_instances_own_first(world: World) -> None:
+    path = f"/api/instances/{world.instance.id}/health-checks"
+    names = [f"berth-{number}" for number in range(5)]
+    for name in names:
+        assert world.bob.post(path, json={"name": name, "url": "http://127.0.0.1:9/"}).is_success
+
+    found: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        page = world.bob.get(path, params={"limit": 2, "cursor": cursor}).json()
+        assert len(page["healthChecks"]) <= 2
+        found += [check["name"] for check in page["healthChecks"]]
+        cursor = page["nextCursor"]
+
+    assert found == names
+    assert world.bob.get(path, params={"cursor": "nonsense"}).status_code == 400

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +10,16 @@ from mainstay_server.areas.health_checks import area
 from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.areas.health_checks.schemas.bodies import NewHealthCheck
 from mainstay_server.areas.health_checks.service import checks, listing
+from mainstay_server.contracts.maintenance import (
+    MaintenanceWindow,
+    Scope,
+    Window,
+    list_windows,
+    windows_over,
+)
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.ports import install_answers
 from mainstay_server.kernel.watching import State, change_state
 from sqlalchemy.orm import Session
 from tests.world import World
@@ -178,3 +186,69 @@ def test_checks_of_others_are_neither_seen_nor_acted_on(world: World) -> None:
     with reading() as session:
         assert not session.get_one(HealthCheck, ours).paused
         assert listing.get_checks(session, world.charlies_instance.project_id, [ours]) == []
+
+
+def test_a_page_of_many_takes_hardly_more_statements_than_one_of_few(world: World) -> None:
+    def cost(text: str, shown: int) -> int:
+        with counting_statements() as told:
+            page = world.bob.get(f"{base_of(world)}?q={text}").text
+        assert page.count('name="check"') == shown
+        return len(told)
+
+    with transaction() as session:
+        for number in range(50):
+            add(session, world, f"shop-{number:03}")
+    answers = (list_windows.answered_by(no_windows), windows_over.answered_by(no_window_over))
+    install_answers(answers)
+    world.bob.get(base_of(world))
+
+    few, many = cost("shop-00", 10), cost("shop", 50)
+
+    assert many - few <= 4, "spells of a day are read for ten at a time, all else for all"
+
+
+def test_maintenance_of_some_is_taken_out_of_theirs_alone(world: World) -> None:
+    """The hour in which `shop` was down was planned, twice over; that of `blog` was not."""
+    now = utc_now()
+    with transaction() as session:
+        for name, tags in (("shop", ("eu",)), ("blog", ())):
+            add(session, world, name, tags=tags, state=State.UNHEALTHY)
+    planned = [
+        a_window(now - timedelta(minutes=minutes), now + timedelta(hours=1)) for minutes in (65, 30)
+    ]
+
+    def list_planned(session: Session, project_id: str, **_: object) -> list[MaintenanceWindow]:
+        return planned
+
+    install_answers((list_windows.answered_by(list_planned),))
+    page = world.bob.get(base_of(world)).text
+
+    rows = {name: page[page.index(f">{name}</a>") :].partition("</tr>")[0] for name in NAMES}
+    assert rows["shop"].count(">100 %<") == 2
+    assert rows["blog"].count(">95.65 %<") == 2
+
+
+NAMES = ("shop", "blog")
+
+
+def a_window(started_at: datetime, ended_at: datetime) -> MaintenanceWindow:
+    return MaintenanceWindow(
+        id=f"m-{started_at}",
+        maintenance_id="m",
+        name="Move",
+        description="",
+        status="active",
+        started_at=started_at,
+        ended_at=ended_at,
+        scope=Scope(tags=frozenset({"eu"})),
+    )
+
+
+def no_windows(session: Session, project_id: str, **_: object) -> list[MaintenanceWindow]:
+    session.execute(sa.text("SELECT 1"))
+    return []
+
+
+def no_window_over(session: Session, *_: object, **__: object) -> list[Window]:
+    session.execute(sa.text("SELECT 1"))
+    return []

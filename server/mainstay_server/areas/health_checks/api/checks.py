@@ -14,11 +14,11 @@ from mainstay_server.areas.health_checks.schemas.bodies import (
     HealthCheckChanges,
     HealthChecksAnswer,
 )
-from mainstay_server.areas.health_checks.service import asking, checks, configs, reporting
+from mainstay_server.areas.health_checks.service import asking, checks, configs, listing, reporting
 from mainstay_server.areas.health_checks.service.kinds import EXAMPLES, NewCheckOfAnyKind
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
-from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
+from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Cursor, Limit, Router, example, parse_hours
 from mainstay_server.tenancy import access
@@ -104,9 +104,7 @@ def list_health_checks(
     session: Session, instance: Viewed, limit: Limit = DEFAULT_PER_PAGE, cursor: Cursor = ""
 ) -> HealthChecksAnswer:
     """The checks of an instance; the one that follows the instance's URL comes first."""
-    page = page_within(
-        checks.list_checks(session, instance.id), limit=limit, cursor=cursor, key=checks.sort_key
-    )
+    page = listing.list_of_instance(session, instance.id, limit=limit, cursor=cursor)
     return HealthChecksAnswer(
         health_checks=[_answer(check) for check in page.items], next_cursor=page.next_cursor
     )

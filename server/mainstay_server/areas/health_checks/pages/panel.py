@@ -15,14 +15,13 @@ from mainstay_server.areas.health_checks.columns import (
     ask_timings,
 )
 from mainstay_server.areas.health_checks.models import HealthCheck, HealthState
-from mainstay_server.areas.health_checks.service import asking, checks, reporting
+from mainstay_server.areas.health_checks.service import asking, checks, listing, reporting
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.problems import Problem
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.watching import (
-    SEVERITY,
     read_spells,
     uptime_of,
     windows_of,
@@ -44,6 +43,7 @@ Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
 
 SLOTS = 90
 SHOWN_RESULTS = 10
+SHOWN_FURTHER = 10
 RESULTS_KEPT = timedelta(days=HEALTH_RESULTS.retention_days)
 TILE_HOURS = 24
 STEP_SECONDS = {1: 60, 6: 300, 24: 900, 168: 7200}
@@ -166,6 +166,7 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
     windows = windows_of(asked.session, check, since=since, until=asked.now)
     uptime = uptime_of(spells, since=since, until=asked.now, without=windows).percent
     slots = worst_in_slots(spells, since=since, until=asked.now, count=SLOTS)
+    further, count = listing.further_of(asked.session, check, limit=SHOWN_FURTHER)
     return {
         "figures": figures if figures["checks"] else None,
         "every": every(check.interval_seconds),
@@ -176,7 +177,8 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
             until=asked.now,
             most=SHOWN_RESULTS,
         ),
-        "further": _further(asked.session, check),
+        "further": further,
+        "further_count": count,
         "uptime": uptime,
         "uptime_tone": tone_of_uptime(uptime),
         "slots": [
@@ -188,12 +190,6 @@ def _what_is_known(asked: PanelRequest, check: HealthCheck) -> dict[str, Any]:
         ],
         "chart": _chart(asked, check, since),
     }
-
-
-def _further(session: Session, main: HealthCheck) -> list[HealthCheck]:
-    """The other checks of the instance, those in trouble first."""
-    others = [one for one in checks.list_checks(session, main.instance_id) if one.id != main.id]
-    return sorted(others, key=lambda one: (-SEVERITY.get(HealthState(one.state), 0), one.name))
 
 
 def _worse(one: str, other: str) -> str:

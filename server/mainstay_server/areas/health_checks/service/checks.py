@@ -215,11 +215,6 @@ def list_of_project(session: Session, project_id: str) -> Sequence[HealthCheck]:
     ).all()
 
 
-def sort_key(check: HealthCheck) -> tuple[str, ...]:
-    """The place of a check in the list of its instance."""
-    return ("1" if check.default_of is None else "0", check.created_at.isoformat(), check.id)
-
-
 def _in_order(condition: sa.ColumnElement[bool]) -> sa.Select[HealthCheck]:
     return (
         sa.select(HealthCheck)

@@ -11,11 +11,17 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.health_checks import columns
 from mainstay_server.areas.health_checks.models import HealthCheck
+from mainstay_server.contracts.maintenance import MOST_WINDOWS, list_windows
+from mainstay_server.kernel.pagination import Page, decode_cursor, decode_moment, page_of
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.watching import (
+    SEVERITY,
+    Span,
     Spell,
     State,
+    disjoint,
     read_spells,
+    sum_spells,
     uptime_of,
     windows_of,
     worst_in_slots,
@@ -137,6 +143,38 @@ def get_checks(session: Session, project_id: str, ids: Sequence[str]) -> Sequenc
     ).all()
 
 
+def list_of_instance(
+    session: Session, instance_id: str, *, limit: int, cursor: str
+) -> Page[HealthCheck]:
+    """A page of the checks of an instance: the one that follows its URL, then by age."""
+    is_further = sa.case((HealthCheck.default_of.is_(None), 1), else_=0)
+    order = (is_further, HealthCheck.created_at, HealthCheck.id)
+    statement = sa.select(HealthCheck).where(HealthCheck.instance_id == instance_id)
+    after = decode_cursor(cursor, parts=len(order))
+    if after is not None:
+        position = (int(after[0] != "0"), decode_moment(after[1]), str(after[2]))
+        statement = statement.where(sa.tuple_(*order) > position)
+    found = session.scalars(statement.order_by(*order).limit(limit + 1)).all()
+    return page_of(found, limit=limit, key=_place)
+
+
+def further_of(
+    session: Session, main: HealthCheck, *, limit: int
+) -> tuple[Sequence[HealthCheck], int]:
+    """The other checks of an instance, those in trouble first, and how many there are."""
+    others = (HealthCheck.instance_id == main.instance_id, HealthCheck.id != main.id)
+    gravity = {state.value: -grade for state, grade in SEVERITY.items()}
+    rows = session.scalars(
+        sa.select(HealthCheck)
+        .where(*others)
+        .order_by(
+            sa.case(gravity, value=HealthCheck.state, else_=0), HealthCheck.name, HealthCheck.id
+        )
+        .limit(limit)
+    )
+    return rows.all(), session.scalar(sa.select(sa.func.count()).where(*others)) or 0
+
+
 def find_parents(session: Session, project_id: str) -> list[HealthCheck]:
     """The checks that another may depend on, by name, at most 500."""
     return list(
@@ -175,15 +213,32 @@ def records_of(
         )
         if row["answered"]
     }
-    found = {}
-    for first in range(0, len(checks), AT_ONCE):
-        some = checks[first : first + AT_ONCE]
-        spells = read_spells(session, some, since=now - MONTH, until=now, now=now)
-        for check in some:
-            found[check.id] = _record(
-                session, check, spells[check.id], times.get(check.id), now=now
-            )
-    return found
+    windows = _windows_of_each(session, checks, now=now)
+    spared = [check for check in checks if windows[check.id]]
+    months = sum_spells(
+        session,
+        [check for check in checks if not windows[check.id]],
+        since=now - MONTH,
+        until=now,
+        now=now,
+    )
+    spells = _spells_of_each(session, spared, since=now - MONTH, now=now)
+    for check in spared:
+        months[check.id] = uptime_of(
+            spells[check.id], since=now - MONTH, until=now, without=windows[check.id]
+        )
+    days = _spells_of_each(session, checks, since=now - DAY, now=now)
+    return {
+        check.id: Record(
+            day=uptime_of(
+                days[check.id], since=now - DAY, until=now, without=windows[check.id]
+            ).percent,
+            month=months[check.id].percent,
+            p95_ms=times.get(check.id),
+            slots=worst_in_slots(days[check.id], since=now - DAY, until=now, count=SLOTS),
+        )
+        for check in checks
+    }
 
 
 def latest_of(session: Session, project_id: str, *, now: datetime) -> list[Latest]:
@@ -207,22 +262,37 @@ def latest_of(session: Session, project_id: str, *, now: datetime) -> list[Lates
     ]
 
 
-def _record(
-    session: Session,
-    check: HealthCheck,
-    spells: Sequence[Spell],
-    p95_ms: float | None,
-    *,
-    now: datetime,
-) -> Record:
-    windows = windows_of(session, check, since=now - MONTH, until=now)
-    day = [spell for spell in spells if spell.ended_at > now - DAY]
-    return Record(
-        day=uptime_of(day, since=now - DAY, until=now, without=windows).percent,
-        month=uptime_of(spells, since=now - MONTH, until=now, without=windows).percent,
-        p95_ms=p95_ms,
-        slots=worst_in_slots(day, since=now - DAY, until=now, count=SLOTS),
-    )
+def _spells_of_each(
+    session: Session, checks: Sequence[HealthCheck], *, since: datetime, now: datetime
+) -> dict[str, list[Spell]]:
+    found: dict[str, list[Spell]] = {}
+    for first in range(0, len(checks), AT_ONCE):
+        some = checks[first : first + AT_ONCE]
+        found |= read_spells(session, some, since=since, until=now, now=now)
+    return found
+
+
+def _windows_of_each(
+    session: Session, checks: Sequence[HealthCheck], *, now: datetime
+) -> dict[str, Sequence[Span]]:
+    """The maintenance of each check in the last 30 days; the project's is read once for all."""
+    if not checks or not list_windows.is_answered:
+        return {check.id: () for check in checks}
+    planned = list_windows(session, checks[0].project_id, since=now - MONTH, until=now, now=now)
+    if len(planned) >= MOST_WINDOWS:  # there may be more than were listed
+        return {
+            check.id: windows_of(session, check, since=now - MONTH, until=now) for check in checks
+        }
+    return {
+        check.id: disjoint(
+            each for each in planned if each.scope.covers(check.instance_id, check.tags, check.id)
+        )
+        for check in checks
+    }
+
+
+def _place(check: HealthCheck) -> tuple[str, ...]:
+    return ("1" if check.default_of is None else "0", check.created_at.isoformat(), check.id)
 
 
 def _conditions(project_id: str, wanted: CheckFilter) -> list[sa.ColumnElement[bool]]:
