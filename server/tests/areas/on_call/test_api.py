@@ -264,3 +264,21 @@ def test_there_are_limits(world: World) -> None:
     for number in range(100):
         a_schedule(world, name=f"Schedule {number}")
     assert world.bob.post(SCHEDULES, json={"name": "One more"}).status_code == 409
+
+
+def test_a_calendar_is_read_so_often_and_no_address_is_guessed(world: World) -> None:
+    made = a_schedule(world, world.alice.person_id)
+    url = world.bob.post(f"{SCHEDULES}/{made['id']}/feed").json()["url"]
+    path = url.removeprefix("http://mainstay.test")
+    mine = world.alice.post("/api/on-call/feed").json()["url"].removeprefix("http://mainstay.test")
+
+    answers = [world.stranger.get(path) for _ in range(70)]
+    assert [each.status_code for each in answers[:60]] == [200] * 60
+    refused = next(each for each in answers if each.status_code == 429)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert world.stranger.get(mine).status_code == 200, "one calendar takes nothing from another"
+
+    guesses = [world.stranger.get(path.replace(".ics", "x.ics")) for _ in range(40)]
+    assert [each.status_code for each in guesses[:30]] == [404] * 30
+    assert 429 in [each.status_code for each in guesses[30:]]
+    assert world.stranger.get(mine).status_code == 200, "whoever has an address may read"

@@ -20,6 +20,7 @@ from tests.world import a_project
 
 from .worlds import DAY, HOUR, NOON, a_layer, a_member, a_policy, a_schedule, at, tells
 
+HERE = "203.0.113.9"
 EVENT = """BEGIN:VEVENT
 UID:{uid}
 DTSTAMP:20261101T000000Z
@@ -254,7 +255,7 @@ def test_what_others_read_of_a_schedule_is_what_we_read_of_it_again(session: Ses
     )
     about = feeds.about_schedule(primary.id)
     feed = feeds.make_feed(session, instance.organization_id, about, now=NOON)
-    text = feeds.written(session, feed.key, now=NOON)
+    text = feeds.written(session, feed.key, address=HERE, now=NOON)
     calendar = Calendar.from_ical(text)
     assert calendar["X-WR-CALNAME"] == "On call: Primary"
     span = (NOON, NOON + 90 * DAY)
@@ -265,7 +266,7 @@ def test_what_others_read_of_a_schedule_is_what_we_read_of_it_again(session: Ses
     ]
 
     mine = feeds.make_feed(session, instance.organization_id, feeds.about_person(ben.id), now=NOON)
-    own_text = feeds.written(session, mine.key, now=NOON).decode()
+    own_text = feeds.written(session, mine.key, address=HERE, now=NOON).decode()
     assert "ben@ships.example" in own_text
     assert "anna@ships.example" not in own_text
 
@@ -278,7 +279,7 @@ def test_an_address_that_was_made_anew_or_was_never_made_reads_nothing(session: 
     feeds.make_feed(session, instance.organization_id, about, now=NOON)
     for key in (old, "mst_cal_", "x", new_credential(feeds.PREFIX)):
         with pytest.raises(NotFound):
-            feeds.written(session, key, now=NOON)
+            feeds.written(session, key, address=HERE, now=NOON)
 
 
 @pytest.mark.parametrize(

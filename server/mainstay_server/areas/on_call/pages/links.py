@@ -65,10 +65,12 @@ def acknowledge(request: Request, token: Token) -> Response:
 
 
 @router.get("/on-call/feeds/{key}.ics", dependencies=[BY_KEY])
-def read_feed(session: Session, key: Annotated[str, Path(max_length=100)]) -> Response:
+def read_feed(
+    request: Request, session: Session, key: Annotated[str, Path(max_length=100)]
+) -> Response:
     """The shifts as a calendar (RFC 5545)."""
     return Response(
-        feeds.written(session, key, now=utc_now()),
+        feeds.written(session, key, address=_address(request), now=utc_now()),
         media_type="text/calendar",
         headers={"cache-control": "private, max-age=300", "x-robots-tag": "noindex"},
     )

@@ -13,6 +13,9 @@ from mainstay_server.contracts.on_call import OnCallFeedMade
 from mainstay_server.kernel.credentials import is_well_formed, new_credential
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import say
+from mainstay_server.kernel.limits import Rate
+from mainstay_server.kernel.limits.charging import charge
+from mainstay_server.kernel.networks import network_of
 from mainstay_server.kernel.problems import NotFound
 
 from .people import Member, members_of
@@ -22,6 +25,10 @@ from .schedules import MOST_SCHEDULES, list_schedules, plan_of
 PREFIX = "mst_cal_"
 BEHIND, AHEAD = timedelta(days=30), timedelta(days=180)
 MOST_EVENTS = 5000
+# Programs read a calendar every few minutes at most. One that is shared has many readers, whose
+# networks are those of the services that read for them, so each calendar is counted, and not they.
+READS = Rate(60, 60, 60)
+GUESSES = Rate(30, 60, 30)
 GONE = "There is no such calendar; take its present address from the page of the schedule."
 
 
@@ -63,17 +70,21 @@ def path_of(feed: OnCallFeed) -> str:
     return f"/on-call/feeds/{feed.key}.ics"
 
 
-def written(session: Session, key: str, *, now: datetime) -> bytes:
+def written(session: Session, key: str, *, address: str, now: datetime) -> bytes:
     """The calendar behind the key of a feed: 30 days back, 180 ahead.
 
     Raises:
         NotFound: there is no such feed, its schedule was removed, or the person left.
+        QuotaExceeded: the calendar was read over 60 times in a minute, or addresses that do not
+            exist were tried over 30 times from one network.
     """
-    if not is_well_formed(key, PREFIX):
-        raise NotFound(GONE)
-    feed = session.scalar(sa.select(OnCallFeed).where(OnCallFeed.key_hash == _hashed(key)))
+    feed = None
+    if is_well_formed(key, PREFIX):
+        feed = session.scalar(sa.select(OnCallFeed).where(OnCallFeed.key_hash == _hashed(key)))
     if feed is None:
+        charge("calendar-guesses", network_of(address), GUESSES, now=now)
         raise NotFound(GONE)
+    charge("calendar-reads", feed.id, READS, now=now)
     members = members_of(session, feed.organization_id)
     kind, _, id_ = feed.about.partition(":")
     if kind == "person":
