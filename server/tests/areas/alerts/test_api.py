@@ -18,7 +18,10 @@ from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.events import Audited, run_waiting, said_events
 from mainstay_server.kernel.labels import fingerprint
+from mainstay_server.kernel.mailing import SmtpSettings
+from mainstay_server.kernel.settings import override_settings
 from tests.servers.http import Answer, HttpReceiver
+from tests.servers.smtp import SmtpServer
 from tests.world import World
 
 BACKUP_FAILED = {
@@ -478,3 +481,49 @@ def test_dead_letters_are_resent_all_at_once_by_members_only(
     run_waiting(now=utc_now())
     states = world.bob.get(f"/api/projects/{world.project}/alert-notifications").json()
     assert {each["state"] for each in states["notifications"]} == {"delivered"}
+
+
+def test_a_test_mail_goes_to_people_of_the_organization_unless_an_admin_sends_it(
+    world: World,
+) -> None:
+    def test_of(address: str) -> str:
+        body = {"type": "email", "config": {"email": address}}
+        made = world.bob.post(path(world, "alert-channels"), json=body)
+        assert made.status_code == 201, made.text
+        return path(world, f"alert-channels/{made.json()['id']}/test")
+
+    own, mate = test_of("Bob@ships.example"), test_of("alice@ships.example")
+    stranger, rival = test_of("victim@elsewhere.example"), test_of("charlie@ships.example")
+
+    assert world.bob.post(own).status_code == 202
+    assert world.bob.post(mate).status_code == 202
+    for one in (stranger, rival):
+        refused = world.bob.post(one)
+        assert refused.status_code == 403
+        assert "ask an admin" in refused.json()["detail"]
+    page = world.bob.post(url_of_test(world, stranger), data={"instance": "production"})
+    assert page.status_code == 303
+    assert world.alice.post(stranger).status_code == 202
+
+
+def url_of_test(world: World, one: str) -> str:
+    """The page's button for the test of a channel, by the address that the API has for it."""
+    channel_id = one.split("/")[-2]
+    return f"/dashboard/projects/{world.project}/alerts/channels/{channel_id}/test"
+
+
+def test_one_mailbox_is_tested_five_times_an_hour(world: World, smtp: SmtpServer) -> None:
+    body = {"type": "email", "config": {"email": "bob@ships.example"}}
+    made = world.bob.post(path(world, "alert-channels"), json=body).json()
+    override_settings(
+        SmtpSettings(smtp_host=smtp.host, smtp_port=smtp.port, smtp_from="mainstay@ships.example")
+    )
+
+    answers = []
+    for _ in range(6):
+        answers.append(world.bob.post(path(world, f"alert-channels/{made['id']}/test")))
+        run_waiting(now=utc_now())
+
+    assert [each.status_code for each in answers] == [202] * 5 + [429]
+    assert int(answers[-1].headers["retry-after"]) > 60
+    assert len(smtp.messages) == 5

@@ -17,12 +17,13 @@ from mainstay_server.areas.alerts.schemas.channels import (
     RotatedAnswer,
     TestAnswer,
 )
-from mainstay_server.areas.alerts.service import channels, notifications, targets, turns
+from mainstay_server.areas.alerts.service import channels, targets, trials, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Cursor, Limit, Router, example
 from mainstay_server.tenancy import access
+from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Role
 from mainstay_server.tenancy.subjects import ProjectRef
 
@@ -30,6 +31,7 @@ router = Router()
 
 Viewed = Annotated[InstanceRef, access.instance(Role.VIEWER)]
 Written = Annotated[InstanceRef, access.instance(Role.MEMBER)]
+Asking = Annotated[Caller, access.signed_in()]
 ViewedProject = Annotated[ProjectRef, access.project(Role.VIEWER)]
 WrittenProject = Annotated[ProjectRef, access.project(Role.MEMBER)]
 
@@ -180,10 +182,16 @@ def remove_channel(session: Session, instance: Written, channel_id: str) -> None
     operation_id="test_alert_channel",
     responses=example({"id": CHANNEL["id"], "state": "waiting"}, 202),
 )
-def test_channel(session: Session, instance: Written, channel_id: str) -> TestAnswer:
-    """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it."""
+def test_channel(
+    session: Session, instance: Written, caller: Asking, channel_id: str
+) -> TestAnswer:
+    """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it.
+
+    Mail goes to members of the organization alone, unless an admin sends the test; five an hour to
+    one address, thirty of an organization.
+    """
     channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
-    return TestAnswer.model_validate(notifications.send_test(session, channel, now=utc_now()))
+    return TestAnswer.model_validate(trials.send_test(session, channel, caller, now=utc_now()))
 
 
 @router.post(

@@ -13,15 +13,19 @@ from starlette.requests import Request
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
 from mainstay_server.areas.alerts.schemas.channels import PerMinute
-from mainstay_server.areas.alerts.service import channels, history, notifications, targets, turns
+from mainstay_server.areas.alerts.service import channels, history, targets, trials, turns
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Body, Router
+from mainstay_server.tenancy import access
+from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.frame import done_or_refused, redirect_with
 from mainstay_server.tenancy.subjects import ProjectRef
 from mainstay_server.ui import fragment
 
 from .frame import PREFIX, Text, Viewed, Written, frame_of, instance_of, page_of, url_of
+
+Asking = Annotated[Caller, access.signed_in()]
 
 router = Router(prefix=PREFIX, include_in_schema=False)
 
@@ -182,12 +186,14 @@ def rotate_secret(
 
 
 @router.post("/channels/{channel_id}/test")
-def send_test(session: Session, project: Written, channel_id: str, instance: Text = "") -> Response:
+def send_test(
+    session: Session, project: Written, caller: Asking, channel_id: str, *, instance: Text = ""
+) -> Response:
     """Send a test; the page shows what became of it."""
     channel = channels.get_channel(session, project.id, None, channel_id)
     return done_or_refused(
         session,
-        lambda: notifications.send_test(session, channel, now=utc_now()),
+        lambda: trials.send_test(session, channel, caller, now=utc_now()),
         path=url_of(project, "alerts/channels", instance),
         done="The test is on its way; its result appears beside the channel.",
     )

@@ -1,0 +1,69 @@
+"""Whom a test may reach: mail goes to people of the organization, unless an admin sends it."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mainstay_server.areas.alerts.models import AlertChannel, AlertNotification
+from mainstay_server.kernel.limits import Rate
+from mainstay_server.kernel.limits.charging import charge
+from mainstay_server.kernel.problems import Forbidden
+from mainstay_server.tenancy.callers import Caller
+from mainstay_server.tenancy.models import Membership, Person, Role
+
+from . import notifications
+
+MAIL = "email"
+HOUR = 3600
+# One mailbox is tried rarely; all of an organization's, as often as somebody sets them up.
+OF_MAILBOX, OF_ORGANIZATION = Rate(5, HOUR, 5), Rate(30, HOUR, 30)
+
+
+def send_test(
+    session: Session, channel: AlertChannel, caller: Caller, *, now: datetime
+) -> AlertNotification:
+    """Send a test that somebody asked for by hand.
+
+    Raises:
+        Forbidden, QuotaExceeded: it is mail to a stranger, or too much of it.
+        Conflict: the channel is off, or five tests wait already.
+    """
+    if channel.type == MAIL:
+        _refuse_mail_to_strangers(session, channel, caller, now=now)
+    return notifications.send_test(session, channel, now=now)
+
+
+def _refuse_mail_to_strangers(
+    session: Session, channel: AlertChannel, caller: Caller, *, now: datetime
+) -> None:
+    """Let no test be a way to write to anybody.
+
+    A member may test a channel whose address is theirs or that of another member. An address of
+    nobody, such as a list, is tested by an admin, who answers for it.
+
+    Raises:
+        Forbidden: the address is nobody's in the organization, and the caller is no admin.
+        QuotaExceeded: over five tests to one address within an hour, or thirty of an organization.
+    """
+    address = str(channel.config["email"]).lower()
+    if not caller.role.covers(Role.ADMIN) and not _is_of_member(session, channel, address):
+        raise Forbidden(
+            f"{channel.config['email']} is the address of nobody in your organization: ask an admin"
+            " to send the test, or to invite whoever reads it."
+        )
+    charge("test-mails-to-one", f"{channel.organization_id}|{address}", OF_MAILBOX, now=now)
+    charge("test-mails", channel.organization_id, OF_ORGANIZATION, now=now)
+
+
+def _is_of_member(session: Session, channel: AlertChannel, address: str) -> bool:
+    found = session.scalar(
+        sa.select(Person.id)
+        .join(Membership, Membership.person_id == Person.id)
+        .where(
+            Membership.organization_id == channel.organization_id,
+            sa.func.lower(Person.email) == address,
+        )
+        .limit(1)
+    )
+    return found is not None
