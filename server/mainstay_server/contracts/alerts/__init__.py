@@ -34,7 +34,7 @@ def alert_channels(session: Session, instance_id: str) -> Sequence[AlertChannelS
 
 @port
 def channels_of_organization(session: Session, organization_id: str) -> Sequence[AlertChannelSeen]:
-    """The channels of all projects that are on, by the names of both; at most 400."""
+    """The channels of all projects that are on, by the names of both; at most 1,000."""
     raise NotImplementedError
 
 

@@ -1,11 +1,13 @@
 """The API as REQUIREMENTS P9 names it, and who may use it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from mainstay_server.areas import alerts
-from mainstay_server.areas.alerts.models import AlertType
+from mainstay_server.areas.alerts.models import AlertChannel, AlertType
+from mainstay_server.areas.alerts.service import asked, channels
 from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
     AlertChannelCreated,
@@ -15,7 +17,7 @@ from mainstay_server.contracts.alerts import (
 )
 from mainstay_server.contracts.alerts.rules import AlertRuleChanged
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import reading
+from mainstay_server.kernel.database import new_id, reading, transaction
 from mainstay_server.kernel.events import Audited, run_waiting, said_events
 from mainstay_server.kernel.labels import fingerprint
 from mainstay_server.kernel.mailing import SmtpSettings
@@ -527,3 +529,34 @@ def test_one_mailbox_is_tested_five_times_an_hour(world: World, smtp: SmtpServer
     assert [each.status_code for each in answers] == [202] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) > 60
     assert len(smtp.messages) == 5
+
+
+def test_channels_end_where_forms_could_not_name_one_more(world: World) -> None:
+    organization_id = world.instance.organization_id
+    about = {"organization_id": organization_id, "project_id": world.instance.project_id}
+    with transaction() as session:
+        session.add_all(
+            AlertChannel(
+                id=new_id(),
+                **about,
+                instance_id=world.instance.id,
+                name=f"room {number:04}",
+                type="webhook",
+                config={"webhookUrl": f"http://127.0.0.1:9/{number}"},
+                created_at=utc_now() - timedelta(days=1),
+            )
+            for number in range(999)
+        )
+    wide = f"/api/projects/{world.project}/alert-channels"
+    body = {"type": "webhook", "config": {"webhookUrl": "http://127.0.0.1:9/last"}}
+
+    assert world.bob.post(wide, json={**body, "name": "last"}).status_code == 201
+    other = {"type": "webhook", "config": {"webhookUrl": "http://127.0.0.1:9/other"}}
+    refused = world.bob.post(wide, json=other)
+    assert refused.status_code == 409
+    assert "1,000 is the most: remove one" in refused.json()["detail"]
+    with reading() as session:
+        seen = {one.name for one in asked.channels_of_organization(session, organization_id)}
+        named = channels.channels_of_project(session, world.instance.project_id)
+    assert len(seen) == len(named) == 1000
+    assert any(": last (" in name for name in seen)

@@ -21,10 +21,8 @@ from mainstay_server.kernel.settings import secret_key
 from mainstay_server.tenancy.models import Instance, Project
 from mainstay_server.tenancy.subjects import find_instance
 
-from .channels import list_channels
+from .channels import MOST_OF_ORGANIZATION, list_channels
 from .routing.ground import read_ground, why_held
-
-MOST_CHANNELS = 400  # of an organization
 
 
 def find_alert(session: Session, alert_id: str) -> AlertSeen | None:
@@ -122,7 +120,7 @@ def channels_of_organization(session: Session, organization_id: str) -> Sequence
         .join(Project, Project.id == AlertChannel.project_id)
         .where(AlertChannel.organization_id == organization_id, AlertChannel.enabled)
         .order_by(Project.name, AlertChannel.name, AlertChannel.id)
-        .limit(MOST_CHANNELS)
+        .limit(MOST_OF_ORGANIZATION)
     )
     return [
         AlertChannelSeen(

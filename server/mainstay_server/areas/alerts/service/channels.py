@@ -26,7 +26,7 @@ from .routing.routes import forget_channel
 from .targets import refuse_secrets_of_another_server
 
 MOST_CHANNELS = 20
-MOST_OF_PROJECT = 400
+MOST_OF_ORGANIZATION = 1_000
 PREVIOUS_SECRET_HOLDS = timedelta(hours=24)
 QUIET = ("muted_until", "mute_times", "time_zone")
 LONGEST_NAME = 100
@@ -64,7 +64,8 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
 
     Raises:
         Invalid: an unknown kind, a config that its kind refuses, or a strange fallback.
-        Conflict: the name or the target is there already, or twenty channels are.
+        Conflict: the name or the target is there already, or twenty channels are, or a thousand of
+            the organization.
     """
     organization_id, project_id, instance_id = about
     provider, checked = _checked(kind, config)
@@ -74,6 +75,7 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
         raise Conflict("That target is told already; change the channel it has.")
     if len(beside) >= MOST_CHANNELS:
         raise Conflict(f"There are {MOST_CHANNELS} channels already; remove one first.")
+    _refuse_too_many(session, organization_id)
     channel = AlertChannel(
         id=new_id(),
         organization_id=organization_id,
@@ -94,6 +96,18 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     changes = changes_between({}, settings_of(channel))
     say(session, AlertChannelCreated(**about_channel(channel), changes=changes), now=now)
     return channel
+
+
+def _refuse_too_many(session: Session, organization_id: str) -> None:
+    """Make no channel that forms could not offer: routes and policies name any of all there are."""
+    present = session.scalar(
+        sa.select(sa.func.count()).where(AlertChannel.organization_id == organization_id)
+    )
+    if (present or 0) >= MOST_OF_ORGANIZATION:
+        raise Conflict(
+            f"Your organization has {present:,} alert channels, and {MOST_OF_ORGANIZATION:,} is the"
+            " most: remove one that nobody needs, or let a route lead to one that is there."
+        )
 
 
 def _checked(kind: str, config: Mapping[str, Any]) -> tuple[ChannelKind, dict[str, str]]:
@@ -141,12 +155,12 @@ def list_channels(
 
 
 def channels_of_project(session: Session, project_id: str) -> Sequence[AlertChannel]:
-    """All channels of a project and its instances, oldest first; at most 400."""
+    """All channels of a project and its instances, oldest first; at most 1,000."""
     return session.scalars(
         sa.select(AlertChannel)
         .where(AlertChannel.project_id == project_id)
         .order_by(AlertChannel.created_at, AlertChannel.id)
-        .limit(MOST_OF_PROJECT)
+        .limit(MOST_OF_ORGANIZATION)
     ).all()
 
 
