@@ -9,6 +9,7 @@ from mainstay_server.areas import alerts
 from mainstay_server.areas.alerts.models import AlertChannel, AlertType
 from mainstay_server.areas.alerts.service import asked, channels
 from mainstay_server.contracts.alerts import (
+    AlertAcknowledged,
     AlertChannelChanged,
     AlertChannelCreated,
     AlertChannelRemoved,
@@ -101,6 +102,91 @@ def test_an_alert_is_taken_in_hand_by_one_person(world: World) -> None:
     assert first["acknowledgedBy"] == second["acknowledgedBy"] == "Bob"
     assert first["status"] == "active"
     assert world.charlie.post(path(world), json=body).status_code in (403, 404)
+
+
+def several(world: World, count: int) -> list[str]:
+    bodies = [BACKUP_FAILED | {"title": f"Dump {number} is empty"} for number in range(count)]
+    return [world.bob.post(path(world), json=body).json()["id"] for body in bodies]
+
+
+def test_several_alerts_are_taken_in_hand_at_once_and_each_tells_what_became_of_it(
+    world: World,
+) -> None:
+    mine, taken, over, last = several(world, 4)
+    world.alice.post(path(world), json={"alertId": taken, "action": "acknowledge"})
+    world.alice.post(path(world), json={"alertId": over, "action": "resolve"})
+    theirs = world.charlie.post(
+        f"/api/instances/{world.charlies_instance.id}/alerts", json=BACKUP_FAILED
+    ).json()["id"]
+    before = len(audited())
+
+    body = {"action": "acknowledge", "alertIds": [mine, theirs, taken, over, NOBODY, last, mine]}
+    answer = world.bob.post(f"/api/projects/{world.project}/alerts", json=body)
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "done": 2,
+        "results": [
+            {"alertId": mine, "outcome": "done"},
+            {"alertId": theirs, "outcome": "unknown"},
+            {"alertId": taken, "outcome": "already"},
+            {"alertId": over, "outcome": "ended"},
+            {"alertId": NOBODY, "outcome": "unknown"},
+            {"alertId": last, "outcome": "done"},
+        ],
+    }
+    by = {a["id"]: a.get("acknowledgedBy") for a in world.bob.get(path(world)).json()["alerts"]}
+    assert by == {mine: "Bob", taken: "Alice", over: None, last: "Bob"}
+    said = audited()[before:]
+    assert {(type(e), e.target.id) for e in said} == {
+        (AlertAcknowledged, mine),
+        (AlertAcknowledged, last),
+    }
+    (untouched,) = world.charlie.get(f"/api/instances/{world.charlies_instance.id}/alerts").json()[
+        "alerts"
+    ]
+    assert "acknowledgedBy" not in untouched
+
+
+def test_several_alerts_are_resolved_at_once_whoever_has_them_in_hand(world: World) -> None:
+    first, second, over = several(world, 3)
+    world.alice.post(path(world), json={"alertId": second, "action": "acknowledge"})
+    world.alice.post(path(world), json={"alertId": over, "action": "resolve"})
+
+    body = {"action": "resolve", "alertIds": [first, second, over]}
+    answer = world.bob.post(f"/api/projects/{world.project}/alerts", json=body).json()
+
+    assert [one["outcome"] for one in answer["results"]] == ["done", "done", "ended"]
+    assert world.bob.get(path(world, "alerts?active=true")).json() == {"alerts": []}
+    by = {a["id"]: a["resolvedBy"] for a in world.bob.get(path(world)).json()["alerts"]}
+    assert by == {first: "Bob", second: "Bob", over: "Alice"}
+    said = [e.target.id for e in audited() if isinstance(e, AlertResolvedByHand)]
+    assert sorted(said) == sorted([over, first, second])
+
+
+def test_several_alerts_are_acted_on_by_members_and_by_so_many_at_once(world: World) -> None:
+    (mine,) = several(world, 1)
+    here = f"/api/projects/{world.project}/alerts"
+    body = {"action": "resolve", "alertIds": [mine]}
+    assert world.charlie.post(here, json=body).status_code == 404
+    assert world.stranger.post(here, json=body).status_code == 401
+    for wrong in (
+        {"action": "resolve", "alertIds": []},
+        {"action": "resolve", "alertIds": [mine] * 501},
+        {"action": "delete", "alertIds": [mine]},
+        {"action": "resolve"},
+    ):
+        assert world.bob.post(here, json=wrong).status_code == 400, wrong
+    assert world.bob.get(path(world)).json()["alerts"][0]["status"] == "active"
+
+
+def test_active_alerts_are_listed_by_whether_somebody_has_them_in_hand(world: World) -> None:
+    mine, other = several(world, 2)
+    world.bob.post(path(world), json={"alertId": mine, "action": "acknowledge"})
+
+    for given, expected in (("true", [mine]), ("false", [other])):
+        found = world.bob.get(path(world, f"alerts?acknowledged={given}")).json()["alerts"]
+        assert [alert["id"] for alert in found] == expected
 
 
 def test_an_alert_is_known_by_its_labels(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Alerts over HTTP: list, resolve, open by hand."""
+"""Alerts over HTTP: list, resolve, open by hand, act on many."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -10,10 +10,14 @@ from starlette.requests import Request
 
 from mainstay_server.areas.alerts.models import Alert
 from mainstay_server.areas.alerts.schemas.alerts import (
+    AN_ID,
     AlertAction,
     AlertAnswer,
     AlertList,
+    AlertOutcome,
+    AlertOutcomes,
     AlertQuery,
+    AlertsAction,
     NewAlert,
     ResolveAlert,
 )
@@ -26,11 +30,12 @@ from mainstay_server.kernel.web.bodies import LATER
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Role
+from mainstay_server.tenancy.subjects import ProjectRef
 
 router = Router()
 
 ALERT = {
-    "id": "0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90",
+    "id": AN_ID,
     "instanceId": "0193a5c0-11aa-7b2c-8d3e-4f5a6b7c8d9e",
     "type": "instance_down",
     "severity": "critical",
@@ -66,7 +71,11 @@ def list_alerts(
         session,
         [instance.id],
         history.AlertFilter(
-            active=chosen.active, kind=chosen.type, severity=chosen.severity, text=chosen.q
+            active=chosen.active,
+            acknowledged=chosen.acknowledged,
+            kind=chosen.type,
+            severity=chosen.severity,
+            text=chosen.q,
         ),
         limit=chosen.limit,
         cursor=chosen.cursor,
@@ -127,6 +136,39 @@ def act_on_alerts(
     alert = _acted_on(session, instance, request.state.caller, body)
     reasons = explaining.reasons_of(session, [alert.id])
     return _alert(alert, history.names_of(session, [alert]), reasons)
+
+
+@router.post(
+    "/api/projects/{slug}/alerts",
+    summary="Acknowledge or resolve several alerts",
+    operation_id="act_on_several_alerts",
+)
+def act_on_several_alerts(
+    session: Session,
+    project: Annotated[ProjectRef, access.project(Role.MEMBER)],
+    request: Request,
+    body: AlertsAction,
+) -> AlertOutcomes:
+    """Take up to 500 alerts of a project in hand, or end them, in one request.
+
+    Each fares as if it were alone, and its `outcome` says how: one that is over, that somebody has
+    in hand or that the project does not have keeps none of the others from it.
+    """
+    caller: Caller = request.state.caller
+    became = by_hand.ACTIONS[body.action](
+        session,
+        project.id,
+        body.alert_ids,
+        by=caller.person_id,
+        name=caller.person_name,
+        now=utc_now(),
+    )
+    return AlertOutcomes(
+        done=sum(each is by_hand.Outcome.DONE for each in became.values()),
+        results=[
+            AlertOutcome(alert_id=alert_id, outcome=each.value) for alert_id, each in became.items()
+        ],
+    )
 
 
 def _acted_on(session: Session, instance: InstanceRef, caller: Caller, body: ResolveAlert) -> Alert:

@@ -30,6 +30,7 @@ class AlertFilter:
     """Which alerts to list; what is None does not filter. `text` is searched in the title."""
 
     active: bool | None = None
+    acknowledged: bool | None = None
     kind: AlertType | None = None
     severity: Severity | None = None
     text: str = ""
@@ -63,6 +64,8 @@ def list_alerts(
     if chosen.active is not None:
         wanted = AlertStatus.ACTIVE if chosen.active else AlertStatus.RESOLVED
         found = found.where(Alert.status == wanted)
+    if chosen.acknowledged is not None:
+        found = found.where(Alert.acknowledged_at.is_not(None) == chosen.acknowledged)
     if chosen.kind is not None:
         found = found.where(Alert.type == chosen.kind)
     if chosen.severity is not None:
