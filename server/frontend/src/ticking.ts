@@ -1,11 +1,11 @@
-// Lists with ticks: one tick for all of a page, and "x" for the row that has the focus.
+// Lists with ticks: one tick for all that is shown, how many are ticked, and "x" for the row that has the focus.
 
 export function startTicking(): void {
   document.addEventListener("change", (event) => {
     const box = event.target;
     if (!(box instanceof HTMLInputElement)) return;
     if (box.hasAttribute("data-ticks-all")) for (const tick of ticksOf(box)) tick.checked = box.checked;
-    if (box.hasAttribute("data-tick")) showWhetherAll(box);
+    if (box.matches("[data-tick], [data-ticks-all]")) showHowMany(box);
   });
 }
 
@@ -14,18 +14,27 @@ export function tickFocusedRow(): boolean {
   const tick = document.activeElement?.closest("tr")?.querySelector<HTMLInputElement>("input[data-tick]");
   if (!tick) return false;
   tick.checked = !tick.checked;
-  showWhetherAll(tick);
+  showHowMany(tick);
   return true;
 }
 
+/** The ticks of a form, wherever in the page they stand. */
 function ticksOf(box: HTMLInputElement): HTMLInputElement[] {
-  return [...(box.form?.querySelectorAll<HTMLInputElement>("input[data-tick]") ?? [])];
+  return fieldsOf(box).filter((each) => each.hasAttribute("data-tick"));
 }
 
-function showWhetherAll(tick: HTMLInputElement): void {
-  const all = tick.form?.querySelector<HTMLInputElement>("input[data-ticks-all]");
-  if (!all) return;
-  const ticked = ticksOf(tick).filter((each) => each.checked).length;
-  all.checked = ticked > 0 && ticked === ticksOf(tick).length;
-  all.indeterminate = ticked > 0 && !all.checked;
+function fieldsOf(box: HTMLInputElement): HTMLInputElement[] {
+  return [...(box.form?.elements ?? [])].filter((each) => each instanceof HTMLInputElement);
+}
+
+function showHowMany(box: HTMLInputElement): void {
+  const ticks = ticksOf(box);
+  const ticked = ticks.filter((each) => each.checked).length;
+  const all = fieldsOf(box).find((each) => each.hasAttribute("data-ticks-all"));
+  if (all) {
+    all.checked = ticked > 0 && ticked === ticks.length;
+    all.indeterminate = ticked > 0 && !all.checked;
+  }
+  const count = box.form?.querySelector("[data-ticks-count]");
+  if (count) count.textContent = ticked ? `${ticked} chosen` : "";
 }

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
+from httpx2 import Response
 from mainstay_server.areas import alerts
 from mainstay_server.areas.alerts import pages
 from mainstay_server.areas.alerts.models import AlertType, Severity
@@ -27,8 +29,12 @@ def url(world: World, page: str) -> str:
     return f"/dashboard/projects/{world.project}/{page}"
 
 
-def an_alert(world: World, title: str = "inspections production is down") -> str:
-    found = firing.Firing(type=AlertType.INSTANCE_DOWN, title=title, message="It answered 500.")
+def an_alert(
+    world: World, title: str = "inspections production is down", *, about: str = ""
+) -> str:
+    found = firing.Firing(
+        type=AlertType.INSTANCE_DOWN, title=title, message="It answered 500.", about=about
+    )
     with transaction() as session:
         alert_id, _ = firing.open_alert(
             session, world.instance, found, Severity.CRITICAL, now=utc_now()
@@ -212,6 +218,66 @@ def test_charlie_can_press_no_button(world: World) -> None:
         f"alerts/channels/{channel_id}/test",
     ):
         assert world.charlie.post(url(world, path)).status_code == 404
+
+
+def flashed(world: World, answer: Response) -> str:
+    """What the page says to which a form led."""
+    flash, _, _ = answer.headers["set-cookie"].partition(";")
+    mine = world.bob._headers["cookie"]
+    text = world.bob.get(answer.headers["location"], headers={"cookie": f"{mine}; {flash}"}).text
+    return unescape(text)
+
+
+def test_ticked_alerts_are_taken_in_hand_and_the_page_says_what_became_of_each(
+    world: World,
+) -> None:
+    ids = [an_alert(world, about=str(number)) for number in range(3)]
+    over, gone = an_alert(world, about="over"), "0193a5c2-7d1e-7c6b-9a3f-2f7d4c1b8e90"
+    world.alice.post(url(world, f"alerts/{over}/resolve"))
+    world.alice.post(url(world, f"alerts/{ids[2]}/acknowledge"))
+    here = url(world, "alerts?status=active&q=down")
+    text = world.bob.get(here).text
+    assert text.count("data-tick>") == 3
+    assert f'value="{over}"' not in text
+
+    body = {"action": "acknowledge", "alert": [*ids, over, gone]}
+    answer = world.bob.post(here, data=body)
+
+    assert answer.headers["location"] == here, "the list stays as it was"
+    text = flashed(world, answer)
+    assert (
+        "2 acknowledged, 1 had ended, 1 was in somebody's hands, 1 is not there any more."
+    ) in text
+    assert (text.count("by Bob"), text.count("by Alice")) == (2, 1)
+    assert "No alert fits" in world.bob.get(url(world, "alerts?status=unacknowledged")).text
+
+
+def test_without_scripts_all_that_is_shown_is_one_tick(world: World) -> None:
+    for number in range(3):
+        an_alert(world, about=str(number))
+    here = url(world, "alerts")
+    shown = re.findall(r'name="shown" value="([^"]+)"', world.bob.get(here).text)
+    assert len(shown) == 3
+
+    unticked = world.bob.post(here, data={"action": "resolve", "shown": shown})
+    assert "Choose the alerts first." in flashed(world, unticked)
+    ticked = world.bob.post(here, data={"action": "resolve", "shown": shown, "every": "shown"})
+
+    text = flashed(world, ticked)
+    assert "3 resolved." in text
+    assert "data-tick" not in text
+    again = world.bob.post(here, data={"action": "resolve", "alert": shown})
+    assert "None resolved, 3 had ended." in flashed(world, again)
+
+
+def test_nobody_else_ticks_an_alert_and_no_other_action_is_known(world: World) -> None:
+    alert_id = an_alert(world)
+    here, body = url(world, "alerts"), {"action": "resolve", "alert": [alert_id]}
+    theirs = f"/dashboard/projects/{world.charlies_instance.project_slug}/alerts"
+    assert world.charlie.post(here, data=body).status_code == 404
+    assert world.charlie.post(theirs, data=body).status_code == 303
+    assert world.bob.post(here, data=body | {"action": "delete"}).status_code == 400
+    assert "data-tick" in world.bob.get(here).text
 
 
 def test_the_list_is_searched_and_filtered(world: World) -> None:

@@ -1,9 +1,12 @@
 """What happened and who was told: the history of alerts, and the deliveries."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from fastapi import Form
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
@@ -29,13 +32,27 @@ from .frame import PREFIX, Text, Viewed, Written, chosen_of, frame_of, page_of, 
 router = Router(prefix=PREFIX, include_in_schema=False)
 
 PER_PAGE = 50
+UNTAKEN = "unacknowledged"
+
+Ids = Annotated[list[str], Field(default_factory=list, max_length=PER_PAGE)]
+
+
+class Chosen(BaseModel):
+    """The alerts of the list that a form is about: those ticked, or `every` one of those shown."""
+
+    action: Literal["acknowledge", "resolve"]
+    alert: Ids
+    shown: Ids
+    every: str = ""
 
 
 @router.get("")
 def show_alerts(request: Request, session: Session, project: Viewed) -> Response:
     """All alerts of a project's instances, to search and filter."""
+    status = request.query_params.get("status", "")
     chosen = history.AlertFilter(
-        active={"active": True, "resolved": False}.get(request.query_params.get("status", "")),
+        active={"active": True, UNTAKEN: True, "resolved": False}.get(status),
+        acknowledged=False if status == UNTAKEN else None,
         kind=chosen_of(request, "type", AlertType),
         severity=chosen_of(request, "severity", Severity),
         text=request.query_params.get("q", "")[:200],
@@ -55,6 +72,7 @@ def show_alerts(request: Request, session: Session, project: Viewed) -> Response
         "history",
         matchers_of=silence_previews.matchers_for,
         chosen=chosen,
+        UNTAKEN=UNTAKEN,
         alerts=page.items,
         next_cursor=page.next_cursor,
         names=history.names_of(session, page.items),
@@ -62,6 +80,45 @@ def show_alerts(request: Request, session: Session, project: Viewed) -> Response
         reasons=explaining.reasons_of(session, [alert.id for alert in page.items]),
         environments={instance.id: instance.environment for instance in frame["instances"]},
     )
+
+
+@router.post("")
+def act_on_several(
+    request: Request,
+    session: Session,
+    project: Written,
+    chosen: Annotated[Chosen, Form()],
+) -> Response:
+    """Take the ticked alerts in hand, or end them; with `every` ticked, all that were shown."""
+    caller: Caller = request.state.caller
+    became = by_hand.ACTIONS[chosen.action](
+        session,
+        project.id,
+        chosen.shown if chosen.every else chosen.alert,
+        by=caller.person_id,
+        name=caller.person_name,
+        now=utc_now(),
+    )
+    query = f"?{request.url.query}" if request.url.query else ""
+    said, tone = _outcome_of(chosen.action, became)
+    return redirect_with(url_of(project, "alerts") + query, said, tone)
+
+
+def _outcome_of(action: str, became: Mapping[str, by_hand.Outcome]) -> tuple[str, str]:
+    """One sentence about what became of several alerts, and its tone."""
+    counts = Counter(became.values())
+    if not became:
+        return "Choose the alerts first.", "warn"
+    done = counts[by_hand.Outcome.DONE]
+    parts = [f"{done or 'None'} {action}d"]
+    for outcome, one, several in (
+        (by_hand.Outcome.ENDED, "had ended", "had ended"),
+        (by_hand.Outcome.ALREADY, "was in somebody's hands", "were in somebody's hands"),
+        (by_hand.Outcome.UNKNOWN, "is not there any more", "are not there any more"),
+    ):
+        if count := counts[outcome]:
+            parts.append(f"{count} {one if count == 1 else several}")
+    return f"{', '.join(parts)}.", "ok" if done else "warn"
 
 
 @router.get("/deliveries")
