@@ -104,3 +104,57 @@ def test_a_refusal_leads_back_to_the_form_wherever_it_is_said(server: Mainstay, 
         expect(page.locator(".field-error")).to_contain_text(refusal)
         expect(page.get_by_label("Alerts whose labels fit")).to_have_value('severity="critical"')
         expect(page.get_by_label("Readers")).to_be_checked()
+
+
+def test_several_alerts_are_chosen_by_keys_and_taken_in_hand_at_once(
+    server: Mainstay, page: Page
+) -> None:
+    alerts = f"/api/instances/{server.instance_id}/alerts"
+
+    def opened(title: str) -> str:
+        body = {"type": "backup_failed", "severity": "critical", "title": title}
+        return str(server.call("POST", alerts, json=body).json()["id"])
+
+    ids = {title: opened(title) for title in ("Storm 1", "Storm 2", "Storm 3", "Storm 4")}
+    page.goto(f"{server.url}{HERE}/alerts?q=Storm&status=active")
+    every, count = page.get_by_label("All shown"), page.locator("[data-ticks-count]")
+
+    every.focus()
+    page.keyboard.press("Space")
+    expect(count).to_have_text("4 chosen")
+    page.get_by_label("Choose Storm 1").uncheck()
+    expect(count).to_have_text("3 chosen")
+    expect(every).not_to_be_checked()
+    every.evaluate("box => box.blur()")
+    page.keyboard.press("j")  # the newest comes first
+    page.keyboard.press("x")
+    expect(page.get_by_label("Choose Storm 4")).not_to_be_checked()
+    expect(count).to_have_text("2 chosen")
+    over = {"alertId": ids["Storm 2"], "action": "resolve"}
+    assert server.call("POST", alerts, json=over).is_success
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+
+    expect(page.locator(".flash-text")).to_have_text("1 acknowledged, 1 had ended.")
+    table = page.get_by_role("table")
+    expect(table.get_by_role("row").filter(has_text="Storm 3")).to_contain_text("Acknowledged")
+    expect(table.get_by_role("row").filter(has_text="Storm 1")).not_to_contain_text("Acknowledged")
+    expect(table.get_by_text("Storm 2")).to_have_count(0)
+    assert "q=Storm&status=active" in page.url
+
+
+def test_several_alerts_are_resolved_without_scripts(server: Mainstay, page: Page) -> None:
+    body = {"type": "backup_failed", "severity": "critical"}
+    for number in range(3):
+        found = body | {"title": f"Calm {number}"}
+        server.call("POST", f"/api/instances/{server.instance_id}/alerts", json=found)
+    browser = page.context.browser
+    assert browser is not None
+    state = page.context.storage_state()
+    plain = browser.new_context(storage_state=state, java_script_enabled=False).new_page()
+    plain.goto(f"{server.url}{HERE}/alerts?q=Calm")
+
+    plain.get_by_label("All shown").check()
+    plain.get_by_role("button", name="Resolve").first.click()
+
+    expect(plain.locator(".flash-text")).to_have_text("3 resolved.")
+    expect(plain.get_by_role("table").get_by_text("Resolved by")).to_have_count(3)
