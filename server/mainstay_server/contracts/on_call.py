@@ -53,6 +53,27 @@ def acknowledge_link(session: Session, alert_id: str, channel_id: str, *, at: da
 
 
 @port
+def acknowledge_all_link(
+    session: Session, message_id: str, channel_id: str, *, at: datetime
+) -> str:
+    """The URL by which whoever reads a message of several alerts takes all of them in hand.
+
+    `message_id` is what `alerts_told` knows the message by, and `at` is when it was decided on.
+    Empty when nobody waits for any of them to be taken.
+    """
+    raise NotImplementedError
+
+
+@port
+def alerts_told(session: Session, message_id: str) -> Sequence[str]:
+    """The ids of the alerts that one message to a channel tells of; at most 1,000.
+
+    Those that are forgotten since are left out.
+    """
+    raise NotImplementedError
+
+
+@port
 def why_alert_is_held(session: Session, alert_id: str, *, now: datetime) -> str:
     """Why nobody is to be told of an active alert at present, such as a silence; else empty."""
     raise NotImplementedError

@@ -136,6 +136,42 @@ def test_a_step_tells_a_channel_whose_readers_take_the_alert_in_hand_by_its_link
         assert (len(hook.requests), len(chat.requests)) == (2, 2)
 
 
+def test_one_link_takes_all_that_a_message_of_several_tells_of() -> None:
+    with running_mainstay() as mainstay, running_http() as hook:
+        made = mainstay.call(
+            "POST",
+            f"/api/instances/{mainstay.instance_id}/alert-channels",
+            json={
+                "type": "webhook",
+                "config": {"webhookUrl": hook.url},
+                "minimumSeverity": "critical",
+            },
+        ).json()
+        steps = [{"kind": "channel", "channelId": made["id"], "waitMinutes": 30}]
+        body = {"name": "Tell ops", "minimumSeverity": "warning", "steps": steps}
+        assert mainstay.call("POST", "/api/escalation-policies", json=body).status_code == 201
+        for number in range(4):
+            alert = {"type": "backup_failed", "severity": "high", "title": f"Dump {number}"}
+            path = f"/api/instances/{mainstay.instance_id}/alerts"
+            assert mainstay.call("POST", path, json=alert).is_success
+            hook.wait_for(1)  # the first is told alone, what follows within a minute together
+
+        first, several = (json.loads(each.body) for each in hook.wait_for(2, timeout_seconds=PATIENCE_SECONDS))
+        assert several["digest"]["count"] == 3
+        link = several["acknowledgeUrl"].removeprefix(mainstay.url)
+        assert "Acknowledge all 3" in mainstay.ask("GET", link).text
+        assert "acknowledged" not in open_states(mainstay)
+        one = several["digest"]["alerts"][0]["acknowledgeUrl"].removeprefix(mainstay.url)
+        assert mainstay.ask("POST", one).status_code == 200
+
+        answer = mainstay.ask("POST", link).text
+
+        assert "2 acknowledged, 1 was in somebody's hands." in answer
+        assert sorted(open_states(mainstay)) == [*["acknowledged"] * 3, "running"]
+        taken = mainstay.get(f"/api/instances/{mainstay.instance_id}/alerts?acknowledged=false")
+        assert [each["id"] for each in taken["alerts"]] == [first["alert"]["id"]]
+
+
 def open_states(mainstay: Mainstay) -> list[str]:
     found = mainstay.get("/api/escalations?status=open")["escalations"]
     return [str(each["state"]) for each in found]

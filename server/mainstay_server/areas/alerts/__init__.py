@@ -8,7 +8,7 @@ from mainstay_server.contracts.alerts import (
     find_alert,
     recent_alerts,
 )
-from mainstay_server.contracts.on_call import tell_channel, why_alert_is_held
+from mainstay_server.contracts.on_call import alerts_told, tell_channel, why_alert_is_held
 from mainstay_server.kernel.area import Area
 from mainstay_server.kernel.mailing import SmtpSettings
 
@@ -86,6 +86,7 @@ area = Area(
         find_alert.answered_by(asked.find_alert),
         recent_alerts.answered_by(asked.recent_alerts),
         alerts_over.answered_by(asked.alerts_over),
+        alerts_told.answered_by(asked.alerts_told),
         why_alert_is_held.answered_by(asked.why_alert_is_held),
         channels_of_organization.answered_by(asked.channels_of_organization),
         tell_channel.answered_by(stepping.tell_channel),

@@ -1,6 +1,10 @@
 """On call: somebody is woken when an alert needs people, and the next when they do not answer."""
 
-from mainstay_server.contracts.on_call import acknowledge_link, who_is_on_call
+from mainstay_server.contracts.on_call import (
+    acknowledge_all_link,
+    acknowledge_link,
+    who_is_on_call,
+)
 from mainstay_server.kernel.area import Area
 
 from . import api, configured, jobs, pages, reactions, readiness
@@ -22,6 +26,7 @@ area = Area(
     answers=(
         who_is_on_call.answered_by(schedules.who_is_on_call),
         acknowledge_link.answered_by(links.link_of_channel),
+        acknowledge_all_link.answered_by(links.link_of_message),
     ),
     organization_menu=(pages.entry,),
     configured=(configured.SCHEDULES, configured.POLICIES),

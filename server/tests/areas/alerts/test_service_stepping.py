@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from mainstay_server.areas.alerts.models import Alert, AlertChannel, Severity
 from mainstay_server.areas.alerts.service import asked, by_hand, channels, stepping
-from mainstay_server.contracts.on_call import acknowledge_link
+from mainstay_server.contracts.on_call import acknowledge_all_link, acknowledge_link
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.ports import forget_answers, install_answers
 from sqlalchemy.orm import Session
@@ -16,12 +17,23 @@ from tests.servers.http import Answer, HttpReceiver
 from tests.world import a_project
 
 LINK = "https://mainstay.example/on-call/acknowledge/channel.x"
+LINK_OF_ALL = "https://mainstay.example/on-call/acknowledge/message."
 
 
 @pytest.fixture
 def escalated() -> Iterator[None]:
-    """Something escalates, and gives each message a link."""
-    install_answers((acknowledge_link.answered_by(lambda *_, at: LINK if at else ""),))
+    """Something escalates, and gives each message a link, and one of several another of all."""
+
+    def of_all(session: Session, message_id: str, channel_id: str, *, at: datetime) -> str:
+        _ = session, channel_id, at
+        return LINK_OF_ALL + message_id
+
+    install_answers(
+        (
+            acknowledge_link.answered_by(lambda *_, at: LINK if at else ""),
+            acknowledge_all_link.answered_by(of_all),
+        )
+    )
     yield
     forget_answers()
 
@@ -118,7 +130,11 @@ def test_a_storm_of_steps_is_one_message_and_another_that_tells_of_all_others(
     assert others["digest"]["count"] == len(storm)
     assert {one["id"] for one in alerts} == {one.id for one in storm}
     assert {one["acknowledgeUrl"] for one in alerts} == {LINK}
-    assert (first["acknowledgeUrl"], others.get("acknowledgeUrl")) == (LINK, None)
+    assert first["acknowledgeUrl"] == LINK
+    message_id = others["acknowledgeUrl"].removeprefix(LINK_OF_ALL)
+    with reading() as session:
+        assert set(asked.alerts_told(session, message_id)) == {one["id"] for one in alerts}
+        assert asked.alerts_told(session, "no message") == []
     assert {(n.state, n.attempts) for n in harbour.notifications()} == {("delivered", 1)}
 
 

@@ -102,7 +102,7 @@ class Notice:
     reply_to: str = ""
     # Where it says what to do, while the alert lasts.
     runbook_url: str = ""
-    # Where its reader takes the alert in hand without signing in.
+    # Where its reader takes the alert in hand without signing in; of a digest all of its alerts.
     acknowledge_url: str = ""
     # The channel that should have told it and could not.
     instead_of: str = ""
@@ -160,13 +160,21 @@ class Notice:
             for number, one in enumerate(self.gathered[:MOST_ACKNOWLEDGED], start=1)
             if one.acknowledge_url
         ]
-        return [*each, *self.ways]
+        return [*self._taking, *each, *self._looking]
 
     @property
     def ways(self) -> list[tuple[str, str]]:
         """Words and URL of what to do with all of it: take it in hand, look here, or at the app."""
-        ways = [("Acknowledge", self.acknowledge_url)] if self.acknowledge_url else []
-        ways.append(("Open in Mainstay", self.url))
+        return [*self._taking, *self._looking]
+
+    @property
+    def _taking(self) -> list[tuple[str, str]]:
+        words = "Acknowledge all" if self.gathered else "Acknowledge"
+        return [(words, self.acknowledge_url)] if self.acknowledge_url else []
+
+    @property
+    def _looking(self) -> list[tuple[str, str]]:
+        ways = [("Open in Mainstay", self.url)]
         if self.runbook_url:
             ways.append(("Runbook", self.runbook_url))
         if self.instance_url.startswith(("http://", "https://")):

@@ -9,7 +9,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from mainstay_server.areas.alerts.models import Alert, AlertChannel, AlertStatus, Severity
+from mainstay_server.areas.alerts.models import (
+    Alert,
+    AlertChannel,
+    AlertNotification,
+    AlertStatus,
+    Severity,
+)
 from mainstay_server.areas.alerts.providers import KINDS
 from mainstay_server.contracts.alerts import (
     AlertChannelSeen,
@@ -22,6 +28,7 @@ from mainstay_server.tenancy.models import Instance, Project
 from mainstay_server.tenancy.subjects import find_instance
 
 from .channels import MOST_OF_ORGANIZATION, list_channels
+from .routing.advancing import MOST_TOGETHER
 from .routing.ground import read_ground, why_held
 
 
@@ -45,6 +52,16 @@ def recent_alerts(
         .limit(limit)
     )
     return [_seen(alert) for alert in found]
+
+
+def alerts_told(session: Session, message_id: str) -> Sequence[str]:
+    """The alerts that a message tells of: that of its own row, and of those that it carries."""
+    rows = sa.select(AlertNotification.alert_id).where(
+        sa.or_(AlertNotification.id == message_id, AlertNotification.carried_by == message_id),
+        AlertNotification.alert_id.is_not(None),
+    )
+    found = session.scalars(rows.order_by(AlertNotification.id).limit(MOST_TOGETHER))
+    return [str(alert_id) for alert_id in found]
 
 
 def why_alert_is_held(session: Session, alert_id: str, *, now: datetime) -> str:

@@ -15,7 +15,7 @@ from mainstay_server.areas.alerts.models import (
     NotificationState,
 )
 from mainstay_server.areas.alerts.schemas import Notice
-from mainstay_server.contracts.on_call import acknowledge_link
+from mainstay_server.contracts.on_call import acknowledge_all_link, acknowledge_link
 
 from .channels import is_told
 from .digests import MOST_LINES
@@ -69,7 +69,7 @@ def is_step(told: AlertNotification) -> bool:
 
 
 def with_links(session: Session, told: AlertNotification, notice: Notice) -> Notice:
-    """What a step says, with where its reader takes each alert in hand; of others as it was."""
+    """What a step says, with where its reader takes each alert in hand, and all; or as it was."""
     if not is_step(told) or not acknowledge_link.is_answered:
         return notice
 
@@ -78,6 +78,9 @@ def with_links(session: Session, told: AlertNotification, notice: Notice) -> Not
 
     if not notice.gathered:
         return replace(notice, acknowledge_url=link(notice.alert_id))
+    of_all = ""
+    if acknowledge_all_link.is_answered:
+        of_all = acknowledge_all_link(session, told.id, told.channel_id, at=told.created_at)
     shown, more = notice.gathered[:MOST_LINES], notice.gathered[MOST_LINES:]
     linked = (replace(one, acknowledge_url=link(one.alert_id)) for one in shown)
-    return replace(notice, gathered=(*linked, *more))
+    return replace(notice, acknowledge_url=of_all, gathered=(*linked, *more))

@@ -1,4 +1,4 @@
-"""What is reached without signing in: the link of a mail, and the calendars that others read."""
+"""What is reached without signing in: the links of messages, and the calendars that others read."""
 
 from typing import Annotated
 
@@ -20,6 +20,8 @@ from mainstay_server.ui import render
 BY_LINK = access.public("who has the signed link of a message was told of the alert by it")
 BY_KEY = access.public("whoever has the private address of a calendar may read it")
 
+MOST_SHOWN = 100
+
 router = Router()
 
 Token = Annotated[str, Path(max_length=links.LONGEST)]
@@ -32,21 +34,24 @@ def show_link(request: Request, token: Token) -> Response:
     links.refuse_guesses(token, address=_address(request), now=now)
     try:
         with reading() as session:
-            escalation = links.get_linked(session, token, now=now).escalation
+            linked = links.get_linked(session, token, now=now)
     except (Gone, NotFound) as refused:
         return _page(request, status_code=refused.status, refused=refused.detail)
-    return _page(request, escalation=escalation, token=token)
+    return _page(request, linked=linked, token=token)
 
 
 @router.post(links.PREFIX + "/{token}", dependencies=[BY_LINK])
 def acknowledge(request: Request, token: Token) -> Response:
-    """The reader takes the alert in hand. The link of a mail proves who it is, and works once."""
+    """The reader takes all that the link is about in hand, each as far as it is there to take.
+
+    The link of a mail proves who its reader is, and works once.
+    """
     now = utc_now()
     links.refuse_guesses(token, address=_address(request), now=now)
     try:
         with transaction() as session:
             linked = links.get_linked(session, token, locked=True, now=now)
-            escalation, hand = linked.escalation, linked.hand
+            hand = linked.hand
             with spoken_by(
                 Origin(
                     actor=linked.actor,
@@ -56,12 +61,17 @@ def acknowledge(request: Request, token: Token) -> Response:
                     client=request.headers.get("user-agent", ""),
                 )
             ):
-                taken = escalating.acknowledge(session, escalation, hand, now=now)
-            if taken and linked.notice is not None:
-                linked.notice.link_used_at = now
+                taken = {
+                    each.id
+                    for each in linked.escalations
+                    if escalating.acknowledge(session, each, hand, now=now)
+                }
+            for notice in linked.notices:
+                if notice.escalation_id in taken:
+                    notice.link_used_at = now
     except (Gone, NotFound) as refused:
         return _page(request, status_code=refused.status, refused=refused.detail)
-    return _page(request, escalation=escalation, taken=taken)
+    return _page(request, linked=linked, taken=taken)
 
 
 @router.get("/on-call/feeds/{key}.ics", dependencies=[BY_KEY])
@@ -83,10 +93,12 @@ def _page(request: Request, *, status_code: int = 200, **context: object) -> Res
         status_code=status_code,
         **{
             "refused": "",
-            "escalation": None,
+            "linked": None,
             "token": "",
             "taken": None,
-            "ACKNOWLEDGED": EscalationState.ACKNOWLEDGED,
+            "STATES": EscalationState,
+            "WAITING": links.WAITING,
+            "MOST_SHOWN": MOST_SHOWN,
             "now": utc_now(),
             **context,
         },

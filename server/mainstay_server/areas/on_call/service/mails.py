@@ -25,7 +25,7 @@ from mainstay_server.tenancy.service.members import find_member
 from mainstay_server.tenancy.subjects import find_instance
 from mainstay_server.ui.mail import Brand, write_mail
 
-from .links import PREFIX, token_of, url_of
+from .links import PREFIX, token_of, token_of_mail, url_of
 
 MOST_TOGETHER = 100
 IT_IS_OVER = "It is over; nobody needs to do anything."
@@ -33,6 +33,15 @@ SOMEBODY_HAS_TO_ACT = (
     "You are told because somebody has to take this in hand. Until somebody acknowledges it, the"
     " next in line are woken."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """What else a mail tells of: a title, and where to acknowledge it, or to read how it ended."""
+
+    text: str
+    url: str
+    is_over: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +57,11 @@ class Parcel:
     lead: str
     facts: list[tuple[str, str]]
     acknowledge_url: str
+    acknowledge_all_url: str
     page_url: str
     escalation_id: str
     at: datetime
-    others: list[tuple[str, str]]
+    others: list[Other]
     brand: MailBrand | None
 
 
@@ -67,6 +77,7 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
         return None
     is_over = notice.change == NoticeChange.ENDED
     others = _others(session, notice)
+    several = [is_over, *(each.is_over for each in others)].count(False) > 1
     more = f" and {len(others)} more" if others else ""
     return Parcel(
         address=person.email,
@@ -78,6 +89,7 @@ def find_parcel(session: Session, notice_id: str) -> Parcel | None:
         lead=IT_IS_OVER if is_over else SOMEBODY_HAS_TO_ACT,
         facts=_facts(escalation, instance, is_over=is_over),
         acknowledge_url="" if is_over else url_of(f"{PREFIX}/{token_of(notice.id)}"),
+        acknowledge_all_url=url_of(f"{PREFIX}/{token_of_mail(notice.id)}") if several else "",
         page_url=url_of(_path_of(escalation)),
         escalation_id=escalation.id,
         at=notice.created_at,
@@ -136,8 +148,8 @@ def _path_of(escalation: Escalation) -> str:
     return f"/dashboard/organization/on-call/escalations/{escalation.id}"
 
 
-def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]:
-    """What else the mail of a notice tells of: a title, and where to acknowledge or read on.
+def _others(session: Session, notice: EscalationNotice) -> list[Other]:
+    """What else the mail of a notice tells of.
 
     What ended while the mail waited for its server is told as over: its end may have left before.
     """
@@ -152,5 +164,6 @@ def _others(session: Session, notice: EscalationNotice) -> list[tuple[str, str]]
     for other, escalation in rows:
         is_over = other.change == NoticeChange.ENDED or escalation.state == EscalationState.ENDED
         path = _path_of(escalation) if is_over else f"{PREFIX}/{token_of(other.id)}"
-        found.append((_headline(escalation, is_over=is_over), url_of(path)))
+        text = _headline(escalation, is_over=is_over)
+        found.append(Other(text=text, url=url_of(path), is_over=is_over))
     return found
