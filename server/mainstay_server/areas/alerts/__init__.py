@@ -14,7 +14,8 @@ from mainstay_server.kernel.mailing import SmtpSettings
 
 from . import api, ingest, jobs, pages, reactions, readiness
 from .configured import channels, event_rules, measure_rules, routing, rules, runbooks
-from .service import asked, by_hand, stepping
+from .service import asked, by_hand
+from .service.stepping import telling
 from .settings import AlertSettings
 
 area = Area(
@@ -89,7 +90,7 @@ area = Area(
         alerts_told.answered_by(asked.alerts_told),
         why_alert_is_held.answered_by(asked.why_alert_is_held),
         channels_of_organization.answered_by(asked.channels_of_organization),
-        tell_channel.answered_by(stepping.tell_channel),
+        tell_channel.answered_by(telling.tell_channel),
     ),
     settings=(AlertSettings, SmtpSettings),
     panels=(pages.panel,),

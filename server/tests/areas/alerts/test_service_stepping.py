@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from mainstay_server.areas.alerts.models import Alert, AlertChannel, Severity
-from mainstay_server.areas.alerts.service import asked, by_hand, channels, stepping
+from mainstay_server.areas.alerts.service import asked, by_hand, channels
+from mainstay_server.areas.alerts.service.stepping import telling
 from mainstay_server.contracts.on_call import acknowledge_all_link, acknowledge_link
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.ports import forget_answers, install_answers
@@ -47,7 +48,7 @@ def ops(harbour: Harbour, http_receiver: HttpReceiver, escalated: None) -> Alert
 def step(harbour: Harbour, channel: AlertChannel, place: int = 0) -> bool:
     alert = harbour.alerts()[place]
     with transaction() as session:
-        told = stepping.tell_channel(session, alert.id, channel.id, now=harbour.now)
+        told = telling.tell_channel(session, alert.id, channel.id, now=harbour.now)
     harbour.deliver()
     return told
 
@@ -197,9 +198,9 @@ def test_a_service_that_keeps_alerts_apart_is_told_of_each_at_once(
     before = len(harbour.notifications())
     with transaction() as session:
         for alert in storm[:3]:
-            assert stepping.tell_channel(session, alert.id, pager.id, now=harbour.now)
+            assert telling.tell_channel(session, alert.id, pager.id, now=harbour.now)
 
-    steps = [n for n in harbour.notifications()[before:] if n.turn < 0]
+    steps = [n for n in harbour.notifications()[before:] if n.by_step]
     assert [(n.alert_id, n.carried_by) for n in steps] == [(one.id, "") for one in storm[:3]]
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mainstay_server.contracts.alerts.severities import Severity as Severity
@@ -254,6 +255,11 @@ class AlertNotification(Base):
     slot_at: Mapped[datetime | None] = mapped_column(info=WAITS)
     # The notification that another channel could not deliver and this one stands in for.
     stands_in_for: Mapped[str] = mapped_column(sa.String(36), default="", server_default="")
+
+    @hybrid_property
+    def by_step(self) -> bool:
+        """Whether a step of an escalation sent it: of a row, and in SQL."""
+        return (self.change == Change.OPENED) & (self.turn < 0)
 
 
 class AlertSubjectHeard(Base):

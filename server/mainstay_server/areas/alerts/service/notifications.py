@@ -33,12 +33,14 @@ from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.tenancy.subjects import find_default_instance, find_instance
 
-from . import fallbacks, stepping
+from . import fallbacks
 from .channels import about_channel, secrets_of, settings_of
 from .digests import gathered_into
 from .routing import telling
 from .routing.putting import carried_by
 from .runbooks import address_of
+from .stepping.links import with_links
+from .stepping.telling import tell_end
 from .turns import limit_of
 
 LONGEST_ERROR = 500
@@ -79,7 +81,7 @@ def announce_resolved(
         telling.conclude(session, alert, superseded_by=superseded_by, quiet=quiet, now=now)
         if not quiet:
             fallbacks.tell_end_instead(session, alert, superseded_by=superseded_by, now=now)
-            stepping.tell_end(session, alert, superseded_by=superseded_by, now=now)
+            tell_end(session, alert, superseded_by=superseded_by, now=now)
 
 
 def send_test(session: Session, channel: AlertChannel, *, now: datetime) -> AlertNotification:
@@ -144,7 +146,7 @@ def find_parcel(session: Session, notification_id: str, *, now: datetime) -> Par
         brand=_brand_of(session, channel),
     )
     return Parcel(
-        notice=stepping.with_links(session, notification, notice),
+        notice=with_links(session, notification, notice),
         kind=channel.type,
         config=channel.config,
         secrets=secrets_of(channel, now=now),
@@ -318,7 +320,7 @@ def _notice(session: Session, notification: AlertNotification, alert: Alert) -> 
     others = [row.alert_id for row in carried_by(session, notification.id) if row.alert_id]
     if not others:
         return told
-    return gathered_into(session, told, others, numbered=stepping.is_step(notification))
+    return gathered_into(session, told, others, numbered=notification.by_step)
 
 
 def _runbook_url(session: Session, alert: Alert, instance: InstanceRef) -> str:

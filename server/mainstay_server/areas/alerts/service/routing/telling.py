@@ -24,9 +24,9 @@ from mainstay_server.areas.alerts.models.routing import (
     Ending,
     TellingState,
 )
+from mainstay_server.areas.alerts.service.stepping import gathering
 from mainstay_server.kernel.database import new_id
 
-from . import steps
 from .advancing import Held, Listener, advance
 from .choosing import Verdict, judge
 from .ground import Ground, read_ground
@@ -125,8 +125,8 @@ def flush_group(session: Session, group_id: str, *, now: datetime) -> bool:
     )
     if group is None:
         return False
-    if steps.is_of_steps(group):
-        steps.tell_gathered(session, group, now=now)
+    if gathering.is_of_steps(group):
+        gathering.tell_gathered(session, group, now=now)
         return True
     ground = read_ground(session, group.project_id)
     advance(session, [Held(group, _listener(ground, group))], now=now)

@@ -1,6 +1,5 @@
-"""Telling one channel of an alert because its time has come, beside all that routes say."""
+"""Telling a channel of an alert because a step's time has come, and that the alert is over."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,14 +13,11 @@ from mainstay_server.areas.alerts.models import (
     Change,
     NotificationState,
 )
-from mainstay_server.areas.alerts.schemas import Notice
-from mainstay_server.contracts.on_call import acknowledge_all_link, acknowledge_link
+from mainstay_server.areas.alerts.service.channels import is_told
+from mainstay_server.areas.alerts.service.routing.putting import Message, put, thread_of
+from mainstay_server.areas.alerts.service.routing.telling import hears_end, is_told_instead
 
-from .channels import is_told
-from .digests import MOST_LINES
-from .routing.putting import Message, put, thread_of
-from .routing.steps import forget_gathered, gather
-from .routing.telling import hears_end, is_told_instead
+from .gathering import forget_gathered, gather
 
 
 def tell_channel(session: Session, alert_id: str, channel_id: str, *, now: datetime) -> bool:
@@ -41,8 +37,7 @@ def tell_end(session: Session, alert: Alert, *, superseded_by: str, now: datetim
     forget_gathered(session, alert)
     told_by_step = sa.select(AlertNotification.channel_id).where(
         AlertNotification.alert_id == alert.id,
-        AlertNotification.change == Change.OPENED,
-        AlertNotification.turn < 0,
+        AlertNotification.by_step,
         AlertNotification.state != NotificationState.FAILED,
     )
     channels = session.scalars(
@@ -61,26 +56,3 @@ def tell_end(session: Session, alert: Alert, *, superseded_by: str, now: datetim
         and not hears_end(session, alert, channel.id)
     ]
     put(session, owed, now=now)
-
-
-def is_step(told: AlertNotification) -> bool:
-    """Whether a notification was sent by a step of an escalation."""
-    return told.turn < 0 and told.change == Change.OPENED
-
-
-def with_links(session: Session, told: AlertNotification, notice: Notice) -> Notice:
-    """What a step says, with where its reader takes each alert in hand, and all; or as it was."""
-    if not is_step(told) or not acknowledge_link.is_answered:
-        return notice
-
-    def link(alert_id: str) -> str:
-        return acknowledge_link(session, alert_id, told.channel_id, at=told.created_at)
-
-    if not notice.gathered:
-        return replace(notice, acknowledge_url=link(notice.alert_id))
-    of_all = ""
-    if acknowledge_all_link.is_answered:
-        of_all = acknowledge_all_link(session, told.id, told.channel_id, at=told.created_at)
-    shown, more = notice.gathered[:MOST_LINES], notice.gathered[MOST_LINES:]
-    linked = (replace(one, acknowledge_url=link(one.alert_id)) for one in shown)
-    return replace(notice, acknowledge_url=of_all, gathered=(*linked, *more))

@@ -20,14 +20,13 @@ from mainstay_server.areas.alerts.models import (
 from mainstay_server.areas.alerts.models.routing import AlertGroup
 from mainstay_server.areas.alerts.providers import ONE_BY_ONE
 from mainstay_server.areas.alerts.schemas import AlertNotificationDue
+from mainstay_server.areas.alerts.service.routing.advancing import MOST_TOGETHER
+from mainstay_server.areas.alerts.service.routing.ground import default_pace
+from mainstay_server.areas.alerts.service.routing.holding import Joined, hold_groups
+from mainstay_server.areas.alerts.service.routing.pacing import NEVER, Pace, opening_due
+from mainstay_server.areas.alerts.service.routing.putting import thread_of
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import say
-
-from .advancing import MOST_TOGETHER
-from .ground import default_pace
-from .holding import Joined, hold_groups
-from .pacing import NEVER, Pace, opening_due
-from .putting import thread_of
 
 OF_STEPS = "steps:"
 
@@ -112,8 +111,7 @@ def forget_gathered(session: Session, alert: Alert) -> None:
     """An alert is over: what is gathered of it is told to nobody."""
     gathered = sa.select(AlertNotification.carried_by).where(
         AlertNotification.alert_id == alert.id,
-        AlertNotification.change == Change.OPENED,
-        AlertNotification.turn < 0,
+        AlertNotification.by_step,
         AlertNotification.state == NotificationState.WAITING,
         AlertNotification.carried_by != "",
     )
