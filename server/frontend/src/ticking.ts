@@ -36,5 +36,5 @@ function showHowMany(box: HTMLInputElement): void {
     all.indeterminate = ticked > 0 && !all.checked;
   }
   const count = box.form?.querySelector("[data-ticks-count]");
-  if (count) count.textContent = ticked ? `${ticked} chosen` : "";
+  if (count) count.textContent = ticked ? `${ticked}` : "";
 }

@@ -156,7 +156,9 @@ def test_one_link_takes_all_that_a_message_of_several_tells_of() -> None:
             assert mainstay.call("POST", path, json=alert).is_success
             hook.wait_for(1)  # the first is told alone, what follows within a minute together
 
-        first, several = (json.loads(each.body) for each in hook.wait_for(2, timeout_seconds=PATIENCE_SECONDS))
+        first, several = (
+            json.loads(each.body) for each in hook.wait_for(2, timeout_seconds=PATIENCE_SECONDS)
+        )
         assert several["digest"]["count"] == 3
         link = several["acknowledgeUrl"].removeprefix(mainstay.url)
         assert "Acknowledge all 3" in mainstay.ask("GET", link).text
