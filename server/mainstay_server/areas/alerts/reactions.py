@@ -55,7 +55,7 @@ from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 from .models import AlertType
 from .providers import KINDS
 from .schemas import AlertNotificationDue
-from .service import event_rules, notifications, turns
+from .service import event_rules, notifications, rate_limit
 from .service.triggers import (
     api_keys,
     backups,
@@ -334,7 +334,7 @@ def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> str
 def _wait_for_turn(event: AlertNotificationDue, *, now: datetime) -> None:
     """Go on when it is the notification's turn; otherwise come back then."""
     with transaction() as session:
-        seconds = turns.take_turn(session, event.notification_id, now=now)
+        seconds = rate_limit.take_slot(session, event.notification_id, now=now)
     if seconds > 0:
         raise NotYet("The channel takes only so many messages a minute.", seconds=seconds)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from mainstay_server.areas.alerts.models import AlertChannel
-from mainstay_server.areas.alerts.service import channels, dead_letters, notifications, turns
+from mainstay_server.areas.alerts.service import channels, dead_letters, notifications, rate_limit
 from mainstay_server.contracts.alerts import AlertChannelSecretRotated, AlertNotificationResent
 from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.problems import Conflict, Invalid
@@ -72,10 +72,10 @@ def test_a_try_that_failed_takes_another_turn(
 def test_a_service_that_says_what_it_takes_is_told_no_faster(harbour: Harbour) -> None:
     hook = {"webhookUrl": "https://discord.com/api/webhooks/1/a"}
     channel = harbour.channel_of("discord", hook)
-    assert turns.limit_of(channel) == 30
+    assert rate_limit.limit_of(channel) == 30
     change(harbour, channel, per_minute=5)
-    assert turns.limit_of(harbour.reloaded(channel)) == 5
-    assert turns.limit_of(harbour.channel("https://hooks.example/a")) == 0
+    assert rate_limit.limit_of(harbour.reloaded(channel)) == 5
+    assert rate_limit.limit_of(harbour.channel("https://hooks.example/a")) == 0
 
 
 def test_for_a_day_after_a_rotation_both_secrets_sign_and_then_the_new_one_alone(

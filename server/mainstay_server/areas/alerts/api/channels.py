@@ -17,7 +17,7 @@ from mainstay_server.areas.alerts.schemas.channels import (
     RotatedAnswer,
     TestAnswer,
 )
-from mainstay_server.areas.alerts.service import channels, targets, trials, turns
+from mainstay_server.areas.alerts.service import channels, rate_limit, targets, trials
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
@@ -253,7 +253,7 @@ def _channel(channel: AlertChannel) -> ChannelAnswer:
         enabled=channel.enabled,
         minimum_severity=channel.minimum_severity,
         fallback_id=channel.fallback_id or None,
-        per_minute=turns.limit_of(channel),
+        per_minute=rate_limit.limit_of(channel),
         created_at=channel.created_at,
         last_delivered_at=channel.last_delivered_at,
         failing_since=channel.failing_since,

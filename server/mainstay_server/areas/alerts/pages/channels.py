@@ -13,7 +13,7 @@ from starlette.requests import Request
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
 from mainstay_server.areas.alerts.schemas.channels import PerMinute
-from mainstay_server.areas.alerts.service import channels, history, targets, trials, turns
+from mainstay_server.areas.alerts.service import channels, history, rate_limit, targets, trials
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid, NotFound, Problem
 from mainstay_server.kernel.web import Body, Router
@@ -212,7 +212,7 @@ def _channels_page(
         channels=found,
         edited=next((c for c in found if c.id == request.query_params.get("edit")), None),
         made=made,
-        limits={channel.id: turns.limit_of(channel) for channel in found},
+        limits={channel.id: rate_limit.limit_of(channel) for channel in found},
         names={channel.id: channel.name for channel in found},
         waiting=history.count_waiting(session, [channel.id for channel in found]),
         tests=history.latest_tests(session, [channel.id for channel in found]),

@@ -36,12 +36,12 @@ from mainstay_server.tenancy.subjects import find_default_instance, find_instanc
 from . import fallbacks
 from .channels import about_channel, secrets_of, settings_of
 from .digests import gathered_into
+from .rate_limit import limit_of
 from .routing import telling
 from .routing.putting import carried_by
 from .runbooks import address_of
 from .stepping.links import with_links
 from .stepping.telling import tell_end
-from .turns import limit_of
 
 LONGEST_ERROR = 500
 LONGEST_RECEIPT = 100

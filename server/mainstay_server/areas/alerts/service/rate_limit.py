@@ -1,4 +1,4 @@
-"""How fast a channel is told: so many messages a minute; what is over that waits its turn."""
+"""The rate limit of a channel: so many messages a minute; what is over that waits for its slot."""
 
 from datetime import datetime, timedelta
 
@@ -13,11 +13,11 @@ def limit_of(channel: AlertChannel) -> int:
     return channel.per_minute or KINDS[channel.type].PER_MINUTE
 
 
-def take_turn(session: Session, notification_id: str, *, now: datetime) -> float:
+def take_slot(session: Session, notification_id: str, *, now: datetime) -> float:
     """Seconds until a notification may leave; 0 when it may now.
 
-    A channel with a limit has evenly spaced turns. Each try takes the next free one, once: asked
-    again before it, the turn is the same. Several workers may ask at once: the channel is locked.
+    A channel with a limit has evenly spaced slots. Each try takes the next free one, once: asked
+    again before it, the slot is the same. Several workers may ask at once: the channel is locked.
     """
     notification = session.get(AlertNotification, notification_id)
     if notification is None:
