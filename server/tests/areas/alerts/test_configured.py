@@ -1,12 +1,14 @@
 """Channels and rules in documents: with their secrets, their names, and the defaults beneath."""
 
+import base64
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from mainstay_server.areas.alerts.configured.channels import CHANNELS, ChannelShape
 from mainstay_server.areas.alerts.configured.measure_rules import MEASURE_RULES, MeasureRuleShape
 from mainstay_server.areas.alerts.configured.rules import RULES, RuleShape
-from mainstay_server.areas.alerts.models import AlertType, Severity
+from mainstay_server.areas.alerts.models import AlertChannel, AlertType, Severity
 from mainstay_server.areas.alerts.service import channels, rules
 from mainstay_server.contracts.alerts import (
     AlertChannelChanged,
@@ -71,6 +73,32 @@ def test_a_webhook_keeps_its_signing_secret_or_takes_the_document_s(
     assert made.shape.signing_secret.startswith("whsec_")
     assert ("signingSecret",) in made.shape.secret_paths()
     given = made.shape.model_copy(update={"signing_secret": "whsec_" + "A" * 32})
+    CHANNELS.write(session, project, given, made.id, NOON)
+    assert only(session, project).shape == given
+
+
+@pytest.mark.parametrize(("size", "takes"), [(23, False), (24, True), (64, True), (65, False)])
+def test_a_signing_secret_has_24_to_64_bytes(
+    session: Session, project: ConfiguredProject, size: int, *, takes: bool
+) -> None:
+    secret = "whsec_" + base64.b64encode(b"s" * size).decode()
+    config = {"webhookUrl": "https://ships.example/hooks/alerts"}
+    hook = channel(type="webhook", config=config).model_copy(update={"signing_secret": secret})
+    with nullcontext() if takes else pytest.raises(Invalid, match="24 to 64 bytes"):
+        CHANNELS.write(session, project, hook, None, NOON)
+
+
+def test_a_signing_secret_that_can_sign_nothing_is_refused_unless_it_is_there(
+    session: Session, project: ConfiguredProject
+) -> None:
+    hook = channel(type="webhook", config={"webhookUrl": "https://ships.example/hooks/alerts"})
+    CHANNELS.write(session, project, hook, None, NOON)
+    made = only(session, project)
+    broken = "whsec_" + "A" * 33  # no base64: no message can be signed with it
+    given = made.shape.model_copy(update={"signing_secret": broken})
+    with pytest.raises(Invalid, match="24 to 64 bytes"):
+        CHANNELS.write(session, project, given, made.id, NOON)
+    session.get_one(AlertChannel, made.id).secret = broken  # as it was taken once
     CHANNELS.write(session, project, given, made.id, NOON)
     assert only(session, project).shape == given
 

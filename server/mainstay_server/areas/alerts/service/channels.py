@@ -1,6 +1,5 @@
 """Channels: who is told of alerts, for one instance or a whole project."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -19,7 +18,7 @@ from mainstay_server.contracts.alerts import (
 from mainstay_server.kernel.database import new_id
 from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, Invalid, NotFound
-from mainstay_server.kernel.standard_webhooks import new_secret
+from mainstay_server.kernel.standard_webhooks import is_well_formed, new_secret
 
 from .routing.checking import checked_quiet
 from .routing.routes import forget_channel
@@ -30,7 +29,6 @@ MOST_OF_ORGANIZATION = 1_000
 PREVIOUS_SECRET_HOLDS = timedelta(hours=24)
 QUIET = ("muted_until", "mute_times", "time_zone")
 LONGEST_NAME = 100
-SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
 
 
 class ChannelNames(TypedDict):
@@ -210,8 +208,8 @@ def change_channel(  # noqa: PLR0913 - what can be changed
         channel.name = _free_name(name, channel.type, _names_beside(session, channel))
     if target is not None:
         _lead_elsewhere(session, channel, target)
-    if checked_secret(secret) and secret != channel.secret:
-        _take_secret(channel, secret, now=now)
+    if secret and secret != channel.secret:
+        _take_secret(channel, checked_secret(secret), now=now)
     if fallback_id is not None:
         channel.fallback_id = _checked_fallback(session, channel, fallback_id)
     _tell_otherwise(channel, enabled, minimum_severity, per_minute)
@@ -347,7 +345,7 @@ def settings_of(channel: AlertChannel) -> dict[str, object]:
 
 def checked_secret(secret: str) -> str:
     """A signing secret that somebody gives; empty stays empty. Raises `Invalid`."""
-    if secret and not SECRET.fullmatch(secret):
+    if secret and not is_well_formed(secret):
         raise Invalid.of_field(
             "signingSecret",
             "signingSecret is whsec_ and 24 to 64 bytes in base64; leave it out to get one.",
