@@ -26,6 +26,7 @@ from mainstay_server.areas.alerts.schemas.alertmanager import (
     said_of,
 )
 from mainstay_server.areas.alerts.service import alertmanager, receiving
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import spoken_by
@@ -276,11 +277,9 @@ def _record(asked: Asked, posted: list[PostedAlert], *, is_webhook: bool) -> Non
     places = _Places(asked.project)
     arrived = [(each, places.of(each.labels)) for each in sent]
     missing = 0
-    for start in range(0, len(arrived), AT_ONCE):
+    for some in batched(arrived, AT_ONCE):
         with transaction() as session:
-            missing += receiving.record_sent(
-                session, asked.project.id, arrived[start : start + AT_ONCE], now=asked.now
-            )
+            missing += receiving.record_sent(session, asked.project.id, some, now=asked.now)
     if faults:
         raise Invalid(said_of(faults))
     if missing:

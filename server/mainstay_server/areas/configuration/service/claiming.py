@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.configuration.models import ConfigurationClaim
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import insert, new_id
 
 AT_ONCE = 200
@@ -39,10 +40,10 @@ def claim(
         }
         for kind, thing_id in things
     ]
-    for start in range(0, len(rows), AT_ONCE):
+    for some in batched(rows, AT_ONCE):
         session.execute(
             insert(ConfigurationClaim)
-            .values(rows[start : start + AT_ONCE])
+            .values(some)
             .on_conflict_do_update(
                 index_elements=["project_id", "kind", "thing_id"],
                 set_={"owner": owner, "claimed_at": now},
@@ -56,11 +57,11 @@ def let_go(session: Session, project_id: str, things: Iterable[Thing]) -> None:
     for kind, thing_id in things:
         by_kind.setdefault(kind, []).append(thing_id)
     for kind, ids in by_kind.items():
-        for start in range(0, len(ids), AT_ONCE):
+        for some in batched(ids, AT_ONCE):
             session.execute(
                 sa.delete(ConfigurationClaim).where(
                     ConfigurationClaim.project_id == project_id,
                     ConfigurationClaim.kind == kind,
-                    ConfigurationClaim.thing_id.in_(ids[start : start + AT_ONCE]),
+                    ConfigurationClaim.thing_id.in_(some),
                 )
             )

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.errors.models import Issue
 from mainstay_server.areas.errors.settings import ErrorsSettings
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.settings import of
 
@@ -103,8 +104,7 @@ class Kinds:
 
 def _of_these(session: Session, issue_ids: Sequence[str]) -> list[str]:
     found: list[str] = []
-    for first in range(0, len(issue_ids), MOST_AT_ONCE):
-        some = issue_ids[first : first + MOST_AT_ONCE]
+    for some in batched(issue_ids, MOST_AT_ONCE):
         found += session.scalars(sa.select(Issue.id).where(Issue.id.in_(some)))
     return found
 

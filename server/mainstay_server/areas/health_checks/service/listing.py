@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.health_checks import columns
 from mainstay_server.areas.health_checks.models import HealthCheck
 from mainstay_server.contracts.maintenance import MOST_WINDOWS, list_windows
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.pagination import Page, decode_cursor, decode_moment, page_of
 from mainstay_server.kernel.problems import NotFound
 from mainstay_server.kernel.watching import (
@@ -266,8 +267,7 @@ def _spells_of_each(
     session: Session, checks: Sequence[HealthCheck], *, since: datetime, now: datetime
 ) -> dict[str, list[Spell]]:
     found: dict[str, list[Spell]] = {}
-    for first in range(0, len(checks), AT_ONCE):
-        some = checks[first : first + AT_ONCE]
+    for some in batched(checks, AT_ONCE):
         found |= read_spells(session, some, since=since, until=now, now=now)
     return found
 

@@ -11,6 +11,7 @@ from mainstay_server.areas.sync.models import SyncChunk, SyncPack
 from mainstay_server.areas.sync.schemas.records import Record, read_records, unpacked
 from mainstay_server.areas.sync.settings import SyncSettings
 from mainstay_server.kernel import blobs
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.problems import Conflict, NotFound
 from mainstay_server.kernel.settings import of
@@ -46,7 +47,7 @@ def find_chunks(
     stay locked until the transaction ends.
     """
     found: dict[bytes, Place] = {}
-    for some in _batches(digests):
+    for some in batched(sorted(set(digests)), AT_ONCE):
         which = (SyncChunk.project_id == project_id, SyncChunk.digest.in_(some))
         wanted = sa.select(
             SyncChunk.digest,
@@ -133,8 +134,8 @@ def record_pack(
             }
         )
         offset += len(record.raw)
-    for first in range(0, len(rows), AT_ONCE):
-        session.execute(insert(SyncChunk).on_conflict_do_nothing(), rows[first : first + AT_ONCE])
+    for some in batched(rows, AT_ONCE):
+        session.execute(insert(SyncChunk).on_conflict_do_nothing(), some)
 
 
 def places_of(session: Session, project_id: str, digests: Sequence[str]) -> list[Place]:
@@ -187,9 +188,3 @@ def content_of(project_id: str, places: Sequence[Place]) -> Iterator[bytes]:
             for record, payload in read_records(raw):
                 yield unpacked(record, payload)
         del left[: len(now)]
-
-
-def _batches(digests: Iterable[bytes]) -> Iterator[list[bytes]]:
-    ordered = sorted(set(digests))
-    for first in range(0, len(ordered), AT_ONCE):
-        yield ordered[first : first + AT_ONCE]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from mainstay_server.areas.sync.models import SyncChunk, SyncFolder, SyncPack, SyncSnapshot
 from mainstay_server.kernel import blobs
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.blob_files import walk_keys
 from mainstay_server.kernel.database import made_at, new_id, reading, rows_changed, transaction
 
@@ -47,12 +48,12 @@ def sweep_project(project_id: str, *, before: datetime, now: datetime) -> None:
             SyncChunk.project_id == project_id, SyncChunk.seen_at < before
         )
         dead = [digest for digest in session.scalars(old) if digest not in live]
-    for first in range(0, len(dead), AT_ONCE):
+    for some in batched(dead, AT_ONCE):
         with transaction() as session:
             session.execute(
                 sa.delete(SyncChunk).where(
                     SyncChunk.project_id == project_id,
-                    SyncChunk.digest.in_(dead[first : first + AT_ONCE]),
+                    SyncChunk.digest.in_(some),
                     SyncChunk.seen_at < before,
                 )
             )

@@ -1,9 +1,8 @@
 """Which findings of a scan are known already, by fingerprint or by another name of the advisory."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,6 +14,7 @@ from mainstay_server.areas.vulnerabilities.models import (
     VulnerabilityFinding,
 )
 from mainstay_server.areas.vulnerabilities.schemas.advisories import identifiers_of
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import insert
 
 from .identities import Identified
@@ -87,18 +87,11 @@ def match(
     return matched
 
 
-def chunks(items: Collection[str]) -> Iterator[list[str]]:
-    """The items, so many at a time as a statement may carry."""
-    left = iter(items)
-    while part := list(islice(left, CHUNK)):
-        yield part
-
-
 def _by_fingerprint(
     session: Session, instance_id: str, fingerprints: list[str]
 ) -> dict[str, Known]:
     found = {}
-    for part in chunks(fingerprints):
+    for part in batched(fingerprints, CHUNK):
         statement = sa.select(VulnerabilityFinding.fingerprint, *COLUMNS).where(
             VulnerabilityFinding.instance_id == instance_id,
             VulnerabilityFinding.fingerprint.in_(part),
@@ -113,7 +106,7 @@ def _by_name(
 ) -> dict[tuple[str, str], Known]:
     """What is known of some packages, by package and each name of the advisory."""
     found: dict[tuple[str, str], Known] = {}
-    for part in chunks(subjects):
+    for part in batched(list(subjects), CHUNK):
         statement = sa.select(VulnerabilityFinding.subject, *COLUMNS).where(
             VulnerabilityFinding.instance_id == instance_id,
             VulnerabilityFinding.subject.in_(part),

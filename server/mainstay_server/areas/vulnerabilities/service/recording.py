@@ -23,6 +23,7 @@ from mainstay_server.contracts.vulnerabilities import (
     VulnerabilitiesFound,
     VulnerabilityScanUploaded,
 )
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import changes_between, say
 from mainstay_server.kernel.problems import Conflict
@@ -30,7 +31,7 @@ from mainstay_server.kernel.settings import of
 from mainstay_server.kernel.subjects import InstanceRef
 
 from .identities import Identified
-from .matching import Known, Matched, chunks, match
+from .matching import CHUNK, Known, Matched, match
 from .reading import Read
 from .settings import lock_settings
 from .states import status_of
@@ -275,7 +276,7 @@ class _Changing:
         return gone
 
     def _mark(self, finding_ids: Sequence[str], *, present: bool) -> None:
-        for part in chunks(finding_ids):
+        for part in batched(finding_ids, CHUNK):
             self._session.execute(
                 sa.update(Sighting)
                 .where(Sighting.source_id == self._source.id, Sighting.finding_id.in_(part))
@@ -313,7 +314,7 @@ class _Changing:
     def _fix(self, gone: Sequence[str], outcome: _Outcome) -> None:
         """What no source of the main branch names any more is fixed, by this scan's release."""
         still: set[str] = set()
-        for part in chunks(gone):
+        for part in batched(gone, CHUNK):
             still.update(
                 self._session.scalars(
                     sa.select(Sighting.finding_id)
@@ -332,7 +333,7 @@ class _Changing:
         )
 
     def _set(self, finding_ids: Collection[str], **values: Any) -> None:  # noqa: ANN401 - columns
-        for part in chunks(finding_ids):
+        for part in batched(list(finding_ids), CHUNK):
             self._session.execute(sa.update(Finding).where(Finding.id.in_(part)).values(**values))
 
 

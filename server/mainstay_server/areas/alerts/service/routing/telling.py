@@ -5,9 +5,8 @@ waits for the other. What leaves is written with it, and carried out by the outb
 at any moment neither loses a message nor sends it twice under two keys.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -25,6 +24,7 @@ from mainstay_server.areas.alerts.models.routing import (
     TellingState,
 )
 from mainstay_server.areas.alerts.service.stepping import gathering
+from mainstay_server.kernel.batching import batched
 from mainstay_server.kernel.database import new_id
 
 from .advancing import Held, Listener, advance
@@ -37,8 +37,6 @@ from .pacing import (
     group_key,
     opening_due,
 )
-
-Item = TypeVar("Item")
 
 # With at most a thousand alerts of each, no statement has more parameters than SQLite takes.
 MOST_AT_ONCE = 25
@@ -57,7 +55,7 @@ def announce(session: Session, alert: Alert, *, now: datetime) -> None:
         for verdict in sorted(verdicts, key=_channel)
         if verdict.hears
     ]
-    for some in _slices(listeners):
+    for some in batched(listeners, MOST_AT_ONCE):
         _announce_to(session, alert, some, now=now)
 
 
@@ -97,7 +95,7 @@ def conclude(
     """
     ground = read_ground(session, alert.project_id)
     lasts = sa.and_(AlertTelling.alert_id == alert.id, AlertTelling.ending == Ending.LASTS)
-    for some in _slices(_tellings(session, lasts)):
+    for some in batched(_tellings(session, lasts), MOST_AT_ONCE):
         held = _held(session, ground, some)
         instead = _told_instead(session, superseded_by, list(held))
         concerned, told = [], set()
@@ -137,7 +135,7 @@ def recheck(session: Session, alert: Alert, *, now: datetime) -> None:
     """Tell of an active alert what was held back, where nothing holds it back any more."""
     ground = read_ground(session, alert.project_id)
     is_held = sa.and_(AlertTelling.alert_id == alert.id, AlertTelling.state == TellingState.HELD)
-    for some in _slices(_tellings(session, is_held)):
+    for some in batched(_tellings(session, is_held), MOST_AT_ONCE):
         held = _held(session, ground, some)
         waiting = []
         for telling in _again(session, some, is_held):
@@ -185,11 +183,6 @@ def hears_end(session: Session, alert: Alert, channel_id: str) -> bool:
 
 def _channel(verdict: Verdict) -> str:
     return verdict.ear.id
-
-
-def _slices(all_of_it: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(all_of_it), MOST_AT_ONCE):
-        yield all_of_it[start : start + MOST_AT_ONCE]
 
 
 def _join(
