@@ -1,7 +1,8 @@
 """`mainstay run`: run a job, and tell its heartbeat when it began, how it ended, what it said.
 
 The job comes first. It runs at once, whether the server answers or not; what it prints is seen as
-it is printed, signals reach it, and its exit code is the command's own.
+it is printed, signals reach it, and its exit code is the command's own. An end that no server took
+is kept, and told by the next run.
 """
 
 import contextlib
@@ -20,13 +21,17 @@ import httpx2 as httpx
 import typer
 
 from .client import errors
+from .spool import Kept, Spool, state_folder
 
 BODY_BYTES = 10_000
 PIECE_BYTES = 8_192
-START_SECONDS = 5.0
+START_SECONDS = 10.0
+KEPT_SECONDS = 5.0
+KEPT_TRY_SECONDS = 3.0
 TRY_SECONDS = 10.0
-TRIES = 6
 LONGEST_WAIT_SECONDS = 10.0
+END_SECONDS = 20.0
+SERVER_FAULT, TOO_MANY = 500, 429
 EXIT_NOT_FOUND, EXIT_NOT_RUNNABLE, SIGNALLED = 127, 126, 128
 MOST_EXIT_STATUS = 255
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
@@ -51,7 +56,8 @@ def run(  # noqa: PLR0913 - the options of a command
     """Run a job after `--`, and report its start, its end and the end of its output.
 
     Ends with the exit code of the job, whatever becomes of the reports: 128 and the number of the
-    signal that ended it, 127 when there is no such command.
+    signal that ended it, 127 when there is no such command. It waits at most 20 seconds for a
+    server that is away; then the next run tells the end of this one.
     """
     base = _address(url, slug, ping_key, server)
     if not context.args:
@@ -59,19 +65,71 @@ def run(  # noqa: PLR0913 - the options of a command
         raise typer.Exit(2)
     run_id = str(uuid4())
     flags = {"rid": run_id} | ({"create": "1"} if create else {})
-    report = _Report(base, flags)
-    starting = threading.Thread(target=report.send, args=("/start", b"", 1), daemon=True)
+    report, spool = _Report(base, flags), Spool(state_folder())
+    starting = threading.Thread(target=_begin, args=(report, spool), daemon=True)
     starting.start()
     tail = _Tail()
     code = _run(context.args, tail)
+    deadline = time.monotonic() + END_SECONDS
     starting.join(START_SECONDS)
-    word = f"/{min(code, MOST_EXIT_STATUS)}"
-    if not report.send(word, b"" if quiet else bytes(tail.kept), TRIES):
+    end = Kept(
+        base=base,
+        word=f"/{min(code, MOST_EXIT_STATUS)}",
+        run_id=run_id,
+        create=create,
+        body="" if quiet else tail.kept.decode("utf-8", "replace"),
+        ended_at=time.time(),
+    )
+    if not _tell_end(report, spool, end, b"" if quiet else bytes(tail.kept), deadline=deadline):
         errors.print(
             f"mainstay run: the end of the job could not be reported to {base}: {report.fault}",
             style="yellow",
         )
     raise typer.Exit(code)
+
+
+def _begin(report: "_Report", spool: Spool) -> None:
+    """Tell what earlier runs could not, up to the first that nobody takes, and then the start."""
+    with spool.waiting() as kept:
+        until = time.monotonic() + KEPT_SECONDS
+        for end in kept:
+            flags = {"rid": end.run_id} | ({"create": "1"} if end.create else {})
+            late = max(time.time() - end.ended_at, 0)
+            told = _Report(end.base, flags).send(
+                end.word, end.body.encode(), timeout_seconds=KEPT_TRY_SECONDS, late_seconds=late
+            )
+            if told is None:
+                break
+            spool.forget(end)
+            if time.monotonic() > until:
+                break
+    report.send("/start", b"")
+
+
+def _tell_end(report: "_Report", spool: Spool, end: Kept, body: bytes, *, deadline: float) -> bool:
+    """Tell the end of the run, again while the server is away, and keep it from the first fault on.
+
+    So it is told later, too, when this process is ended while it waits.
+    """
+    turn, kept = 0, False
+    while True:
+        # Half of it may go into the connection, and half into the answer.
+        left = max(deadline - time.monotonic(), 0.1)
+        late = max(time.time() - end.ended_at, 0) if turn else None
+        told = report.send(
+            end.word, body, timeout_seconds=min(TRY_SECONDS, left / 2), late_seconds=late
+        )
+        if told is not None:
+            if kept:
+                spool.forget(end)
+            return told
+        kept = kept or spool.keep(end)
+        pause = min(2.0**turn, LONGEST_WAIT_SECONDS)
+        turn += 1
+        if time.monotonic() + pause >= deadline:
+            report.fault += "; it is kept, and the next run tells it" if kept else ""
+            return False
+        time.sleep(pause)
 
 
 class _Report:
@@ -82,24 +140,37 @@ class _Report:
         self._flags = flags
         self.fault = ""
 
-    def send(self, word: str, body: bytes, tries: int) -> bool:
-        """Send one report, again while the server is away; whether it was taken."""
-        for turn in range(tries):
-            if turn:
-                time.sleep(min(2.0 ** (turn - 1), LONGEST_WAIT_SECONDS))
-            try:
-                answer = httpx.post(
-                    self._base + word, params=self._flags, content=body, timeout=TRY_SECONDS
-                )
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                self.fault = str(error) or type(error).__name__
-                continue
-            if answer.is_success:
-                return True
-            self.fault = f"{answer.status_code} {answer.text[:200]}"
-            if answer.status_code < 500 and answer.status_code != 429:  # noqa: PLR2004 - HTTP
-                return False
-        return False
+    def send(
+        self,
+        word: str,
+        body: bytes,
+        *,
+        timeout_seconds: float = TRY_SECONDS,
+        late_seconds: float | None = None,
+    ) -> bool | None:
+        """Send one report once; whether it was taken, None when the server cannot tell now.
+
+        `late_seconds` is how long ago it was due, of one that was tried before: the server may have
+        it already, then counts it once, and takes no longer duration from it.
+        """
+        late = {} if late_seconds is None else {"late": f"{late_seconds:.0f}"}
+        try:
+            answer = httpx.post(
+                self._base + word,
+                params=self._flags | late,
+                content=body,
+                timeout=timeout_seconds,
+            )
+        except httpx.InvalidURL as error:
+            self.fault = str(error)
+            return False
+        except httpx.HTTPError as error:
+            self.fault = str(error) or type(error).__name__
+            return None
+        if answer.is_success:
+            return True
+        self.fault = f"{answer.status_code} {answer.text[:200]}"
+        return None if answer.status_code in (TOO_MANY, *range(SERVER_FAULT, 600)) else False
 
 
 class _Tail:

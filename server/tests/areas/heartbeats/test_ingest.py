@@ -188,6 +188,34 @@ def test_a_run_id_ties_an_end_to_its_start(world: World) -> None:
     assert timedelta(milliseconds=ended.duration_ms) < timedelta(minutes=5)
 
 
+def test_an_end_that_is_sent_again_is_taken_once_and_as_long_as_it_was(world: World) -> None:
+    beat, run = a_beat(world), str(uuid4())
+    ping(world, f"{beat.ping_id}/start?rid={run}")
+
+    for late in (0, 0, 90):
+        assert ping(world, f"{beat.ping_id}/7?rid={run}&late={late}").status_code == 200
+    assert [each.signal for each in pings_of(beat)] == ["start", "fail"]
+    again = str(uuid4())
+    assert ping(world, f"{beat.ping_id}/0?rid={again}&late=x").status_code == 400
+    assert ping(world, f"{beat.ping_id}?late=5").status_code == 200, "nothing but a run is known"
+    assert len(pings_of(beat)) == 3
+
+
+def test_a_late_end_decides_nothing_when_a_later_run_has_ended(world: World) -> None:
+    beat, earlier, later = a_beat(world), str(uuid4()), str(uuid4())
+    ping(world, f"{beat.ping_id}/0?rid={later}")
+
+    ping(world, f"{beat.ping_id}/3?rid={earlier}&late=3600")
+    ping(world, f"{beat.ping_id}/3?rid={earlier}&late=3601")
+
+    assert [(each.signal, each.exit_status) for each in pings_of(beat)] == [
+        ("success", 0),
+        ("log", 3),
+    ]
+    with reading() as session:
+        assert session.get_one(Heartbeat, beat.id).state == State.HEALTHY
+
+
 def test_a_page_of_any_origin_may_report(world: World) -> None:
     beat = a_beat(world)
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -32,6 +32,7 @@ SIGNALS = {"start": Signal.START, "fail": Signal.FAIL, "log": Signal.LOG}
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KEY_FORM = re.compile(r"[A-Za-z0-9_-]{10,40}")
 EXIT_FORM = re.compile(r"[0-9]{1,10}")
+LATE_FORM = re.compile(r"[0-9]{1,7}")
 SLUG_FORM = re.compile(r"[a-z0-9_-]{1,100}")
 
 _HEADERS = [
@@ -93,6 +94,7 @@ async def take_ping(scope: Scope, receive: Receive, send: Send) -> None:
             signal=addressed.signal,
             exit_status=addressed.exit_status,
             run_id=run_id,
+            late=read_late(query["late"][0]) if run_id and "late" in query else None,
             body=body,
             **sent_by(scope),
         )
@@ -131,6 +133,13 @@ def read_run_id(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise BadPing(BAD_UUID) from None
+
+
+def read_late(text: str) -> timedelta:
+    """How long ago a report was due, in seconds. Raises `BadPing` for what is no such number."""
+    if not LATE_FORM.fullmatch(text):
+        raise BadPing(BAD_URL)
+    return timedelta(seconds=int(text))
 
 
 async def read_start_of_body(receive: Receive) -> bytes:

@@ -40,6 +40,13 @@ RUN: Json = {
     "description": "A UUID that start and end of one run have in common.",
     "schema": {"type": "string", "examples": ["728b3763-fa75-4ee2-a4a0-4a6f3b6f5d5b"]},
 }
+LATE: Json = {
+    "in": "query",
+    "name": "late",
+    "description": "How many seconds ago the end of the run `rid` was, when it was sent before: one"
+    " that is known already is taken no second time.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 9_999_999, "examples": [90]},
+}
 CREATE: Json = {
     "in": "query",
     "name": "create",
@@ -89,13 +96,13 @@ def ping_operations(name: str, summary: str, parameters: list[Json]) -> dict[str
 
 
 FORMS: dict[str, dict[str, Json]] = {
-    "/ping/{uuid}": ping_operations("ping", "Report a success", [UUID, RUN]),
-    "/ping/{uuid}/{signal}": ping_operations("pingSignal", "Report", [UUID, SIGNAL, RUN]),
+    "/ping/{uuid}": ping_operations("ping", "Report a success", [UUID, RUN, LATE]),
+    "/ping/{uuid}/{signal}": ping_operations("pingSignal", "Report", [UUID, SIGNAL, RUN, LATE]),
     "/ping/{pingKey}/{slug}": ping_operations(
-        "pingByName", "Report a success by name", [PING_KEY, SLUG, RUN, CREATE]
+        "pingByName", "Report a success by name", [PING_KEY, SLUG, RUN, LATE, CREATE]
     ),
     "/ping/{pingKey}/{slug}/{signal}": ping_operations(
-        "pingSignalByName", "Report by name", [PING_KEY, SLUG, SIGNAL, RUN, CREATE]
+        "pingSignalByName", "Report by name", [PING_KEY, SLUG, SIGNAL, RUN, LATE, CREATE]
     ),
 }
 

@@ -1,7 +1,7 @@
 """Reports on their way in, whatever door they came through, and what became of them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mainstay_server.areas.heartbeats.models import ScheduleKind, Signal
@@ -63,8 +63,9 @@ class Plan:
 class Report:
     """One report. `signal` is what it says before the heartbeat's own filters are asked.
 
-    `subject` is that of a mail. `duration_ms` is what the sender measured itself. `newest_run`
-    ends the run that began last, for those who do not know its id.
+    `late` is how long ago it was due, when it was tried before: the end of a run that is known is
+    then taken no second time. `subject` is that of a mail. `duration_ms` is what the sender
+    measured itself. `newest_run` ends the run that began last, for those who do not know its id.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class Report:
     address: str = ""
     client: str = ""
     run_id: str = ""
+    late: timedelta | None = None
     exit_status: int | None = None
     duration_ms: int | None = None
     subject: str = ""

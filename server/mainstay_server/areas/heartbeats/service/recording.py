@@ -1,7 +1,7 @@
 """Recording: many reports in one transaction, each heartbeat changed once."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +30,7 @@ from .telling import move
 
 ENDS = (Signal.SUCCESS, Signal.FAIL)
 PRUNE_EVERY = 50
+NOT_AT_ALL = timedelta(0)
 
 
 def record_reports(
@@ -46,7 +47,7 @@ def record_reports(
     results = []
     for report, one in zip(reports, found, strict=True):
         signal = ""
-        if one.heartbeat is not None:
+        if one.heartbeat is not None and not _is_known(session, one.heartbeat, report, rows):
             row = _fold(session, one.heartbeat, report)
             signal = row["signal"]
             rows.append(row)
@@ -72,6 +73,25 @@ def _result(found: Found, signal: str) -> Result:
     )
 
 
+def _is_known(
+    session: Session, heartbeat: Heartbeat, report: Report, rows: Iterable[dict[str, Any]]
+) -> bool:
+    """Whether the end of a run that is sent again was taken before, though its answer was lost."""
+    if report.late is None or not report.run_id:
+        return False
+    kept = sa.select(HeartbeatPing.number).where(
+        HeartbeatPing.heartbeat_id == heartbeat.id,
+        HeartbeatPing.run_id == report.run_id,
+        sa.or_(HeartbeatPing.signal.in_(ENDS), HeartbeatPing.exit_status.is_not(None)),
+    )
+    return session.scalar(kept.limit(1)) is not None or any(
+        row["heartbeat_id"] == heartbeat.id
+        and row["run_id"] == report.run_id
+        and row["signal"] != Signal.START
+        for row in rows
+    )
+
+
 def _fold(session: Session, heartbeat: Heartbeat, report: Report) -> dict[str, Any]:
     """Let one report change its heartbeat; returns the row to keep."""
     signal = signal_of(heartbeat, report)
@@ -82,9 +102,13 @@ def _fold(session: Session, heartbeat: Heartbeat, report: Report) -> dict[str, A
     if signal == Signal.START:
         begin_run(heartbeat, run_id, report.at)
     elif signal in ENDS:
-        measured = end_run(heartbeat, run_id, signal, report.at)
+        was_due = report.at - (report.late or NOT_AT_ALL)
+        measured = end_run(heartbeat, run_id, signal, was_due)
         duration_ms = measured if duration_ms is None else duration_ms
-        _end(session, heartbeat, report, signal, duration_ms)
+        if report.late and heartbeat.last_ping_at and was_due < heartbeat.last_ping_at:
+            signal = Signal.LOG  # a later run has ended since: that decides the state
+        else:
+            _end(session, heartbeat, report, signal, duration_ms)
     else:
         duration_ms = None
     heartbeat.pings_count += 1
