@@ -17,8 +17,15 @@ from mainstay_server.areas.alerts.schemas.channels import (
     RotatedAnswer,
     TestAnswer,
 )
-from mainstay_server.areas.alerts.service import channels, rate_limit, targets, trials
+from mainstay_server.areas.alerts.service import (
+    channels,
+    notifications,
+    rate_limit,
+    targets,
+    trials,
+)
 from mainstay_server.kernel.clock import utc_now
+from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.pagination import DEFAULT_PER_PAGE, page_within
 from mainstay_server.kernel.subjects import InstanceRef
 from mainstay_server.kernel.web import Cursor, Limit, Router, example
@@ -182,16 +189,19 @@ def remove_channel(session: Session, instance: Written, channel_id: str) -> None
     operation_id="test_alert_channel",
     responses=example({"id": CHANNEL["id"], "state": "waiting"}, 202),
 )
-def test_channel(
-    session: Session, instance: Written, caller: Asking, channel_id: str
-) -> TestAnswer:
+def test_channel(instance: Written, caller: Asking, channel_id: str) -> TestAnswer:
     """Send a test the way that alerts go; `GET …/alert-notifications` tells what became of it.
 
     Mail goes to members of the organization alone, unless an admin sends the test; five an hour to
     one address, thirty of an organization.
     """
-    channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
-    return TestAnswer.model_validate(trials.send_test(session, channel, caller, now=utc_now()))
+    now = utc_now()
+    with reading() as session:
+        channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+        trials.admit_test(session, channel, caller, now=now)
+    with transaction() as session:
+        channel = channels.get_channel(session, instance.project_id, instance.id, channel_id)
+        return TestAnswer.model_validate(notifications.send_test(session, channel, now=now))
 
 
 @router.post(

@@ -13,9 +13,23 @@ from starlette.requests import Request
 from mainstay_server.areas.alerts.models import AlertChannel, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked, secret_fields
 from mainstay_server.areas.alerts.schemas.channels import PerMinute
-from mainstay_server.areas.alerts.service import channels, history, rate_limit, targets, trials
+from mainstay_server.areas.alerts.service import (
+    channels,
+    history,
+    notifications,
+    rate_limit,
+    targets,
+    trials,
+)
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.problems import Invalid, NotFound, Problem
+from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    TooManyRequests,
+)
 from mainstay_server.kernel.web import Body, Router
 from mainstay_server.tenancy import access
 from mainstay_server.tenancy.callers import Caller
@@ -186,17 +200,23 @@ def rotate_secret(
 
 
 @router.post("/channels/{channel_id}/test")
-def send_test(
-    session: Session, project: Written, caller: Asking, channel_id: str, *, instance: Text = ""
-) -> Response:
+def send_test(project: Written, caller: Asking, channel_id: str, instance: Text = "") -> Response:
     """Send a test; the page shows what became of it."""
-    channel = channels.get_channel(session, project.id, None, channel_id)
-    return done_or_refused(
-        session,
-        lambda: trials.send_test(session, channel, caller, now=utc_now()),
-        path=url_of(project, "alerts/channels", instance),
-        done="The test is on its way; its result appears beside the channel.",
-    )
+    path, now = url_of(project, "alerts/channels", instance), utc_now()
+    try:
+        with reading() as session:
+            channel = channels.get_channel(session, project.id, None, channel_id)
+            trials.admit_test(session, channel, caller, now=now)
+    except (Forbidden, TooManyRequests) as refused:
+        return redirect_with(path, refused.detail, "critical")
+    with transaction() as session:
+        channel = channels.get_channel(session, project.id, None, channel_id)
+        return done_or_refused(
+            session,
+            lambda: notifications.send_test(session, channel, now=now),
+            path=path,
+            done="The test is on its way; its result appears beside the channel.",
+        )
 
 
 def _channels_page(
