@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -13,6 +14,13 @@ from .client import AsJson, Environment, Project, Server, Token, Url, give_up, p
 EXIT_ACTIVE = 1
 MOST_PAGES = 50
 PER_PAGE = "200"
+AT_ONCE = 500  # as many as one request may name
+# What became of an alert that was not there to act on.
+OTHERWISE = {
+    "already": "in somebody's hands already",
+    "ended": "over already",
+    "unknown": "not there any more",
+}
 TONES = {
     "critical": "bold red",
     "high": "red",
@@ -69,9 +77,17 @@ def resolve(
 def _act(action: str, which: list[str], project: str, environment: str, server: Server) -> None:
     path = _path(server, project, environment)
     active = _all(server, path, active=True)
-    for alert in [_one(active, each) for each in which]:
-        server.post(path, {"alertId": alert["id"], "action": action})
-        typer.echo(f"{action}d: {plain(alert['title'])}")
+    titles = {alert["id"]: alert["title"] for alert in [_one(active, each) for each in which]}
+    words = {**OTHERWISE, "done": f"{action}d"}
+    for some in _so_many(list(titles)):
+        body = {"action": action, "alertIds": some}
+        answer = server.post(f"/api/projects/{quote(project, safe='')}/alerts", body)
+        for each in answer["results"]:
+            typer.echo(f"{words[each['outcome']]}: {plain(titles[each['alertId']])}")
+
+
+def _so_many(ids: list[str]) -> list[list[str]]:
+    return [ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE)]
 
 
 def _one(active: list[dict[str, Any]], wanted: str) -> dict[str, Any]:

@@ -42,11 +42,15 @@ def test_alerts_are_listed_taken_in_hand_and_resolved(server: Mainstay) -> None:
     instance = server.get(f"/api/projects/{PROJECT}")["instances"][0]["id"]
     body = {"type": "backup_failed", "severity": "high", "title": "The dump is empty"}
     made = server.call("POST", f"/api/instances/{instance}/alerts", json=body).json()
+    more = body | {"title": "So is the one before", "severity": "critical"}
+    second = server.call("POST", f"/api/instances/{instance}/alerts", json=more).json()
 
     listed = alerts(server, "list")
     other = alerts(server, "list", "--severity", "low")
     taken = alerts(server, "acknowledge", made["id"])
+    both = alerts(server, "acknowledge", made["id"], second["id"])
     shown = json.loads(alerts(server, "list", "--json").stdout)["alerts"]
+    alerts(server, "resolve", second["id"])
     ended = alerts(server, "resolve", made["id"])
     again = alerts(server, "resolve", made["id"])
     over = alerts(server, "list", "--resolved")
@@ -57,7 +61,10 @@ def test_alerts_are_listed_taken_in_hand_and_resolved(server: Mainstay) -> None:
     assert "The dump is empty" in listed.stdout
     assert (other.returncode, other.stdout) == (0, "No alert.\n")
     assert taken.stdout == "acknowledged: The dump is empty\n"
-    assert [bool(alert["acknowledgedAt"]) for alert in shown] == [True]
+    assert both.stdout == (
+        "in somebody's hands already: The dump is empty\nacknowledged: So is the one before\n"
+    )
+    assert [bool(alert["acknowledgedAt"]) for alert in shown] == [True, True]
     assert (ended.returncode, ended.stdout) == (0, "resolved: The dump is empty\n")
     assert again.returncode == 2
     assert "No active alert begins with" in again.stderr
