@@ -17,6 +17,7 @@ from mainstay_server.areas.alerts.providers import (
     teams,
     telegram,
 )
+from mainstay_server.areas.alerts.schemas import Gathered
 from mainstay_server.areas.alerts.settings import AlertSettings
 from mainstay_server.kernel import outbound
 from mainstay_server.kernel.events import Refused, RetryLater
@@ -213,6 +214,39 @@ def test_long_messages_are_cut_to_what_each_service_takes(mark: str) -> None:
     assert len(datadog.event(long, now=NOON)["text"]) <= 4000
     assert len(json.dumps(teams.message(long))) < 28_000
     assert telegram.message(long, config={"chatId": "1"})["text"].count(mark) < 4096
+
+
+def test_a_digest_has_one_link_for_all_before_those_of_each_and_none_is_cut_in_two() -> None:
+    link = "https://mainstay.example/on-call/acknowledge/message." + "t" * 240
+    one = Gathered(
+        alert_id="a",
+        type="instance_down",
+        severity="critical",
+        title="It is down",
+        message="",
+        environment="production",
+        opened_at=NOON,
+        resolved_at=None,
+        resolution="",
+        acknowledge_url=link,
+    )
+    digest = replace(
+        NOTICE,
+        message="(down) " * 1000,
+        acknowledge_url=link,
+        gathered=(one,) * 7,
+        gathered_count=7,
+    )
+
+    words = [each for each, _ in digest.links]
+    (embed,) = discord.message(digest)["embeds"]
+
+    assert words[:6] == ["Acknowledge all", *(f"Acknowledge {number}" for number in range(1, 6))]
+    assert words[6:] == ["Open in Mainstay", "Open the app"]
+    assert len(embed["description"]) <= discord.LONGEST_DESCRIPTION
+    assert embed["description"].count(f"({link})") == 6
+    assert embed["description"].endswith(f"[Open the app]({digest.instance_url})")
+    assert ntfy.message(digest)["actions"][0]["label"] == "Acknowledge all"
 
 
 def test_ntfy_rings_for_what_is_critical_and_leads_where_to_look() -> None:

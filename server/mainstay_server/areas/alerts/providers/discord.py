@@ -94,7 +94,7 @@ def send(
 def message(notice: Notice) -> dict[str, Any]:
     """The embed, coloured by its severity; it mentions nobody, whatever an app says."""
     links = " · ".join(f"[{words}]({_safe(url)})" for words, url in notice.links)
-    said = _escaped(notice.said, LONGEST_SAID)
+    said = _escaped(notice.said, min(LONGEST_SAID, LONGEST_DESCRIPTION - len(links) - 1))
     return {
         "content": "",
         "allowed_mentions": {"parse": []},
