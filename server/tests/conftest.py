@@ -1,5 +1,6 @@
 """Fixtures that every test of the server may use; the servers behind them are real."""
 
+import gc
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -7,15 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from mainstay_server.app.process import COLLECTED_EVERY
 from mainstay_server.kernel import shared
 from mainstay_server.kernel.columns import Table
 from mainstay_server.kernel.columns.writers import Waiting, Writer
-from mainstay_server.kernel.database import close_database, open_database, transaction
+from mainstay_server.kernel.database import close_database, transaction
 from mainstay_server.kernel.events import Event, said_events
 from mainstay_server.kernel.settings import forget_settings
 from sqlalchemy.orm import Session
 from tests.column_stores import empty_columns, let_go_of_columns
-from tests.databases import forget_template, fresh_sqlite, open_fresh_postgres
+from tests.databases import forget_template, open_fresh_postgres, open_fresh_sqlite
 from tests.servers.postgres import postgres
 from tests.serving import client_for
 from tests.waiting import PATIENCE_SECONDS
@@ -48,6 +50,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage need look at half a million objects again.
+
+    The program does the same once it has started.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_EVERY)
+
+
 def pytest_sessionfinish() -> None:
     """End the column engine in order, and leave no file: processes of tests end abruptly."""
     let_go_of_columns()
@@ -70,7 +82,7 @@ def database(
     if getattr(request, "param", "sqlite") == "postgres":
         open_fresh_postgres(request.getfixturevalue("postgres"))
     else:
-        open_database(fresh_sqlite(tmp_path))
+        open_fresh_sqlite(tmp_path)
     yield
     close_database()
     forget_settings()

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from mainstay_server.kernel.database import Base, close_database, engine, open_database
+from sqlalchemy.engine import Engine
 from tests.servers.postgres import PostgresServer
 
 # For tests of what both relational stores must promise: `pytestmark = on_both_stores`.
 on_both_stores = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+
+
+_first_engines: dict[str, Engine] = {}
 
 
 class _Template:
@@ -30,10 +34,28 @@ def fresh_sqlite(folder: Path) -> str:
     return f"sqlite:///{file}"
 
 
+def open_fresh_sqlite(folder: Path) -> None:
+    """Open a database in the folder with the tables of everything imported."""
+    open_database(fresh_sqlite(folder))
+    _go_on_with_statements(engine())
+
+
 def open_fresh_postgres(server: PostgresServer) -> None:
     """Open a database of the server with the tables of everything imported."""
     open_database(server.url_of(server.new_database()))
     Base.metadata.create_all(engine())
+    _go_on_with_statements(engine())
+
+
+def _go_on_with_statements(opened: Engine) -> None:
+    """Have an engine use the SQL that was made of statements while others were open.
+
+    Making SQL of a statement takes many times as long as SQLite takes to run it, and in a process
+    with one engine happens once. What is kept belongs to a dialect, so that is shared as well.
+    """
+    first = _first_engines.setdefault(opened.dialect.name, opened)
+    opened.dialect = first.dialect
+    opened._compiled_cache = first._compiled_cache
 
 
 def forget_template() -> None:
