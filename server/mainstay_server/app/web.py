@@ -21,6 +21,7 @@ from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.kernel.web import (
     SecurityHeaders,
     as_problem,
+    own_routes,
     problem_headers,
     problem_response,
 )
@@ -63,12 +64,12 @@ def create_framework(areas: Sequence[Area]) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.areas = areas
-    app.include_router(api_docs.router)
-    app.include_router(system.router)
+    app.router.routes.extend(own_routes(api_docs.router))
+    app.router.routes.extend(own_routes(system.router))
     for area in areas:
         for router in (area.api, area.pages):
             if router is not None:
-                app.include_router(router, tags=[area.title])
+                app.router.routes.extend(own_routes(router, tags=[area.title]))
     app.mount("/assets", assets_app())
     for kind in (Problem, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _refuse)

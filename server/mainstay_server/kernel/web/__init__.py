@@ -5,7 +5,7 @@ from .csrf import csrf_token, refuse_foreign, refuse_forged
 from .headers import SecurityHeaders
 from .pagination import Cursor, Limit
 from .problems import as_problem, problem_headers, problem_response, send_problem
-from .routing import Router
+from .routing import Router, own_routes
 from .signing import sign, unsign
 from .streaming import STREAMED, begin_streaming
 
@@ -21,6 +21,7 @@ __all__ = [
     "begin_streaming",
     "csrf_token",
     "example",
+    "own_routes",
     "parse_hours",
     "problem_headers",
     "problem_response",

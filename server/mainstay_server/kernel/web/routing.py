@@ -1,8 +1,9 @@
 """Routes whose endpoint runs in one transaction, and whose body has a limit."""
 
+import copy
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -62,6 +63,32 @@ class TransactionalRoute(APIRoute):
 def Router(**options: Any) -> APIRouter:  # noqa: N802, ANN401 - a drop-in for APIRouter
     """An `APIRouter` for the doors of an area: transactional routes."""
     return APIRouter(route_class=TransactionalRoute, **options)
+
+
+def own_routes(router: APIRouter, *, tags: Sequence[str] = ()) -> Iterator[APIRoute]:
+    """The routes of a router and of those that it includes, in order, with further tags.
+
+    For an app that takes them as its own. Were the router included, the framework would make each
+    route again on the first request, for seconds, and would look for the route of every request
+    twice in each router on the way to it.
+
+    Raises:
+        ValueError: a router is included with a prefix or dependencies, which nothing here needs.
+    """
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            own = copy.copy(route)
+            own.tags = [*tags, *route.tags]
+            own.unique_id = own.operation_id or own.name
+            yield own
+            continue
+        included: Any = route
+        context = included.include_context
+        if context.prefix or context.dependencies or context.responses:
+            raise ValueError("include a router as it is: give its own routes what they need")
+        for own in own_routes(included.original_router, tags=[*tags, *context.tags]):
+            own.include_in_schema = own.include_in_schema and context.include_in_schema
+            yield own
 
 
 def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
