@@ -4,13 +4,14 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from mainstay_server.kernel import leases
-from mainstay_server.kernel.database import is_sqlite, rows_changed
+from mainstay_server.kernel.database import UtcDateTime, rows_changed
 
 from .models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from .reactions import (
@@ -82,14 +83,23 @@ def due(
     Senders take what has been due for longest. By position, a crowd that is tried again and again,
     or waits for its turn at a slow receiver, would come before everything that was said after it.
     """
-    earlier = aliased(OutboxDelivery)
     names = [r.name for r in installed_reactions() if r.in_transaction is in_transaction]
-    statement = (
+    statement = _DUE_REACTIONS if in_transaction else _DUE_SENDINGS
+    if lock:
+        statement = statement.with_for_update(skip_locked=True)
+    return list(session.scalars(statement, {"names": names, "now": now, "most": limit}))
+
+
+def _due_in(*order: InstrumentedAttribute[Any]) -> sa.Select[OutboxDelivery]:
+    """What is due of some reactions; built once, for building it takes longer than asking."""
+    now = sa.bindparam("now", type_=UtcDateTime())
+    earlier = aliased(OutboxDelivery)
+    return (
         sa.select(OutboxDelivery)
         .where(
             OutboxDelivery.status == DeliveryStatus.WAITING,
             OutboxDelivery.due_at <= now,
-            OutboxDelivery.reaction.in_(names),
+            OutboxDelivery.reaction.in_(sa.bindparam("names", expanding=True)),
             sa.or_(OutboxDelivery.leased_until.is_(None), OutboxDelivery.leased_until < now),
             sa.or_(
                 OutboxDelivery.subject == "",
@@ -101,12 +111,13 @@ def due(
                 ),
             ),
         )
-        .order_by(*([] if in_transaction else [OutboxDelivery.due_at]), OutboxDelivery.position)
-        .limit(limit)
+        .order_by(*order)
+        .limit(sa.bindparam("most", type_=sa.Integer()))
     )
-    if lock and not is_sqlite():
-        statement = statement.with_for_update(skip_locked=True)
-    return list(session.scalars(statement))
+
+
+_DUE_REACTIONS = _due_in(OutboxDelivery.position)
+_DUE_SENDINGS = _due_in(OutboxDelivery.due_at, OutboxDelivery.position)
 
 
 def load(session: Session, rows: Sequence[OutboxDelivery]) -> list[Claimed]:
