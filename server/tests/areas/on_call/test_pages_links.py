@@ -200,7 +200,7 @@ def test_the_link_of_a_mail_of_several_takes_all_of_them_for_its_reader_once(wor
         assert parcel is not None
         text = mails.mail_of(parcel, delivery_id="x").get_body(("plain",))
         assert text is not None
-        (path,) = re.findall(r"Acknowledge all: http\S+?(/on-call/\S+)", text.get_content())
+        (path,) = re.findall(r"of this mail \(http\S+?(/on-call/[^)\s]+)", text.get_content())
         alone = f"{links.PREFIX}/{links.token_of(first.id)}"
     assert "Acknowledge all 3" in world.stranger.get(path).text
     assert states().count("acknowledged") == 0

@@ -62,8 +62,7 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
 
     Raises:
         Invalid: an unknown kind, a config that its kind refuses, or a strange fallback.
-        Conflict: the name or the target is there already, or twenty channels are, or a thousand of
-            the organization.
+        Conflict: the name or target is there, or twenty channels are, or the organization's 1,000.
     """
     organization_id, project_id, instance_id = about
     provider, checked = _checked(kind, config)
@@ -71,9 +70,7 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     beside = [c for c in present if c.instance_id == instance_id]
     if any(c.type == kind and c.config == checked for c in present):
         raise Conflict("That target is told already; change the channel it has.")
-    if len(beside) >= MOST_CHANNELS:
-        raise Conflict(f"There are {MOST_CHANNELS} channels already; remove one first.")
-    _refuse_too_many(session, organization_id)
+    _refuse_too_many(session, organization_id, beside)
     channel = AlertChannel(
         id=new_id(),
         organization_id=organization_id,
@@ -96,8 +93,12 @@ def create_channel(  # noqa: PLR0913 - a channel, all that can be said of it
     return channel
 
 
-def _refuse_too_many(session: Session, organization_id: str) -> None:
+def _refuse_too_many(
+    session: Session, organization_id: str, beside: Sequence[AlertChannel]
+) -> None:
     """Make no channel that forms could not offer: routes and policies name any of all there are."""
+    if len(beside) >= MOST_CHANNELS:
+        raise Conflict(f"There are {MOST_CHANNELS} channels already; remove one first.")
     present = session.scalar(
         sa.select(sa.func.count()).where(AlertChannel.organization_id == organization_id)
     )
