@@ -14,11 +14,11 @@ from mainstay_server.contracts.alerts.routing import (
     AlertInhibitionRemoved,
 )
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import changes_between, facts_of, say
-from mainstay_server.kernel.problems import Conflict, NotFound
+from mainstay_server.kernel.problems import Conflict
 
 from .checking import checked_labels, checked_name, kept_matchers
 from .ground import MOST_INHIBITIONS
+from .named import get_named, remove_named, say_made, saying_changes
 
 FACTS = ("name", "source", "target", "equal", "enabled")
 
@@ -50,9 +50,7 @@ def create_inhibition(
     )
     session.add(rule)
     session.flush()
-    changes = changes_between({}, facts_of(rule, FACTS))
-    said = AlertInhibitionCreated(**_about(rule), changes=changes)
-    say(session, said, now=now)
+    say_made(session, rule, FACTS, AlertInhibitionCreated, now=now)
     return rule
 
 
@@ -60,7 +58,6 @@ def change_inhibition(
     session: Session, rule: AlertInhibition, changes: Mapping[str, Any], *, now: datetime
 ) -> AlertInhibition:
     """Change a rule of inhibition; what is left out stays. Raises as `create_inhibition` does."""
-    before = facts_of(rule, FACTS)
     values = dict(changes)
     if "name" in values:
         others = {one.name for one in inhibitions_of(session, rule.project_id)} - {rule.name}
@@ -70,22 +67,15 @@ def change_inhibition(
             values[field] = kept_matchers(field, values[field], empty=False)
     if "equal" in values:
         values["equal"] = checked_labels("equal", values["equal"])
-    for name, value in values.items():
-        setattr(rule, name, value)
-    session.flush()
-    changed = changes_between(before, facts_of(rule, FACTS))
-    if changed:
-        said = AlertInhibitionChanged(**_about(rule), changes=changed)
-        say(session, said, now=now)
+    with saying_changes(session, rule, FACTS, AlertInhibitionChanged, now=now):
+        for name, value in values.items():
+            setattr(rule, name, value)
     return rule
 
 
 def remove_inhibition(session: Session, rule: AlertInhibition, *, now: datetime) -> None:
     """Remove a rule of inhibition; what it held back and still lasts is told."""
-    changes = changes_between(facts_of(rule, FACTS), {})
-    said = AlertInhibitionRemoved(**_about(rule), changes=changes)
-    say(session, said, now=now)
-    session.delete(rule)
+    remove_named(session, rule, FACTS, AlertInhibitionRemoved, now=now)
 
 
 def inhibitions_of(session: Session, project_id: str) -> Sequence[AlertInhibition]:
@@ -100,16 +90,5 @@ def inhibitions_of(session: Session, project_id: str) -> Sequence[AlertInhibitio
 
 def get_inhibition(session: Session, project_id: str, rule_id: str) -> AlertInhibition:
     """A rule of inhibition of a project. Raises `NotFound`."""
-    rule = session.get(AlertInhibition, rule_id)
-    if rule is None or rule.project_id != project_id:
-        raise NotFound("There is no such rule; GET …/alert-inhibitions lists them.")
-    return rule
-
-
-def _about(rule: AlertInhibition) -> dict[str, str]:
-    return {
-        "organization_id": rule.organization_id,
-        "project_id": rule.project_id,
-        "setting_id": rule.id,
-        "name": rule.name,
-    }
+    missing = "There is no such rule; GET …/alert-inhibitions lists them."
+    return get_named(session, AlertInhibition, project_id, rule_id, missing=missing)

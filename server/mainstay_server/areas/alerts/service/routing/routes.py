@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,11 +15,11 @@ from mainstay_server.contracts.alerts.routing import (
     AlertRouteRemoved,
 )
 from mainstay_server.kernel.database import new_id
-from mainstay_server.kernel.events import changes_between, facts_of, say
 from mainstay_server.kernel.problems import Conflict, NotFound
 
 from .checking import checked_labels, checked_name, checked_quiet, kept_matchers
 from .ground import MOST_ROUTES, routes_of
+from .named import get_named, remove_named, say_made, saying_changes
 from .pacing import DEFAULT_GROUP_BY
 
 DEFAULTS: Mapping[str, Any] = {
@@ -34,15 +34,6 @@ DEFAULTS: Mapping[str, Any] = {
     "time_zone": "UTC",
 }
 FACTS = ("name", "matchers", "channel_ids", "position", *DEFAULTS)
-
-
-class RouteNames(TypedDict):
-    """What every event of a route carries."""
-
-    organization_id: str
-    project_id: str
-    setting_id: str
-    name: str
 
 
 def create_route(
@@ -79,8 +70,7 @@ def create_route(
     session.flush()
     if in_order:
         _put_at(session, route, position)
-    changes = changes_between({}, facts_of(route, FACTS))
-    say(session, AlertRouteCreated(**about_route(route), changes=changes), now=now)
+    say_made(session, route, FACTS, AlertRouteCreated, now=now)
     return route
 
 
@@ -96,34 +86,26 @@ def change_route(
 
     Raises as `create_route` does.
     """
-    before = facts_of(route, FACTS)
     others = [one for one in routes_of(session, route.project_id) if one.id != route.id]
     values = _checked(session, route.project_id, changes, others)
     position = values.pop("position", None) if in_order else None
-    for name, value in values.items():
-        setattr(route, name, value)
-    if position is not None:
-        _put_at(session, route, position)
-    session.flush()
-    changed = changes_between(before, facts_of(route, FACTS))
-    if changed:
-        say(session, AlertRouteChanged(**about_route(route), changes=changed), now=now)
+    with saying_changes(session, route, FACTS, AlertRouteChanged, now=now):
+        for name, value in values.items():
+            setattr(route, name, value)
+        if position is not None:
+            _put_at(session, route, position)
     return route
 
 
 def remove_route(session: Session, route: AlertRoute, *, now: datetime) -> None:
     """Remove a route; what waits by it is told as if it had none."""
-    changes = changes_between(facts_of(route, FACTS), {})
-    say(session, AlertRouteRemoved(**about_route(route), changes=changes), now=now)
-    session.delete(route)
+    remove_named(session, route, FACTS, AlertRouteRemoved, now=now)
 
 
 def get_route(session: Session, project_id: str, route_id: str) -> AlertRoute:
     """A route of a project. Raises `NotFound`."""
-    route = session.get(AlertRoute, route_id)
-    if route is None or route.project_id != project_id:
-        raise NotFound("There is no such route; GET …/alert-routes lists them.")
-    return route
+    missing = "There is no such route; GET …/alert-routes lists them."
+    return get_named(session, AlertRoute, project_id, route_id, missing=missing)
 
 
 def forget_channel(session: Session, channel: AlertChannel) -> None:
@@ -131,16 +113,6 @@ def forget_channel(session: Session, channel: AlertChannel) -> None:
     for route in routes_of(session, channel.project_id):
         if channel.id in route.channel_ids:
             route.channel_ids = [one for one in route.channel_ids if one != channel.id]
-
-
-def about_route(route: AlertRoute) -> RouteNames:
-    """Whose a route is and what it is called, for what is said of it."""
-    return {
-        "organization_id": route.organization_id,
-        "project_id": route.project_id,
-        "setting_id": route.id,
-        "name": route.name,
-    }
 
 
 def _checked(
