@@ -14,6 +14,7 @@ VERBS = ("post", "put", "patch", "delete")
 LEAST_TRIED = 15
 # What changes nothing that anybody administers, by operation.
 NOT_AUDITED = {
+    "actOnSeveralAlerts": "the example's alert is not there; each that is taken or ended is said",
     "findMissingSyncChunks": "asks; what is there is only left alone for a while",
     "sendSyncChunks": "stores what no folder has yet; the push of a snapshot is said",
     "checkBackupTarget": "asks a database whether it answers; nothing is kept",
