@@ -243,7 +243,8 @@ def test_a_job_whose_worker_is_killed_is_taken_over_after_the_lease_and_finished
 
 def test_a_sending_whose_worker_is_killed_is_sent_again_under_the_same_key(fleet: Fleet) -> None:
     with running_http() as receiver:
-        receiver.answer(Answer(delay_seconds=30))
+        over = threading.Event()
+        receiver.answer(Answer(held_until=over))  # nobody is answered before the kill
         tell(fleet.web, fleet.web.instance_id, receiver)
         opened = fleet.web.call(
             "POST",
@@ -259,6 +260,7 @@ def test_a_sending_whose_worker_is_killed_is_sent_again_under_the_same_key(fleet
         assert len(receiver.requests) == 1
         fleet.kill_owner(owner)
         killed = time.monotonic()
+        over.set()
 
         receiver.wait_for(2)
         assert time.monotonic() - killed > 1

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from mainstay_server.kernel.database import reading
 from mainstay_server.kernel.jobs import JobState
 from mainstay_server.kernel.pagination import decode_cursor, encode_cursor, page_of
@@ -19,6 +20,7 @@ from mainstay_server.kernel.web import (
     Router,
     as_problem,
     csrf_token,
+    own_routes,
     problem_response,
     refuse_forged,
     sign,
@@ -179,3 +181,36 @@ def test_a_body_that_is_no_json_is_told_from_where_on() -> None:
 
     assert problem.status == 400
     assert problem.detail == "body: is no JSON from character 5 on: Expecting value."
+
+
+def test_an_app_has_the_routes_of_included_routers_in_their_order_as_they_were_made() -> None:
+    inner, hidden, outer = Router(prefix="/inner"), Router(), Router()
+
+    def asked() -> None:
+        """An endpoint."""
+
+    outer.get("/first")(asked)
+    inner.get("/second", tags=["Own"])(asked)
+    outer.include_router(inner)
+    hidden.get("/third")(asked)
+    outer.include_router(hidden, include_in_schema=False)
+
+    found = list(own_routes(outer, tags=["Area"]))
+
+    assert [(route.path, route.tags, route.include_in_schema) for route in found] == [
+        ("/first", ["Area"], True),
+        ("/inner/second", ["Area", "Own"], True),
+        ("/third", ["Area"], False),
+    ]
+    made = [*outer.routes[:1], *inner.routes, *hidden.routes]
+    assert [route.app for route in found] == [
+        route.app for route in made if isinstance(route, APIRoute)
+    ]
+
+
+def test_a_router_is_included_as_it_is() -> None:
+    outer = Router()
+    outer.include_router(Router(), prefix="/elsewhere")
+
+    with pytest.raises(ValueError, match="include a router as it is"):
+        list(own_routes(outer))
