@@ -37,7 +37,7 @@ from tests.servers.http import HttpReceiver, running_http  # noqa: E402
 from tests.servers.smtp import SmtpServer, running_smtp  # noqa: E402
 
 CHANNELS = 20
-SENDERS = 8
+SENDERS = 12
 PATIENCE_SECONDS = 300.0
 SINGLES_PER_SECOND = 10
 

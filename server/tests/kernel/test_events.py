@@ -368,6 +368,69 @@ def test_what_cannot_be_written_down_of_one_try_undoes_nothing_of_the_others(
     assert sum(at_once) >= 4
 
 
+def test_what_senders_that_begin_together_need_to_know_is_read_once(database: None) -> None:
+    asked: list[int] = []
+    told: dict[str, object] = {}
+    all_sent = threading.Barrier(4)
+
+    def known(session: Session, events: list[BellRang], *, now: datetime) -> list[str]:
+        asked.append(len(events))
+        return [event.bell.upper() for event in events]
+
+    @sends(BellRang, reads=known)
+    def send(event: BellRang, *, delivery: Delivery, read: str) -> None:
+        told[event.bell] = read
+        all_sent.wait(PATIENCE_SECONDS)
+
+    install_reactions([send])
+    for bell in ("one", "two", "three", "four"):
+        ring(bell)
+    runner = OutboxRunner(lease=MINUTE)
+    runner.start()
+    try:
+        assert eventually(lambda: len(told) == 4)
+    finally:
+        runner.stop()
+
+    assert told == {"one": "ONE", "two": "TWO", "three": "THREE", "four": "FOUR"}
+    assert asked == [4]
+
+
+def test_what_cannot_be_read_of_one_keeps_no_other_from_being_sent(database: None) -> None:
+    sent: list[str] = []
+
+    def known(session: Session, events: list[BellRang], *, now: datetime) -> list[str]:
+        if any(event.bell == "bad" for event in events):
+            raise RuntimeError("it makes no sense")
+        return [event.bell for event in events]
+
+    @sends(BellRang, reads=known)
+    def send(event: BellRang, *, delivery: Delivery, read: str) -> None:
+        sent.append(read)
+
+    def states() -> dict[str, tuple[str, str]]:
+        with reading() as session:
+            rows = session.scalars(sa.select(OutboxDelivery))
+            return {row.subject: (row.status, row.last_error) for row in rows}
+
+    install_reactions([send])
+    for bell in ("one", "bad", "two"):
+        ring(bell)
+    runner = OutboxRunner(lease=MINUTE)
+    runner.start()
+    try:
+        assert eventually(lambda: states()["bad"][1] and len(sent) == 2)
+    finally:
+        runner.stop()
+
+    assert sorted(sent) == ["one", "two"]
+    assert states() == {
+        "one": ("done", ""),
+        "two": ("done", ""),
+        "bad": ("waiting", "it makes no sense"),
+    }
+
+
 def test_what_is_being_sent_when_the_server_stops_is_written_down(database: None) -> None:
     begun, go_on = threading.Event(), threading.Event()
 

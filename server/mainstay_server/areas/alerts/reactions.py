@@ -39,7 +39,7 @@ from mainstay_server.contracts.rate_limits import RateLimitExceeded
 from mainstay_server.contracts.storage import StorageLimitEnded, StorageLimitReached
 from mainstay_server.contracts.vulnerabilities import VulnerabilitiesFound
 from mainstay_server.kernel.clock import utc_now
-from mainstay_server.kernel.database import reading, transaction
+from mainstay_server.kernel.database import transaction
 from mainstay_server.kernel.events import (
     Delivery,
     Heard,
@@ -54,8 +54,8 @@ from mainstay_server.kernel.posting import ReceiverGone, ReceiverMissing
 
 from .models import AlertType
 from .providers import KINDS
-from .schemas import AlertNotificationDue
-from .service import event_rules, notifications, rate_limit
+from .schemas import AlertNotificationDue, Parcel
+from .service import event_rules, notifications, parcels, rate_limit
 from .service.triggers import (
     api_keys,
     backups,
@@ -297,23 +297,30 @@ def give_up(session: Session, event: AlertNotificationDue, *, reason: str, now: 
     notifications.record_given_up(session, event.notification_id, reason=reason, now=now)
 
 
-@sends(AlertNotificationDue, delivered=notifications.record_delivered, given_up=give_up)
-def send_notification(event: AlertNotificationDue, *, delivery: Delivery) -> str | None:
+@sends(
+    AlertNotificationDue,
+    reads=parcels.find_parcels,
+    delivered=notifications.record_delivered,
+    given_up=give_up,
+)
+def send_notification(
+    event: AlertNotificationDue, *, delivery: Delivery, read: Parcel | Refused | None
+) -> str | None:
     """Carry one notification to its channel, at least once, always under `delivery.id`.
 
     Returns what the receiver calls the message, or None when nothing was left to send.
     """
+    if read is None:
+        return None
     try:
-        with reading() as session:
-            parcel = notifications.find_parcel(session, event.notification_id, now=delivery.at)
-        if parcel is None:
-            return None
-        if parcel.limited:
+        if isinstance(read, Refused):
+            raise read
+        if read.limited:
             _wait_for_turn(event, now=delivery.at)
-        return KINDS[parcel.kind].send(
-            parcel.notice,
-            config=parcel.config,
-            secrets=parcel.secrets,
+        return KINDS[read.kind].send(
+            read.notice,
+            config=read.config,
+            secrets=read.secrets,
             delivery_id=delivery.id,
             now=utc_now(),
         )

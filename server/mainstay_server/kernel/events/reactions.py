@@ -1,6 +1,6 @@
 """What an event is, who reacts to it, and how a reaction says that it could not."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -94,9 +94,10 @@ class Reaction:
     A reaction in a transaction (`@on`) is `def f(session, event, *, now)`; its changes and its
     being done are committed together, so its effect happens once. A sender (`@sends`) is
     `def f(event, *, delivery)`, runs outside any transaction, at least once, and has to pass
-    `delivery.id` on as idempotency key. `delivered` writes down what came of it, of several tries
-    at once, in the transaction in which they are done. `given_up` is told, in a transaction, of a
-    dead letter.
+    `delivery.id` on as idempotency key. `reads` is asked before what it needs to know, for several
+    tries at once, and it is handed its own part as `read`. `delivered` writes down what came of
+    it, of several tries at once, in the transaction in which they are done. `given_up` is told, in
+    a transaction, of a dead letter.
 
     A reaction to everything that is audited (`@on_audited`) has no one kind of `event`: it hears
     one organization's events in order, many at once.
@@ -106,6 +107,7 @@ class Reaction:
     name: str
     function: Callable[..., Any]
     in_transaction: bool
+    reads: Callable[..., Sequence[object]] | None = None
     delivered: Callable[..., None] | None = None
     given_up: Callable[..., None] | None = None
 
@@ -127,13 +129,17 @@ def on(event: type[Said]) -> Callable[[Callable[..., None]], Reaction]:
 def sends(
     event: type[Said],
     *,
+    reads: Callable[..., Sequence[object]] | None = None,
     delivered: Callable[..., None] | None = None,
     given_up: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., object]], Reaction]:
     """Mark `def f(event, *, delivery)` as a sender; it may raise `RetryLater`, `Refused`, `NotYet`.
 
-    `delivered(session, tries, *, now)` is handed a list of `Delivered`, with what the sender
-    returned. `given_up(session, event, *, reason, now)` runs when no try is left.
+    `reads(session, events, *, now)` returns what is known for each, in their order, which the
+    sender is handed as `read`. It only reads, a moment before the tries; so many that begin
+    together ask the database once. `delivered(session, tries, *, now)` is handed a list of
+    `Delivered`, with what the sender returned. `given_up(session, event, *, reason, now)` runs
+    when no try is left.
     """
 
     def mark(function: Callable[..., object]) -> Reaction:
@@ -142,6 +148,7 @@ def sends(
             name=name_of(function),
             function=function,
             in_transaction=False,
+            reads=reads,
             delivered=delivered,
             given_up=given_up,
         )

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,10 +42,11 @@ from .reactions import (
 
 log = logging.getLogger(__name__)
 
-SENDERS = 8
+SENDERS = 12  # one host gets six calls at once: as many wait behind them, and not for long
 MOST_TOGETHER = 500
 RENEWALS_PER_LEASE = 3
 IDLE_SECONDS = 0.5
+NOTHING_READ: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ class OutboxRunner:
                     if self._stop.is_set():
                         return  # what is not written down is freed when its lease runs out
                     claimed = []
+                ahead = _read_ahead(claimed)
                 for delivery in claimed:
-                    future = pool.submit(send_one, delivery)
+                    future = pool.submit(send_one, delivery, ahead)
                     self._sending[future] = delivery.id
                     future.add_done_callback(lambda _done: self._sendings_due.set())
                 self._sendings_due.wait(0 if claimed else IDLE_SECONDS)
@@ -132,7 +134,8 @@ class OutboxRunner:
         try:
             with transaction() as session:
                 _record(session, sent, now=now)
-                renew(session, working, until=now + self._lease)
+                if renewing:
+                    renew(session, working, until=now + self._lease)
                 claimed = claim_for_sending(session, now=now, lease=self._lease, limit=free)
         except Unavailable:
             raise
@@ -141,7 +144,8 @@ class OutboxRunner:
             claimed = []  # a commit that failed has taken nothing
             for one in sent:
                 record(one, now=now)
-        self._renewed = time.monotonic()
+        if renewing:
+            self._renewed = time.monotonic()
         for future in done:
             del self._sending[future]
         return claimed
@@ -239,8 +243,43 @@ def _as_heard(claimed: Claimed) -> Heard:
     )
 
 
-def send_one(claimed: Claimed, *, clock: Callable[[], datetime] = utc_now) -> _Sent:
-    """Run a sender outside any transaction; returns how it went, to be recorded."""
+def _read_ahead(claimed: Sequence[Claimed]) -> Mapping[str, object]:
+    """What senders need to know, by delivery; nothing where one cannot: each then reads alone."""
+    try:
+        return _read(claimed, now=utc_now())
+    except Exception:
+        log.exception("what is to be sent could not be read together; each alone then")
+        return {}
+
+
+def _read(claimed: Sequence[Claimed], *, now: datetime) -> Mapping[str, object]:
+    """What the senders of deliveries need to know, by delivery; each is asked once for all."""
+    asked: dict[str, list[Claimed]] = {}
+    for one in claimed:
+        if one.reaction.reads is not None:
+            asked.setdefault(one.reaction.name, []).append(one)
+    if not asked:
+        return {}
+    found: dict[str, object] = {}
+    with reading() as session:
+        for theirs in asked.values():
+            reads = theirs[0].reaction.reads
+            assert reads is not None, "only those that read were gathered"
+            known = reads(session, [one.event for one in theirs], now=now)
+            found |= {one.id: each for one, each in zip(theirs, known, strict=True)}
+    return found
+
+
+def send_one(
+    claimed: Claimed,
+    ahead: Mapping[str, object] = NOTHING_READ,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+) -> _Sent:
+    """Run a sender outside any transaction; returns how it went, to be recorded.
+
+    `ahead` is what was read for several; what it lacks of this one is read now.
+    """
     delivery = Delivery(
         id=claimed.id,
         attempt=claimed.attempt,
@@ -249,7 +288,13 @@ def send_one(claimed: Claimed, *, clock: Callable[[], datetime] = utc_now) -> _S
         at=clock(),
     )
     try:
-        answer = claimed.reaction.function(claimed.event, delivery=delivery)
+        if claimed.reaction.reads is None:
+            answer = claimed.reaction.function(claimed.event, delivery=delivery)
+        else:
+            known = ahead if claimed.id in ahead else _read([claimed], now=delivery.at)
+            answer = claimed.reaction.function(
+                claimed.event, delivery=delivery, read=known[claimed.id]
+            )
     except (RetryLater, Refused, NotYet) as error:
         return _Sent(claimed, delivery, error, None)
     except Exception as error:  # the runner's one place: a bug must not stop the others

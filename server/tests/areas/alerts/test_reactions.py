@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from mainstay_server.areas.alerts.models import AlertRule, AlertType, Severity
 from mainstay_server.areas.alerts.providers import webhook
-from mainstay_server.areas.alerts.schemas import AlertNotificationDue
-from mainstay_server.areas.alerts.service import channels, notifications, rules
+from mainstay_server.areas.alerts.schemas import AlertNotificationDue, Parcel
+from mainstay_server.areas.alerts.service import channels, notifications, parcels, rules
 from mainstay_server.contracts.alerts import (
     AlertChannelDisabled,
     AlertOpened,
@@ -354,8 +354,8 @@ def test_a_process_killed_after_sending_sends_again_under_the_same_key(
     with transaction() as session:
         (claimed,) = claim_for_sending(session, now=harbour.now, lease=MINUTE, limit=1)
         assert isinstance(claimed.event, AlertNotificationDue)
-        parcel = notifications.find_parcel(session, claimed.event.notification_id, now=harbour.now)
-    assert parcel is not None
+        (parcel,) = parcels.find_parcels(session, [claimed.event], now=harbour.now)
+    assert isinstance(parcel, Parcel)
     # What a kill between the answer and its being written down leaves: sent, and still waiting.
     webhook.send(
         parcel.notice,

@@ -32,7 +32,7 @@ from mainstay_server.kernel.matchers import (
 from mainstay_server.tenancy.subjects import ProjectRef
 
 from . import silences
-from .notifications import dashboard_url
+from .parcels import dashboard_url
 from .routing import choosing, ground, inhibiting
 from .routing.ground import Ground
 from .silences import Reach, SilenceState, Wanted

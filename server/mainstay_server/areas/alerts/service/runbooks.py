@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import Alert, AlertType
 from mainstay_server.areas.alerts.models.rules import Runbook
+from mainstay_server.areas.alerts.schemas.rules import Rule
 from mainstay_server.contracts.alerts.rules import (
     RunbookChanged,
     RunbookCreated,
@@ -149,7 +150,8 @@ def remove_runbook(
 
 def runbook_of(session: Session, alert: Alert, instance: InstanceRef) -> RunbookShown | None:
     """What to do about an alert: as its rule says, else as its type says, else what is shipped."""
-    named = named_by(session, alert, instance)
+    rule = rule_for(session, instance.project_id, instance.id, AlertType(alert.type))
+    named = named_by(alert, rule)
     if is_url(named):
         return RunbookShown(source="elsewhere", name=named, url=named)
     values = values_of(alert, instance)
@@ -165,9 +167,14 @@ def runbook_of(session: Session, alert: Alert, instance: InstanceRef) -> Runbook
     )
 
 
-def address_of(session: Session, alert: Alert, instance: InstanceRef, *, page: str) -> str:
-    """Where the runbook of an alert is read: elsewhere, or on the page; "" when there is none."""
-    named = named_by(session, alert, instance)
+def address_of(
+    session: Session, alert: Alert, instance: InstanceRef, rule: Rule, *, page: str
+) -> str:
+    """Where the runbook of an alert is read: elsewhere, or on the page; "" when there is none.
+
+    `rule` is that of its type which holds for the instance.
+    """
+    named = named_by(alert, rule)
     if is_url(named):
         return named
     own = bool(named) and find_runbook(session, instance.project_id, named) is not None
@@ -180,10 +187,10 @@ def shipped_for(alert: Alert) -> str | None:
     return SHIPPED.get(AlertType(alert.type), of_measure)
 
 
-def named_by(session: Session, alert: Alert, instance: InstanceRef) -> str:
+def named_by(alert: Alert, rule: Rule) -> str:
     """The runbook that an alert's own rule names, or else the rule of its type."""
     own = alert.annotations.get("runbook") or alert.annotations.get("runbook_url") or ""
-    return own or rule_for(session, instance.project_id, instance.id, AlertType(alert.type)).runbook
+    return own or rule.runbook
 
 
 def values_of(alert: Alert, instance: InstanceRef) -> dict[str, str]:
