@@ -37,7 +37,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
-class BellRang(Event, frozen=True, kw_only=True):
+class GongRang(Event, frozen=True, kw_only=True):
     bell: str
 
 
@@ -89,15 +89,15 @@ def a_job_began(now: datetime) -> None:
 def test_a_retry_waits_no_longer_than_the_receiver_asked_for(database: None) -> None:
     tries: list[str] = []
 
-    @sends(BellRang)
-    def ring_twice(event: BellRang, *, delivery: Delivery) -> None:
+    @sends(GongRang)
+    def ring_twice(event: GongRang, *, delivery: Delivery) -> None:
         tries.append(delivery.id)
         if len(tries) == 1:
             raise RetryLater("busy", after_seconds=1800)
 
     install_reactions([ring_twice])
     with transaction() as session:
-        say(session, BellRang(bell="noon"), now=NOON)
+        say(session, GongRang(bell="noon"), now=NOON)
     run_waiting(now=NOON)
     a_job_began(NOON + 10 * MINUTE)
 
@@ -115,14 +115,14 @@ def test_a_retry_waits_no_longer_than_the_receiver_asked_for(database: None) -> 
 def test_what_was_said_before_is_handed_over_at_once(database: None) -> None:
     heard: list[str] = []
 
-    @sends(BellRang)
-    def hear(event: BellRang, *, delivery: Delivery) -> None:
+    @sends(GongRang)
+    def hear(event: GongRang, *, delivery: Delivery) -> None:
         heard.append(event.bell)
 
     install_reactions([hear])
     a_job_began(NOON)
     with transaction() as session:
-        say(session, BellRang(bell="noon"), now=NOON - 40 * MINUTE)
+        say(session, GongRang(bell="noon"), now=NOON - 40 * MINUTE)
 
     the_clock_says(NOON - HOUR)
 
@@ -131,13 +131,13 @@ def test_what_was_said_before_is_handed_over_at_once(database: None) -> None:
 
 
 def test_it_is_brought_back_once_however_many_workers_look(database: None) -> None:
-    @sends(BellRang)
-    def never(event: BellRang, *, delivery: Delivery) -> None:
+    @sends(GongRang)
+    def never(event: GongRang, *, delivery: Delivery) -> None:
         raise RetryLater("busy", after_seconds=3 * 3600)
 
     install_reactions([never])
     with transaction() as session:
-        say(session, BellRang(bell="noon"), now=NOON)
+        say(session, GongRang(bell="noon"), now=NOON)
     run_waiting(now=NOON)
     a_job_began(NOON)
 
@@ -155,14 +155,14 @@ def test_clocks_of_several_hosts_that_differ_a_little_move_nothing(database: Non
 
 
 def test_what_is_being_sent_stays_with_who_sends_it_until_its_lease_is_over(database: None) -> None:
-    @sends(BellRang)
-    def hear(event: BellRang, *, delivery: Delivery) -> None:
+    @sends(GongRang)
+    def hear(event: GongRang, *, delivery: Delivery) -> None:
         raise Refused("never run")
 
     install_reactions([hear])
     a_job_began(NOON)
     with transaction() as session:
-        say(session, BellRang(bell="noon"), now=NOON)
+        say(session, GongRang(bell="noon"), now=NOON)
         held = claim_for_sending(session, now=NOON, lease=MINUTE, limit=8)
     assert len(held) == 1
 
