@@ -80,7 +80,7 @@ def test_kills_lose_no_step_double_none_and_the_link_acknowledges_once(tmp_path:
             )
             assert len(lines) == len(set(lines)) == ALERTS * STEPS
 
-            path = re.findall(r"(/on-call/acknowledge/\S+)", told)[0]
+            path = re.findall(r"(/on-call/acknowledge/[^)\s]+)", told)[0]
             assert mainstay.ask("GET", path).status_code == 200
             assert open_states(mainstay).count("acknowledged") == 0
             assert mainstay.ask("POST", path).status_code == 200
