@@ -64,8 +64,7 @@ def run(  # noqa: PLR0913 - the options of a command
         errors.print("Say what to run: mainstay run --url … -- backup --all", style="red")
         raise typer.Exit(2)
     run_id = str(uuid4())
-    flags = {"rid": run_id} | ({"create": "1"} if create else {})
-    report, spool = _Report(base, flags), Spool(state_folder())
+    report, spool = _Report(base, run_id, create=create), Spool(state_folder())
     starting = threading.Thread(target=_begin, args=(report, spool), daemon=True)
     starting.start()
     tail = _Tail()
@@ -93,10 +92,11 @@ def _begin(report: "_Report", spool: Spool) -> None:
     with spool.waiting() as kept:
         until = time.monotonic() + KEPT_SECONDS
         for end in kept:
-            flags = {"rid": end.run_id} | ({"create": "1"} if end.create else {})
-            late = max(time.time() - end.ended_at, 0)
-            told = _Report(end.base, flags).send(
-                end.word, end.body.encode(), timeout_seconds=KEPT_TRY_SECONDS, late_seconds=late
+            told = _Report(end.base, end.run_id, create=end.create).send(
+                end.word,
+                end.body.encode(),
+                timeout_seconds=KEPT_TRY_SECONDS,
+                late_seconds=_seconds_since(end),
             )
             if told is None:
                 break
@@ -115,7 +115,7 @@ def _tell_end(report: "_Report", spool: Spool, end: Kept, body: bytes, *, deadli
     while True:
         # Half of it may go into the connection, and half into the answer.
         left = max(deadline - time.monotonic(), 0.1)
-        late = max(time.time() - end.ended_at, 0) if turn else None
+        late = _seconds_since(end) if turn else None
         told = report.send(
             end.word, body, timeout_seconds=min(TRY_SECONDS, left / 2), late_seconds=late
         )
@@ -132,12 +132,16 @@ def _tell_end(report: "_Report", spool: Spool, end: Kept, body: bytes, *, deadli
         time.sleep(pause)
 
 
+def _seconds_since(end: Kept) -> float:
+    return max(time.time() - end.ended_at, 0)
+
+
 class _Report:
     """Reports of one run; a fault never becomes an exception."""
 
-    def __init__(self, base: str, flags: dict[str, str]) -> None:
+    def __init__(self, base: str, run_id: str, *, create: bool) -> None:
         self._base = base
-        self._flags = flags
+        self._flags = {"rid": run_id} | ({"create": "1"} if create else {})
         self.fault = ""
 
     def send(

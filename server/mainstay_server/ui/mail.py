@@ -5,7 +5,7 @@ import json
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from markupsafe import Markup
 
@@ -28,6 +28,26 @@ WAIT_SECONDS = 15.0
 _children = threading.BoundedSemaphore(CHILDREN)
 
 
+class Branded(Protocol):
+    """Whoever says whose mail it is; see `contracts.email.MailBrand`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def colour(self) -> str:
+        """A colour such as `#2360c4`."""
+
+    @property
+    def logo_url(self) -> str:
+        """Where its logo is; empty without one."""
+
+    @property
+    def footer(self) -> str:
+        """The last line; empty without one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Brand:
     """Whose mail it is: a name, a colour such as `#2360c4`, perhaps a logo and a last line."""
@@ -36,6 +56,15 @@ class Brand:
     colour: str = PLAIN_COLOUR
     logo_url: str = ""
     footer: str = ""
+
+    @classmethod
+    def of(cls, given: Branded | None) -> "Brand":
+        """A brand as another says it; our own where nobody does."""
+        if given is None:
+            return cls(name="Mainstay")
+        return cls(
+            name=given.name, colour=given.colour, logo_url=given.logo_url, footer=given.footer
+        )
 
     @property
     def ink(self) -> str:

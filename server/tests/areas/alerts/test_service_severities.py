@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 from mainstay_server.areas.alerts.models import AlertType, Severity
-from mainstay_server.areas.alerts.pages import frame
 from mainstay_server.areas.alerts.providers import email, pagerduty
 from mainstay_server.areas.alerts.service import firing
-from mainstay_server.contracts.alerts.severities import COLOURS
+from mainstay_server.contracts.alerts.severities import COLOURS, TONES
 from mainstay_server.kernel.database import transaction
 from tests.areas.alerts.conftest import NOTICE, Harbour
 from tests.servers.http import HttpReceiver
@@ -35,7 +34,7 @@ def test_every_severity_has_its_colours_and_its_words_elsewhere(severity: Severi
     (event,) = pagerduty.events(notice, routing_key="k" * 32)
     assert event["payload"]["severity"] in ("critical", "error", "warning", "info")
     assert severity in COLOURS
-    assert severity in frame.TONES
+    assert severity in TONES
 
 
 def test_a_channel_hears_of_its_severity_and_above(

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from mainstay_server.areas.alerts.models import AlertType, NotificationState, Severity
 from mainstay_server.areas.alerts.providers import KINDS, masked
 from mainstay_server.areas.alerts.service import history
+from mainstay_server.contracts.alerts.severities import TONES
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.problems import Invalid
 from mainstay_server.kernel.subjects import InstanceRef
@@ -27,14 +28,6 @@ Written = Annotated[ProjectRef, access.project(Role.MEMBER)]
 Text = Annotated[str, Form(max_length=2500)]
 Choice = TypeVar("Choice", AlertType, Severity, NotificationState)
 
-TONES = {
-    Severity.CRITICAL: "critical",
-    Severity.HIGH: "critical",
-    Severity.WARNING: "warn",
-    Severity.MEDIUM: "warn",
-    Severity.LOW: "info",
-    Severity.INFO: "info",
-}
 SEVERITIES = [(each.value, each.value) for each in Severity]
 FROM_SEVERITY = [
     (Severity.INFO.value, "info: everything"),

@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 from mainstay_server.areas.alerts.models import Severity
 from mainstay_server.areas.alerts.service import channels, history
 from mainstay_server.areas.alerts.service.routing import explaining
+from mainstay_server.contracts.alerts.severities import TONES
 from mainstay_server.kernel.area import Panel, PanelRequest, Tile
 from mainstay_server.ui import fragment
 
-from .frame import TONES, words
+from .frame import words
 
 PANEL_RESOLVED = 10
 RESOLVED_SHOWN_FOR = timedelta(hours=24)

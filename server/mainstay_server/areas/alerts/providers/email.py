@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -93,10 +92,9 @@ def mail(notice: Notice, *, to: str, sender: str, delivery_id: str) -> EmailMess
 
 def written_of(notice: Notice) -> Written:
     """What the mail says, as HTML and as text."""
-    brand = notice.brand
     return write_mail(
         "alerts/email.html",
-        brand=Brand(name="Mainstay") if brand is None else Brand(**asdict(brand)),
+        brand=Brand.of(notice.brand),
         subject=notice.headline,
         has_foreign_html=False,
         notice=notice,

@@ -7,13 +7,12 @@ from sqlalchemy.orm import Session
 
 from mainstay_server.areas.alerts.models import AlertChannel
 from mainstay_server.kernel.limits import Rate
-from mainstay_server.kernel.limits.charging import charge
+from mainstay_server.kernel.limits.charging import HOUR, charge
 from mainstay_server.kernel.problems import Forbidden
 from mainstay_server.tenancy.callers import Caller
 from mainstay_server.tenancy.models import Membership, Person, Role
 
 MAIL = "email"
-HOUR = 3600
 # One mailbox is tried rarely; all of an organization's, as often as somebody sets them up.
 OF_MAILBOX, OF_ORGANIZATION = Rate(5, HOUR, 5), Rate(30, HOUR, 30)
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mainstay_server.areas.email.models import EmailKind, Period, ReportSent, ReportWish
+from mainstay_server.contracts.alerts.severities import TONES
 from mainstay_server.kernel.database import insert, reading, rows_changed, transaction
 from mainstay_server.kernel.settings import ServerSettings, of
 from mainstay_server.tenancy.models import Membership, Organization, Person
@@ -85,6 +86,7 @@ def write_report(
         about=about,
         days=days,
         told=gathered,
+        TONES=TONES,
         dashboard=f"{of(ServerSettings).public_url}/dashboard",
         choices=f"{of(ServerSettings).public_url}/dashboard/reports",
     )

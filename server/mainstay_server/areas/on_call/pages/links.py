@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from mainstay_server.areas.on_call.models import EscalationState
 from mainstay_server.areas.on_call.service import escalating, feeds, links
+from mainstay_server.contracts.alerts.severities import TONES
 from mainstay_server.kernel.clock import utc_now
 from mainstay_server.kernel.database import reading, transaction
 from mainstay_server.kernel.events import Origin, spoken_by
@@ -98,6 +99,7 @@ def _page(request: Request, *, status_code: int = 200, **context: object) -> Res
             "taken": None,
             "STATES": EscalationState,
             "WAITING": links.WAITING,
+            "TONES": TONES,
             "MOST_SHOWN": MOST_SHOWN,
             "now": utc_now(),
             **context,

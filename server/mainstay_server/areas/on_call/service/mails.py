@@ -1,6 +1,6 @@
 """The mails of escalations: what stands in one, for whom, and where its links lead."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -111,7 +111,7 @@ def mail_of(parcel: Parcel, *, delivery_id: str) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     written = write_mail(
         "on_call/email.html",
-        brand=Brand(name="Mainstay") if parcel.brand is None else Brand(**asdict(parcel.brand)),
+        brand=Brand.of(parcel.brand),
         subject=parcel.headline,
         has_foreign_html=False,
         parcel=parcel,

@@ -25,7 +25,7 @@ from mainstay_server.kernel.clock import rfc3339
 from mainstay_server.kernel.database import insert, new_id
 from mainstay_server.kernel.events import say
 from mainstay_server.kernel.markdown import to_html
-from mainstay_server.ui.mail import Brand, write_mail
+from mainstay_server.ui.mail import Brand, Written, write_mail
 
 from .reading import page_url
 from .subscribers import CONFIRM, SUBSCRIPTION, concerns, confirm, token_for
@@ -305,19 +305,21 @@ def _mail(  # noqa: PLR0913 - one message, all that it says
 ) -> Parcel:
     words = Words(page.language, page.time_zone)
     manage_url = subscription_url(page, subscriber) if may_end else ""
-    written = write_mail(
-        "status_pages/mail/email.html",
-        brand=Brand(name=page.name, colour=page.accent),
-        subject=subject,
-        words=words,
-        headline=subject.removeprefix(f"[{page.name}] "),
-        facts=lines,
-        html=html,
-        url=url,
-        button=button,
-        foot=foot,
-        manage_url=manage_url,
-    )
+    written = Written(html="", text="")  # a webhook reads the document alone
+    if subscriber.kind == SubscriberKind.EMAIL:
+        written = write_mail(
+            "status_pages/mail/email.html",
+            brand=Brand(name=page.name, colour=page.accent),
+            subject=subject,
+            words=words,
+            headline=subject.removeprefix(f"[{page.name}] "),
+            facts=lines,
+            html=html,
+            url=url,
+            button=button,
+            foot=foot,
+            manage_url=manage_url,
+        )
     return Parcel(
         kind=subscriber.kind,
         address=subscriber.address,
